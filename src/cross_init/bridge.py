@@ -1,0 +1,158 @@
+"""One way through: detect, plan, gather the sockets, and run in the shape that the plan has chosen."""
+
+import _signal
+import posix
+
+from cross_init.detect import Evidence, detect, init_named, target_named
+from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
+from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
+from cross_init.sockets import Passed, close
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.cli import Wish
+
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
+
+
+class Start:
+    """All that a shape needs to know of this one start."""
+
+    __slots__ = ("command", "environ", "init", "original", "program", "service", "sockets", "target", "wish")
+
+    def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
+        self.wish = wish
+        self.init = init
+        self.target = target
+        self.service = service
+        self.original = original  # as the init gave it: how to reach it
+        self.environ = dict(original)  # as the daemon gets it
+        self.sockets: list[Passed] = []
+        self.command = wish.command
+        self.program: list[bytes] = []  # where the command may be
+
+    def become(self) -> None:
+        """Lay out what the daemon expects and become it. Does not return; raises Failure."""
+        self.lay_out()
+        self.execute()
+
+    def lay_out(self) -> None:
+        """Sockets and variables as the target has them, for this process. Raises OSError."""
+        self.target.lay_out(self.environ, self.sockets, self.service, posix.getpid())
+
+    def execute(self) -> None:
+        """Become the daemon. Does not return; raises Failure."""
+        # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
+        pipe = _signal.SIG_IGN if self.target.ignores_sigpipe else _signal.SIG_DFL
+        _signal.signal(_signal.SIGPIPE, pipe)
+        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        reason: OSError | None = None
+        for path in self.program:
+            try:
+                posix.execve(path, self.command, self.environ)
+            except OSError as error:
+                reason = error
+        assert reason is not None
+        raise cannot_run(self.command[0], reason)
+
+
+def cannot_run(command: str, error: OSError) -> Failure:
+    """Why the command does not run, as env(1) says it."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        where = "there is no such file" if "/" in command else "it is in no folder of PATH"
+        return Failure(f"running {command}: not found: {where}, or its interpreter is missing", NOT_FOUND)
+    advice = "is it executable by this user?" if isinstance(error, PermissionError) else "is it made for this machine?"
+    return Failure(f"running {command}: {error.strerror}; {advice}", CANNOT_RUN)
+
+
+def find_program(command: str, environ: Environment) -> list[bytes]:
+    """Where the command is, or the places on PATH to try. Raises Failure before anything is started if it is nowhere."""
+    name = command.encode("utf-8", "surrogateescape")
+    if b"/" in name:
+        places = [name]
+    else:
+        path = environ.get(b"PATH", DEFAULT_PATH)
+        places = [(folder or b".") + b"/" + name for folder in path.split(b":")] if name else []
+    found: list[bytes] = []
+    missing: OSError = FileNotFoundError(2, "No such file or directory")
+    for place in places:
+        try:
+            mode = posix.stat(place).st_mode
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                missing = error
+            continue
+        if mode & 0o170000 == 0o040000:
+            missing = PermissionError(13, "Is a directory")
+        elif not posix.access(place, posix.X_OK, effective_ids=True):
+            missing = PermissionError(13, "Permission denied")
+        else:
+            found.append(place)
+    if not found:
+        raise cannot_run(command, missing)
+    return found
+
+
+def run(wish: "Wish", environ: Environment) -> int:
+    """Run the wish. Returns an exit code only if this process does not become the daemon. Raises Failure, OSError."""
+    evidence = Evidence(environ)
+    if wish.init:
+        init, claim = init_named(wish.init), Claim("--init says so", True)
+    else:
+        init, claim = detect(evidence)
+    target = target_named(wish.target)
+    plan = choose(init, target, wish)
+    if wish.explain:
+        from cross_init.explain import show
+
+        return show(wish, evidence, init, claim, target, plan)
+
+    start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
+    start.program = find_program(wish.command[0], environ)
+    if plan.same:
+        start.execute()
+    if plan.shape != EXEC:
+        deaf = init.deaf(environ)
+        if deaf:
+            raise Failure(f"telling {init.name} that the daemon is ready (-N): {deaf}")
+    if init.name != target.name and (warnings := init.warnings(environ)):
+        from cross_init.cli import complain
+
+        for warning in warnings:
+            complain(warning, 0)
+    start.sockets = gather(wish, init, environ, evidence.pid)
+    target.refuse(start.sockets, wish.all_sockets)
+    if wish.wait_for_client:
+        from cross_init.waiting import wait_for_client
+
+        wait_for_client(start)
+    if init.name != target.name:  # else the daemon goes on talking to the init itself
+        init.strip(start.environ)
+        target.strip(start.environ)
+    if plan.shape == EXEC:
+        start.become()
+    if plan.shape == WATCH:
+        from cross_init.shapes.watch import run as run_shape
+    elif plan.shape == HAND_OVER:
+        from cross_init.shapes.hand_over import run as run_shape
+    else:
+        from cross_init.shapes.supervise import run as run_shape
+    return run_shape(start)
+
+
+def gather(wish: "Wish", init: Init, environ: Environment, pid: int) -> list[Passed]:
+    """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens."""
+    sockets = init.sockets(environ, pid)
+    if wish.socket:
+        chosen = [passed for passed in sockets if passed.name == wish.socket]
+        if not chosen:
+            names = ", ".join(str(passed) for passed in sockets) or "none"
+            raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
+        close([passed for passed in sockets if passed not in chosen])
+        sockets = chosen
+    if wish.listen:
+        from cross_init.listen import open_socket, parse
+
+        addresses = [parse(text) for text in wish.listen]
+        sockets = sockets + [open_socket(address) for address in addresses]
+    return sockets

@@ -1,0 +1,240 @@
+"""The command line: from its words to a wish, and from whatever goes wrong to one line and an exit code."""
+
+import sys
+
+import _signal
+import posix
+
+from cross_init.detect import INITS, TARGETS
+from cross_init.model import FAILED, Failure
+
+NAME = "cross-init-bridge"
+ACCESS = ("main", "exec", "all")
+HELP = """\
+cross-init-bridge lets a daemon that was written for one init system run under another.
+
+Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
+
+  -t, --target TARGET    the init system that the daemon was written for: {targets}
+  -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
+                         systemd: Type=notify; Upstart: expect stop
+
+What runs, without running it:
+      --explain[=json]   say what was detected and why, what would be done, and what would get lost
+
+Readiness:
+      --end-after-ready  leave no process of ours behind once the daemon is ready; what it says later is dropped
+      --notify-access WHO
+                         whose messages count: main (the daemon, the default), exec (what this command line started:
+                         here the same), all (the daemon and its descendants)
+
+Sockets:
+      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
+                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one
+      --socket NAME      of the sockets that the init passed, use the one of this name
+      --all-sockets      for Upstart daemons: pass several sockets as a list
+      --wait-for-client  start the daemon only when a client waits on a socket
+
+      --init NAME        do not detect what we run on: {inits}
+  -h, --help             this text
+  -V, --version          the version
+
+It ends as the daemon does; on its own failure with 125, and like env(1) with 126 if COMMAND cannot be run and 127 if
+it is not there.
+
+Examples:
+  ExecStart=/usr/bin/cross-init-bridge -t upstart -N -- /usr/bin/redis-server --supervised upstart
+  exec /usr/bin/cross-init-bridge -t systemd -N -- /usr/bin/redis-server --supervised systemd
+  cross-init-bridge -t systemd -N --listen tcp:127.0.0.1:8080 -- ./daemon
+"""
+
+# Option: (the attribute of Wish that it sets, whether it takes a value).
+OPTIONS: dict[str, tuple[str, bool]] = {
+    "--target": ("target", True),
+    "--notify": ("notify", False),
+    "--end-after-ready": ("end_after_ready", False),
+    "--init": ("init", True),
+    "--explain": ("explain", False),
+    "--listen": ("listen", True),
+    "--notify-access": ("notify_access", True),
+    "--socket": ("socket", True),
+    "--all-sockets": ("all_sockets", False),
+    "--wait-for-client": ("wait_for_client", False),
+    "--help": ("help", False),
+    "--version": ("version", False),
+}
+SHORT = {"t": "--target", "N": "--notify", "h": "--help", "V": "--version"}
+CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
+
+
+class Wish:
+    """What the command line asks for. explain: "" (no), "text" or "json"."""
+
+    def __init__(self) -> None:
+        self.target = ""
+        self.notify = False
+        self.end_after_ready = False
+        self.init = ""
+        self.explain = ""
+        self.listen: list[str] = []
+        self.notify_access = "main"
+        self.socket = ""
+        self.all_sockets = False
+        self.wait_for_client = False
+        self.help = False
+        self.version = False
+        self.command: list[str] = []
+
+    @property
+    def selects(self) -> bool:
+        """Whether the sockets that the init passed are not to be passed on as they are."""
+        return bool(self.socket) or self.all_sockets
+
+    def set(self, option: str, value: str | None) -> None:
+        """Take one option in. Raises Failure."""
+        attribute, takes_value = OPTIONS[option]
+        if option == "--explain":
+            value = value or "text"
+        elif not takes_value:
+            if value is not None:
+                raise usage(f"{option} takes no value")
+            setattr(self, attribute, True)
+            return
+        if not value:
+            raise usage(f"{option} needs a value")
+        if attribute in CHOICES and value not in CHOICES[attribute]:
+            raise usage(f"{option} {value}: not known; choose one of {', '.join(CHOICES[attribute])}")
+        if attribute == "listen":
+            self.listen.append(value)
+        else:
+            setattr(self, attribute, value)
+
+
+def usage(message: str) -> Failure:
+    """A mistake on the command line."""
+    return Failure(f"{message} (see {NAME} --help)")
+
+
+def whole(word: str) -> str:
+    """The long option that this is, or that it is the only one to begin like it, as getopt_long(3) has it."""
+    if word in OPTIONS:
+        return word
+    found = [option for option in OPTIONS if option.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    which = f"could be {', '.join(found)}" if found else f"no such option; there are {', '.join(OPTIONS)}"
+    raise usage(f"{word}: {which}")
+
+
+def parse(words: list[str]) -> Wish:
+    """The wish that these words (without the program's name) express. Raises Failure."""
+    wish = Wish()
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            wish.command = list(rest)
+        elif word.startswith("--"):
+            name, equals, text = word.partition("=")
+            option = whole(name)
+            value: str | None = text if equals else None
+            if value is None and OPTIONS[option][1]:
+                value = next(rest, None)
+            wish.set(option, value)
+        elif word.startswith("-") and word != "-":
+            letters = word[1:]
+            while letters:
+                letter, letters = letters[0], letters[1:]
+                if letter not in SHORT:
+                    known = ", ".join(f"-{each}" for each in SHORT)
+                    raise usage(f"-{letter}: no such option; there are {known}, {', '.join(OPTIONS)}")
+                option = SHORT[letter]
+                if OPTIONS[option][1]:
+                    wish.set(option, letters or next(rest, None))
+                    break
+                wish.set(option, None)
+        else:
+            wish.command = [word, *rest]
+        if wish.help or wish.version:
+            return wish
+    if not wish.target:
+        raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
+    if not wish.command and not wish.explain:
+        raise usage("the COMMAND to run is missing: write it behind --")
+    if wish.end_after_ready and not wish.notify:
+        raise usage("--end-after-ready is about readiness, which has to be asked for with -N")
+    if wish.socket and wish.all_sockets:
+        raise usage("--socket chooses one, --all-sockets passes all: use one of them")
+    return wish
+
+
+def main(argv: list[str]) -> None:
+    """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
+    try:
+        try:
+            _isolate(argv)
+            wish = parse(argv[1:])
+            if wish.help:
+                text = HELP.format(targets=", ".join(TARGETS), inits=", ".join(INITS))
+                code = _print(text)
+            elif wish.version:
+                from cross_init.version import VERSION
+
+                code = _print(f"{NAME} {VERSION}\n")
+            else:
+                from cross_init.bridge import run
+
+                code = run(wish, clean_environment())
+        except Failure as failure:
+            code = complain(str(failure), failure.code)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
+    except KeyboardInterrupt:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        posix.kill(posix.getpid(), _signal.SIGINT)
+        code = FAILED
+    # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
+    posix._exit(code)
+
+
+def complain(message: str, code: int) -> int:
+    """Say what went wrong, in one line, and return the exit code."""
+    line = message.replace("\n", " ")
+    try:
+        posix.write(2, f"{NAME}: {line}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # nobody listens any more; the exit code still tells
+    return code
+
+
+def _print(text: str) -> int:
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[posix.write(1, data) :]
+    return 0
+
+
+def clean_environment() -> dict[bytes, bytes]:
+    """The environment as the init gave it to us.
+
+    In the C locale the interpreter sets LC_CTYPE for itself (PEP 538); the daemon must not inherit that. What the
+    kernel started us with still stands in /proc/self/environ (proc(5)).
+    """
+    environ = dict(posix.environ)
+    if environ.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+        given = b""
+        while part := posix.read(fd, 65536):
+            given += part
+        posix.close(fd)
+        if not any(entry.startswith(b"LC_CTYPE=") for entry in given.split(b"\0")):
+            del environ[b"LC_CTYPE"]
+    return environ
+
+
+def _isolate(argv: list[str]) -> None:
+    """Start again if the interpreter is not isolated: what installs a wheel drops the -IS from a script's first line."""
+    if sys.flags.isolated and sys.flags.no_site:
+        return
+    script = sys.modules["__main__"].__file__ or argv[0]
+    posix.execve(sys.executable, [sys.executable, "-IS", script, *argv[1:]], clean_environment())

@@ -1,0 +1,114 @@
+"""Which init started this process, and by what evidence.
+
+Not "which init is PID 1": a service of a user's manager, or of a supervisor in a container, was started by that one.
+A system's file is imported only if its clue, below, is there: whoever runs under systemd does not pay for the others.
+"""
+
+import posix
+
+from cross_init.model import Claim, Environment, Failure, Init
+from cross_init.systems.none import Init as Shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.model import Target
+
+# What has to be there, at the least, for an init to be worth asking: one of these variables, or this name of the
+# parent process (proc_pid_comm(5)).
+CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
+    ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
+    ("upstart", (b"UPSTART_JOB",), ()),
+)
+# Inits that a machine can be asked for when none of them started us.
+PRESENT = ("upstart",)
+INITS = (*(name for name, _, _ in CLUES), "none")
+TARGETS = ("systemd", "upstart")
+
+
+class Evidence:
+    """What can be known of how this process was started; what costs a system call is looked at when it is asked for."""
+
+    def __init__(self, environ: Environment) -> None:
+        self.environ = environ
+        self.pid = posix.getpid()
+        self.parent = posix.getppid()
+        self._parent_name: str | None = None
+        self._cgroups: list[str] | None = None
+
+    @property
+    def parent_name(self) -> str:
+        """The parent's command name, "" if it cannot be read."""
+        if self._parent_name is None:
+            self._parent_name = read(f"/proc/{self.parent}/comm").rstrip("\n")
+        return self._parent_name
+
+    @property
+    def cgroups(self) -> list[str]:
+        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1."""
+        if self._cgroups is None:
+            lines = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
+            wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
+            self._cgroups = [path for path in wanted if path != "/"]
+        return self._cgroups
+
+
+def read(path: str) -> str:
+    """The text of a file in /proc, "" if it cannot be read. At most 64 KiB."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return posix.read(fd, 65536).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        posix.close(fd)
+
+
+def init_named(name: str) -> Init:
+    """The half that runs on the init system of this name, which is one of INITS."""
+    if name == "none":
+        return Shell()
+    module = __import__(f"cross_init.systems.{name}", fromlist=("Init",))
+    found: Init = module.Init()
+    return found
+
+
+def target_named(name: str) -> "Target":
+    """The half that stands in for the init system of this name, which is one of TARGETS."""
+    module = __import__(f"cross_init.systems.{name}", fromlist=("Target",))
+    found: Target = module.Target()
+    return found
+
+
+def detect(evidence: Evidence) -> tuple[Init, Claim]:
+    """The init that started us. Raises Failure when the evidence contradicts itself."""
+    claims: list[tuple[Init, Claim]] = []
+    for name, variables, parents in CLUES:
+        if any(variable in evidence.environ for variable in variables) or evidence.parent_name in parents:
+            init = init_named(name)
+            claim = init.recognise(evidence)
+            if claim is not None:
+                claims.append((init, claim))
+    if not claims:
+        return _no_claim(evidence)
+    # The nearest one started us: a claim as our own parent beats what came down with the environment.
+    nearest, claim = next((found for found in claims if found[1].direct), claims[0])
+    if nearest.clean_environment and claim.direct:
+        for other, _ in claims:
+            marks = [mark.decode() for mark in other.marks if mark in evidence.environ]
+            if other is not nearest and marks:
+                raise Failure(
+                    f"detecting the init: {nearest.name} started this process ({claim.because}), but {marks[0]} is set "
+                    f"as only {other.name} does: remove {marks[0]} from the service's environment, or say --init NAME"
+                )
+    return nearest, claim
+
+
+def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
+    for name in PRESENT:
+        strange = init_named(name).stranger(evidence)
+        if strange is not None:
+            raise Failure(f"detecting the init: {strange}")
+    return Shell(), Claim("nothing in the environment says that an init started this process", True)

@@ -1,0 +1,94 @@
+"""--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
+
+from cross_init.cli import _print as write_out
+from cross_init.listen import parse
+from cross_init.model import Claim, Failure, Init, Target
+from cross_init.plan import EXEC, Plan, explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.cli import Wish
+    from cross_init.detect import Evidence
+
+
+def show(wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan) -> int:
+    """Print it, as text or as JSON; returns the exit code, 125 if the start would be refused."""
+    facts = gather(wish, evidence, init, claim, target, plan)
+    if wish.explain == "json":
+        from json import dumps
+
+        write_out(dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    else:
+        write_out(as_text(facts))
+    return 125 if facts["refusals"] else 0
+
+
+def gather(
+    wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan
+) -> dict[str, object]:
+    """All that there is to say."""
+    explain(plan, init, target, wish)
+    refusals: list[str] = []
+    sockets: list[str] = []
+    try:
+        passed = init.sockets(evidence.environ, evidence.pid)
+        if wish.socket:
+            passed = [each for each in passed if each.name == wish.socket]
+            if not passed:
+                refusals.append(f"--socket {wish.socket}: no socket of this name was passed")
+        sockets = [f"{each}, passed by {init.name}" for each in passed]
+        for text in wish.listen:
+            sockets.append(f"{parse(text).text}, opened by --listen")
+        target.refuse(passed, wish.all_sockets)
+    except Failure as failure:
+        refusals.append(str(failure))
+    deaf = init.deaf(evidence.environ) if plan.shape != EXEC else None
+    if deaf:
+        refusals.append(deaf)
+    if wish.command:
+        from cross_init.bridge import find_program
+
+        try:
+            find_program(wish.command[0], evidence.environ)
+        except Failure as failure:
+            refusals.append(str(failure))
+    service = init.service(evidence, wish.command[0] if wish.command else "")
+    return {
+        "init": init.name,
+        "evidence": claim.because,
+        "service": str(service),
+        "target": target.name,
+        "shape": plan.shape,
+        "reason": plan.reason,
+        "sockets": sockets,
+        "translations": plan.translations,
+        "losses": plan.losses,
+        "warnings": init.warnings(evidence.environ) if init.name != target.name else [],
+        "refusals": refusals,
+        "command": wish.command,
+    }
+
+
+HEADINGS = (
+    ("sockets", "sockets"),
+    ("translations", "translated"),
+    ("losses", "gets lost"),
+    ("warnings", "beware"),
+    ("refusals", "refused"),
+)
+
+
+def as_text(facts: dict[str, object]) -> str:
+    """The facts for a person, a heading each; on one screen."""
+    lines = [
+        f"{'init':<11} {facts['init']}, because {facts['evidence']}",
+        f"{'service':<11} {facts['service'] or '(no name)'}",
+        f"{'target':<11} {facts['target']}",
+        f"{'shape':<11} {facts['shape']}: {facts['reason']}",
+    ]
+    for key, heading in HEADINGS:
+        entries = facts[key]
+        assert isinstance(entries, list)
+        for number, entry in enumerate(entries):
+            lines.append(f"{'' if number else heading:<11} {entry}")
+    return "\n".join(lines) + "\n"

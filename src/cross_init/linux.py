@@ -1,0 +1,78 @@
+"""The few things of Linux that Python's own modules lack, and what /proc says of a process."""
+
+import _socket
+import posix
+
+SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
+BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
+
+
+def drop_everything(sock: _socket.socket) -> None:
+    """Make this datagram socket a black hole: from now on every message to it succeeds and vanishes.
+
+    The kernel drops each one as it arrives and closes the descriptors in it, so a sender is never held up, not even
+    when nobody reads. What is queued already stays readable. No privilege is needed. Raises OSError.
+    """
+    from array import array
+    from struct import pack
+
+    instruction = array("B", pack("HBBI", *BPF_RETURN_0))
+    where, _ = instruction.buffer_info()
+    sock.setsockopt(_socket.SOL_SOCKET, SO_ATTACH_FILTER, pack("HP", 1, where))
+
+
+def process_stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on, the state (proc_pid_stat(5)); none if the process is gone."""
+    try:
+        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        text = posix.read(fd, 4096)
+    except OSError:
+        return []
+    finally:
+        posix.close(fd)
+    return text[text.rindex(b")") + 1 :].decode().split()  # the command's name, in parentheses, may hold anything
+
+
+def process_state(pid: int) -> str:
+    """R, S, D, T (stopped), Z, ...; "" if the process is gone."""
+    return (process_stat(pid) or [""])[0]
+
+
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether pid is the ancestor, one of its descendants, or in the session that it leads.
+
+    A descendant whose parents have ended belongs to init; only its session still tells where it came from.
+    """
+    own = process_stat(ancestor)
+    leads = len(own) > 3 and own[3] == str(ancestor)
+    first = process_stat(pid)
+    if leads and len(first) > 3 and first[3] == str(ancestor):
+        return True
+    for _ in range(1000):  # longer than any real line of descent; processes come and go while we look
+        if pid == ancestor:
+            return True
+        fields = process_stat(pid)
+        if len(fields) < 2 or int(fields[1]) <= 1:
+            return False
+        pid = int(fields[1])
+    return False
+
+
+def pending_signals(pid: int) -> int:
+    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
+    try:
+        fd = posix.open(f"/proc/{pid}/status", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        for line in posix.read(fd, 65536).splitlines():
+            if line.startswith(b"ShdPnd:"):
+                return int(line.split()[1], 16)
+    except OSError:
+        pass
+    finally:
+        posix.close(fd)
+    return 0

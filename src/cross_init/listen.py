@@ -1,0 +1,127 @@
+"""--listen: open sockets ourselves, so that a socket-activated daemon can be tried from any shell."""
+
+import errno
+
+import _socket
+import posix
+
+from cross_init.model import Failure
+from cross_init.sockets import Passed, describe
+
+FORMS = "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix-dgram:PATH"
+BACKLOG = 4096  # systemd.socket(5), Backlog=; the kernel caps it at net.core.somaxconn
+KINDS = {
+    "tcp": _socket.SOCK_STREAM,
+    "udp": _socket.SOCK_DGRAM,
+    "unix": _socket.SOCK_STREAM,
+    "unix-dgram": _socket.SOCK_DGRAM,
+}
+
+
+class Address:
+    """What --listen was given: [NAME=]KIND:REST, taken apart."""
+
+    __slots__ = ("host", "kind", "name", "path", "port", "text")
+
+    def __init__(self, name: str, kind: str, host: str, port: int, path: str, text: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.host = host
+        self.port = port
+        self.path = path
+        self.text = text
+
+
+def parse(text: str) -> Address:
+    """Take --listen's argument apart. IPv6 hosts stand in brackets; a path that begins with @ is abstract.
+
+    Raises Failure.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or ":" in name or "/" in name:  # the equals sign belongs to a path
+        name, rest = "", text
+    kind, _, where = rest.partition(":")
+    if kind not in KINDS:
+        raise Failure(f"--listen {text}: {kind or 'an empty word'} is no kind of socket; write {FORMS}")
+    if kind.startswith("unix"):
+        if not where.startswith(("/", "@")) or len(where) < 2:
+            raise Failure(f"--listen {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
+        return Address(name, kind, "", 0, where, text)
+    host, colon, port = where.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise Failure(f"--listen {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise Failure(f"--listen {text}: an IPv6 address stands in brackets: {kind}:[{host}]:{port}")
+    return Address(name, kind, host, int(port), "", text)
+
+
+def open_socket(address: Address) -> Passed:
+    """Open, bind and, for a stream, listen. Raises Failure."""
+    try:
+        sock = _bound_unix(address) if address.path else _bound_inet(address)
+        if KINDS[address.kind] == _socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
+    except (OSError, _socket.gaierror) as error:
+        reason = error.strerror or str(error)
+        advice = {
+            errno.EADDRINUSE: "end what listens there, or choose another address",
+            errno.EACCES: "ports below 1024 and others' folders need privileges",
+            errno.EADDRNOTAVAIL: "choose an address of this machine",
+        }.get(error.errno or 0, "check the address")
+        raise Failure(f"--listen {address.text}: cannot listen there: {reason}; {advice}") from None
+    fd = sock.detach()
+    passed = describe(fd, address.name)
+    if not address.path and not address.port:
+        posix.write(2, f"cross-init-bridge: listening on {passed.where()}\n".encode())
+    return passed
+
+
+def _bound_inet(address: Address) -> _socket.socket:
+    kind = KINDS[address.kind]
+    passive = 1  # AI_PASSIVE: no host means every address
+    found = _socket.getaddrinfo(address.host or None, address.port, 0, int(kind), 0, passive)
+    if not address.host:  # prefer [::], which serves IPv4 as well where the machine has both
+        found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
+    error: OSError | None = None
+    for family, _, protocol, _, where in found:
+        sock = None
+        try:
+            sock = _socket.socket(family, kind, protocol)
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            sock.bind(where)
+        except OSError as failed:
+            error = error or failed
+            if sock is not None:
+                sock.close()
+            continue
+        return sock
+    raise error or OSError(errno.EADDRNOTAVAIL, "no such address")
+
+
+def _bound_unix(address: Address) -> _socket.socket:
+    where = "\0" + address.path[1:] if address.path.startswith("@") else address.path
+    sock = _socket.socket(_socket.AF_UNIX, KINDS[address.kind])
+    try:
+        sock.bind(where)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or where.startswith("\0") or not _abandoned(where, sock):
+            sock.close()
+            raise
+        posix.unlink(where)
+        sock.bind(where)
+    return sock
+
+
+def _abandoned(path: str, like: _socket.socket) -> bool:
+    """Whether path is a socket that nobody has open any more: the kernel refuses to connect to it."""
+    with_whom = _socket.socket(like.family, like.type)
+    try:
+        with_whom.setblocking(False)
+        with_whom.connect(path)
+    except OSError as error:
+        return error.errno == errno.ECONNREFUSED and posix.lstat(path).st_mode & 0o170000 == 0o140000
+    finally:
+        with_whom.close()
+    return False

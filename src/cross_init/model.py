@@ -1,0 +1,146 @@
+"""The neutral form between an init and a target: what every init system is described by, and what passes through us.
+
+An init system is described once, as an Init (we run on it) and as a Target (we stand in for it). Both speak only in
+the words of this file, so neither knows the other: N + M descriptions instead of N × M translations.
+
+This file is on the way from start to exec. That way imports nothing that costs more than it saves: no os, no typing,
+no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes with slots.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+    from cross_init.sockets import Passed
+
+Environment = dict[bytes, bytes]
+
+# Exit codes as env(1) and nice(1) have them.
+FAILED, CANNOT_RUN, NOT_FOUND = 125, 126, 127
+
+# How an init hears that the service is ready, and how a daemon says that it is.
+MESSAGE = "message"  # a datagram on a notification socket
+STOP = "stop"  # the main process stops on a signal
+TEXT = "text"  # a line for a person
+NOTHING = "nothing"
+
+# Who may tell the init that the service is ready.
+MAIN = "main"  # only the main process
+ANYONE = "anyone"  # any process of ours that knows how
+
+
+class Failure(Exception):
+    """Our own failure: one line that says what was tried, on what, why it failed and what to do.
+
+    code: the exit code, FAILED, CANNOT_RUN or NOT_FOUND.
+    """
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Service:
+    """Who the daemon is for its init: the names of the service and of its instance ("" if it has none)."""
+
+    __slots__ = ("instance", "name")
+
+    def __init__(self, name: str, instance: str = "") -> None:
+        self.name = name
+        self.instance = instance
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.instance}" if self.instance else self.name
+
+
+class Claim:
+    """An init's reason to say "I started this process": in words, and whether it was directly, as our parent."""
+
+    __slots__ = ("because", "direct")
+
+    def __init__(self, because: str, direct: bool) -> None:
+        self.because = because
+        self.direct = direct
+
+
+class Init:
+    """We run on it: recognise it, take the sockets that it passed, tell it the news in its own way."""
+
+    name: str
+    hears: str = NOTHING  # how it is told that the service is ready
+    from_whom: str = MAIN  # who may tell it
+    moves_main: bool = False  # can be told that another process is the main process from now on
+    news: tuple[str, ...] = ()  # what else it has an ear for: "status", "stopping", "main PID", ...
+    clean_environment: bool = False  # gives a service none of the variables that it was itself started with
+    marks: tuple[bytes, ...] = ()  # variables that nobody else sets
+    job_type: str = ""  # what the job's file has to say for readiness to be heard
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """Whether this init started us, and by what evidence."""
+        raise NotImplementedError
+
+    def stranger(self, evidence: "Evidence") -> str | None:
+        """This init runs the machine, did not start us, and that is a mistake to be pointed out: how. None: no."""
+        return None
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """The service's name, for logs and for targets that pass it on."""
+        return Service(command.rpartition("/")[2])
+
+    def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
+        """The sockets that the init passed to the process pid, in its order.
+
+        Raises Failure when what it announces is not there.
+        """
+        return []
+
+    def deaf(self, environ: Environment) -> str | None:
+        """Why readiness cannot be told in this start (the job's file does not ask for it); None: it can."""
+        return None
+
+    def warnings(self, environ: Environment) -> list[str]:
+        """What the init expects of this service that a daemon written for another one will not do."""
+        return []
+
+    def strip(self, environ: Environment) -> None:
+        """Remove the variables by which this init talks to its services: the daemon must not talk past us."""
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Tell it that the daemon (pid, with an open pidfd) is ready, seconds after its start. Raises OSError."""
+        raise NotImplementedError
+
+    def hand_over(self, environ: Environment, pid: int) -> None:
+        """Tell it that pid is the main process from now on and ready, and return when it knows. Raises OSError."""
+        raise NotImplementedError
+
+    def settle(self, environ: Environment) -> None:
+        """Return when the init has finished what it was doing when this was called (bounded). Raises OSError."""
+
+    def waiting(self, environ: Environment, text: str) -> float | None:
+        """Tell it that the start takes its time, and why. Returns after how many seconds to say it again, if ever."""
+        return None
+
+    def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
+        """A while after ready(): if nobody heard it, mend what can be and return the advice. Raises OSError."""
+        return None
+
+
+class Target:
+    """We stand in for it: give the daemon sockets, variables and signals as it expects them, and hear what it says."""
+
+    name: str
+    says: str = NOTHING  # how the daemon says that it is ready
+    news: tuple[str, ...] = ()  # what else its daemons may say
+    ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
+
+    def refuse(self, sockets: "list[Passed]", together: bool) -> None:
+        """Raise Failure if daemons of this kind cannot be given these sockets. together: several, if it is asked for."""
+
+    def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
+        """Move the sockets to their places and describe them in environ, for the daemon with this pid.
+
+        Called in the process that becomes the daemon. Raises OSError.
+        """
+        raise NotImplementedError
+
+    def strip(self, environ: Environment) -> None:
+        """Remove this protocol's variables that were inherited from elsewhere: lay_out says what is true."""

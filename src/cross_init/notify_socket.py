@@ -1,0 +1,131 @@
+"""The notification socket that we offer to a daemon: where it stands, who can reach it, and how it goes away.
+
+While a watcher lives, the socket has a path, in a folder of its own below one where nobody but us (and root) can make
+or move things: nobody else can ever offer a socket under that path, not even after the watcher was killed. The folder
+can be passed through by everybody (0711) and the socket written to (0777), since the daemon may change its user before
+it is ready; whose messages count is decided by their kernel-given credentials.
+
+When no process of ours is to remain (--end-after-ready) nobody could remove a path. There the socket has an abstract
+name (unix(7)), which the kernel frees when the last process that holds the socket, the daemon, has ended. The same
+where no folder can be had.
+"""
+
+import errno
+from time import time
+
+import _socket
+import posix
+
+ROOT_FOLDER = "/run/cross-init"
+FILE = "notify"
+UNFINISHED_S = 60  # how old a folder without a socket is, in seconds, before it counts as left behind
+
+
+class Address:
+    """Where the socket is: a path, or (folder "") an abstract name. variable: the value of NOTIFY_SOCKET."""
+
+    __slots__ = ("folder", "variable")
+
+    def __init__(self, folder: str, variable: bytes) -> None:
+        self.folder = folder
+        self.variable = variable
+
+    def remove(self) -> None:
+        """Remove the path, if it is one; what is gone already is no error."""
+        if self.folder:
+            for remove, path in ((posix.unlink, f"{self.folder}/{FILE}"), (posix.rmdir, self.folder)):
+                try:
+                    remove(path)
+                except OSError:
+                    pass
+
+
+def make(abstract: bool) -> tuple[_socket.socket, Address]:
+    """A bound datagram socket that is told who sends (SO_PASSCRED). abstract: it must leave no path. Raises OSError."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+    base = "" if abstract else _base()
+    if base:
+        folder = _new_folder(base)
+        if folder:
+            path = f"{folder}/{FILE}"
+            before = posix.umask(0)
+            try:
+                sock.bind(path)
+            finally:
+                posix.umask(before)
+            return sock, Address(folder, path.encode("utf-8", "surrogateescape"))
+    while True:
+        name = f"cross-init/{_random()}"
+        try:
+            sock.bind("\0" + name)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        return sock, Address("", b"@" + name.encode())
+
+
+def _random() -> str:
+    return posix.urandom(12).hex()
+
+
+def _base() -> str:
+    """A folder in which only we and root can make, rename and remove things; "" if there is none."""
+    user = posix.geteuid()
+    if user == 0:
+        try:
+            posix.mkdir(ROOT_FOLDER, 0o711)
+            posix.chmod(ROOT_FOLDER, 0o711)  # whatever the umask is
+        except FileExistsError:
+            pass
+        except OSError:
+            return ""
+        return ROOT_FOLDER if _is_ours(ROOT_FOLDER, user) else ""
+    folder = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+    return folder if folder.startswith("/") and _is_ours(folder, user) else ""
+
+
+def _is_ours(folder: str, user: int) -> bool:
+    try:
+        status = posix.lstat(folder)
+    except OSError:
+        return False
+    return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
+
+
+def _new_folder(base: str) -> str:
+    """A new folder of ours in base; "" if none can be made."""
+    while True:
+        folder = f"{base}/cross-init-{_random()}"
+        try:
+            posix.mkdir(folder, 0o711)
+            posix.chmod(folder, 0o711)
+        except FileExistsError:
+            continue
+        except OSError:
+            return ""
+        return folder
+
+
+def sweep(address: Address) -> None:
+    """Remove what killed watchers left beside this address: folders with a socket that nobody has open any more."""
+    base = address.folder.rpartition("/")[0]
+    if not base:
+        return
+    for name in posix.listdir(base):
+        if name.startswith("cross-init-") and _is_abandoned(f"{base}/{name}"):
+            Address(f"{base}/{name}", b"").remove()
+
+
+def _is_abandoned(folder: str) -> bool:
+    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        probe.connect(f"{folder}/{FILE}")
+    except ConnectionRefusedError:
+        return True
+    except FileNotFoundError:  # killed before it had its socket, or another start that is about to bind it
+        return time() - posix.stat(folder).st_mtime > UNFINISHED_S
+    finally:
+        probe.close()
+    return False

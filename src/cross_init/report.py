@@ -1,0 +1,135 @@
+"""What a daemon says and its init has no ear for: to syslog under the service's name, at a bounded rate.
+
+Without a syslog it goes to standard error. Only the watcher's process uses this.
+"""
+
+import errno
+from time import localtime, monotonic, strftime
+
+import _socket
+import posix
+
+LOG = "/dev/log"
+FACILITY_DAEMON = 3 << 3
+INFO = 6
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LINE_MAX = 1000  # characters of what was said
+BURST = 30  # lines at once ...
+PER_SECOND = 1.0  # ... and then so many
+# Said to no one: pings, which may come many times a second, and what only belongs to another assignment.
+UNSAID = ("WATCHDOG", "MONOTONIC_USEC", "FDNAME", "FDPOLL", "NOTIFYACCESS", "BARRIER", "READY")
+
+
+def report(key: str, value: str) -> str | None:
+    """One assignment of sd_notify(3) as a line for the log; None if it is not for the log."""
+    if key in UNSAID:
+        return None
+    if key == "STATUS":
+        return f"status: {value}"
+    if key == "ERRNO" and value.isascii() and value.isdigit() and len(value) < 6:
+        return f"error: {posix.strerror(int(value))} (errno {value})"
+    said = {"STOPPING": "stopping", "RELOADING": "reloading"}.get(key)
+    if said is not None and value == "1":
+        return said
+    if key == "MAINPID":
+        return f"says that its main process is {value} now, which its init cannot be told"
+    return f"says {key}={value}"
+
+
+def printable(text: str) -> str:
+    """What a daemon says must not forge lines or move a terminal's cursor."""
+    shown = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text[: LINE_MAX + 1])
+    return shown[:LINE_MAX] + ("..." if len(shown) > LINE_MAX else "")
+
+
+class Bucket:
+    """How many lines may still be said: BURST at first, PER_SECOND more with time."""
+
+    def __init__(self, now: float) -> None:
+        self.tokens = float(BURST)
+        self.filled = now
+        self.left_out = 0
+
+    def take(self, now: float) -> bool:
+        """Whether a line may be said at this time (seconds of a clock that only goes on)."""
+        self.tokens = min(float(BURST), self.tokens + (now - self.filled) * PER_SECOND)
+        self.filled = now
+        if self.tokens < 1:
+            self.left_out += 1
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Reporter:
+    """Says lines under a service's name: to syslog, or to standard error where that was asked for or is all there is."""
+
+    def __init__(self, name: str, pid: int, to_stderr: bool) -> None:
+        self.name = name
+        self.pid = pid
+        self.to_stderr = to_stderr
+        self.log: _socket.socket | None = None
+        self.bucket = Bucket(monotonic())
+
+    def say(self, text: str) -> None:
+        """Say one line, if the rate allows."""
+        if self.bucket.take(monotonic()):
+            self._say_what_was_left_out()
+            self._write(text)
+
+    def close(self) -> None:
+        """The last line: how many were left out, if any were."""
+        self._say_what_was_left_out()
+        if self.log is not None:
+            self.log.close()
+
+    def _say_what_was_left_out(self) -> None:
+        count, self.bucket.left_out = self.bucket.left_out, 0
+        if count:
+            self._write(f"({count} lines left out: more than {PER_SECOND:g} a second)")
+
+    def _write(self, text: str) -> None:
+        line = printable(text)
+        if not self.to_stderr:
+            now = localtime()
+            stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {strftime('%H:%M:%S', now)}"
+            entry = f"<{FACILITY_DAEMON | INFO}>{stamp} {self.name}[{self.pid}]: {line}"
+            if self._send(entry.encode("utf-8", "backslashreplace")):
+                return
+        try:
+            posix.write(2, f"cross-init-bridge: {self.name}[{self.pid}]: {line}\n".encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # nobody is left to tell
+
+    def _send(self, entry: bytes) -> bool:
+        for _ in range(2):  # once more after syslog was started anew
+            try:
+                if self.log is None:
+                    self.log = connect()
+                end = b"\0" if self.log.type == _socket.SOCK_STREAM else b""
+                self.log.send(entry + end, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                self.bucket.left_out += 1  # its queue is full; the daemon must not wait for it
+                return True
+            except OSError:
+                if self.log is not None:
+                    self.log.close()
+                    self.log = None
+                continue
+            return True
+        return False
+
+
+def connect() -> _socket.socket:
+    """Connected to syslog, by datagrams, or by a stream where it has that (syslog(3)). Raises OSError."""
+    for kind in (_socket.SOCK_DGRAM, _socket.SOCK_STREAM):
+        log = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
+        try:
+            log.connect(LOG)
+        except OSError as error:
+            log.close()
+            if error.errno == errno.EPROTOTYPE:
+                continue
+            raise
+        return log
+    raise OSError(errno.EPROTOTYPE, "no kind of socket that syslog takes")

@@ -1,0 +1,1 @@
+"""How the processes stand to each other: one file per shape."""

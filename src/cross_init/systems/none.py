@@ -1,0 +1,27 @@
+"""No init system: a shell, or whatever else starts programs and waits for them. Readiness is a line for a person."""
+
+import posix
+
+from cross_init.model import ANYONE, TEXT, Claim, Init as Base, Service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+
+
+class Init(Base):
+    """We run from a shell; it needs --listen for sockets, and hears of readiness on standard error."""
+
+    name = "none"
+    hears = TEXT
+    from_whom = ANYONE
+    news = ("status", "stopping", "reloading", "errno")
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """Never claims a process: it is what remains."""
+        return None
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Say it, and how long it took."""
+        line = f"cross-init-bridge: {service} is ready after {seconds:.3f} s (PID {pid})\n"
+        posix.write(2, line.encode("utf-8", "backslashreplace"))

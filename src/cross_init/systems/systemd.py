@@ -1,0 +1,209 @@
+"""systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
+
+import errno
+import sys
+
+import _socket
+import posix
+
+from cross_init.model import MAIN, MESSAGE, Claim, Environment, Failure, Init as Base, Service, Target as BaseTarget
+from cross_init.sockets import Passed, describe, place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+
+FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
+UNKNOWN_NAME = "unknown"  # what sd_listen_fds_with_names(3) says of a descriptor without a name
+LISTEN = (b"LISTEN_FDS", b"LISTEN_PID", b"LISTEN_FDNAMES", b"LISTEN_PIDFDID")
+WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
+# SYSTEMD_EXEC_PID names the process that systemd started, so it would lie to a daemon that is our child. What only
+# describes the surroundings (INVOCATION_ID, JOURNAL_STREAM, RUNTIME_DIRECTORY, ...) stays true and stays.
+PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
+NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
+ANSWER_MS = 5000  # how long a manager that is busy may take to answer a barrier
+EXTEND_S = 60  # how far each "this start takes its time" reaches, in seconds
+
+
+class Init(Base):
+    """We run on systemd: the system's or a user's manager, or whoever speaks its protocol (Podman does)."""
+
+    name = "systemd"
+    hears = MESSAGE
+    from_whom = MAIN
+    moves_main = True
+    news = NEWS
+    clean_environment = True
+    job_type = "Type=notify"
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By its variables that name this process, by the parent, or by a notification socket that came down to us."""
+        environ, pid = evidence.environ, str(evidence.pid).encode()
+        for variable in (b"SYSTEMD_EXEC_PID", b"LISTEN_PID"):
+            if environ.get(variable) == pid:
+                return Claim(f"{variable.decode()} is our PID", True)
+        if evidence.parent_name == "systemd":
+            return Claim(f"the parent process {evidence.parent} is systemd", True)
+        if b"NOTIFY_SOCKET" in environ:
+            return Claim("NOTIFY_SOCKET is set", False)
+        return None
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """From the unit's name, which the control group has: no question to the manager is needed.
+
+        What stands behind the @ is the instance (systemd.unit(5)), escaped as systemd has it.
+        """
+        for path in evidence.cgroups:
+            for part in reversed(path.split("/")):
+                if part.endswith(".service"):
+                    unit = part.removeprefix("_").removesuffix(".service")  # _: how a reserved name is escaped
+                    name, _, instance = unit.partition("@")
+                    return Service(name, instance)
+        return super().service(evidence, command)
+
+    def sockets(self, environ: Environment, pid: int) -> list[Passed]:
+        """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
+        if environ.get(b"LISTEN_PID") != str(pid).encode():
+            return []
+        count = environ.get(b"LISTEN_FDS", b"0")
+        if not count.isdigit() or int(count) > 65536:
+            raise Failure(f"systemd passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
+        names = environ.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape").split(":")
+        names += [""] * int(count)
+        return [
+            describe(FIRST_FD + number, "" if name == UNKNOWN_NAME else name)
+            for number, name in zip(range(int(count)), names, strict=False)
+        ]
+
+    def deaf(self, environ: Environment) -> str | None:
+        """Without a notification socket the unit does not wait for readiness."""
+        if b"NOTIFY_SOCKET" in environ:
+            return None
+        return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
+
+    def warnings(self, environ: Environment) -> list[str]:
+        """A watchdog that nobody feeds ends the service."""
+        if b"WATCHDOG_USEC" in environ:
+            return ["the unit has WatchdogSec=, which the daemon does not know: systemd will end it; remove it there"]
+        return []
+
+    def strip(self, environ: Environment) -> None:
+        """All of the protocol."""
+        for variable in PROTOCOL:
+            environ.pop(variable, None)
+
+    def hand_over(self, environ: Environment, pid: int) -> None:
+        """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
+        with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+        try:
+            with_manager.send(f"MAINPID={pid}\nREADY=1".encode())
+            with_manager.barrier()
+        finally:
+            with_manager.close()
+
+    def settle(self, environ: Environment) -> None:
+        """The manager reads our barrier when it has done what it was at."""
+        if b"NOTIFY_SOCKET" in environ:
+            with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+            try:
+                with_manager.barrier()
+            finally:
+                with_manager.close()
+
+    def waiting(self, environ: Environment, text: str) -> float | None:
+        """Move the start's time limit on (EXTEND_TIMEOUT_USEC, sd_notify(3)), again at half of it."""
+        if b"NOTIFY_SOCKET" not in environ:
+            return None
+        with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+        try:
+            with_manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
+        finally:
+            with_manager.close()
+        return EXTEND_S / 2
+
+
+class Channel:
+    """A notification socket of a manager, to send to."""
+
+    def __init__(self, address: bytes) -> None:
+        """address: NOTIFY_SOCKET's value, /path or @abstract (sd_notify(3)). Raises OSError."""
+        where = parse_address(address)
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        try:
+            self.socket.connect(where)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def send(self, message: bytes) -> None:
+        """Send one message. Raises OSError."""
+        self.socket.send(message, _socket.MSG_NOSIGNAL)
+
+    def barrier(self) -> None:
+        """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).
+
+        It closes the descriptor that comes with BARRIER=1; one that does not know the word closes what it cannot use,
+        and in the same order, so this holds for every receiver. Raises OSError (ETIMEDOUT: no answer).
+        """
+        from select import POLLHUP, poll
+
+        ours, theirs = posix.pipe2(posix.O_CLOEXEC)
+        try:
+            rights = theirs.to_bytes(4, sys.byteorder)
+            try:
+                self.socket.sendmsg([b"BARRIER=1"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            finally:
+                posix.close(theirs)
+            poller = poll()
+            poller.register(ours, POLLHUP)
+            if not poller.poll(ANSWER_MS):
+                raise OSError(errno.ETIMEDOUT, f"no answer from the service manager within {ANSWER_MS // 1000} s")
+        finally:
+            posix.close(ours)
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.close()
+
+
+def parse_address(address: bytes) -> bytes:
+    """NOTIFY_SOCKET's value as connect(2) takes it. Raises OSError if it is none that a local manager has."""
+    if len(address) > 1:
+        if address.startswith(b"/"):
+            return address
+        if address.startswith(b"@"):
+            return b"\0" + address[1:]
+    raise OSError(
+        errno.EAFNOSUPPORT,
+        f"NOTIFY_SOCKET={address.decode('utf-8', 'replace')} is neither a path nor an abstract name: "
+        "only a manager on this machine can follow the daemon",
+    )
+
+
+class Target(BaseTarget):
+    """We stand in for systemd."""
+
+    name = "systemd"
+    says = MESSAGE
+    news = NEWS
+    ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=
+
+    def strip(self, environ: Environment) -> None:
+        """Nothing of a systemd further up is for this daemon."""
+        for variable in PROTOCOL:
+            environ.pop(variable, None)
+
+    def lay_out(self, environ: Environment, sockets: list[Passed], service: Service, pid: int) -> None:
+        """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""
+        if not sockets:
+            return
+        place(sockets, FIRST_FD)
+        names = [listen_name(passed.name) or UNKNOWN_NAME for passed in sockets]
+        environ[b"LISTEN_FDS"] = str(len(sockets)).encode()
+        environ[b"LISTEN_PID"] = str(pid).encode()
+        environ[b"LISTEN_FDNAMES"] = ":".join(names).encode("utf-8", "surrogateescape")
+
+
+def listen_name(name: str) -> str:
+    """The name as FileDescriptorName= may have it: no colon, no control character, at most 255 (sd_notify(3))."""
+    return "".join(letter for letter in name if letter.isprintable() and letter != ":")[:255]

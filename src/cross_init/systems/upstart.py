@@ -1,0 +1,157 @@
+"""Upstart: readiness by stopping ("expect stop", init(5)), sockets by UPSTART_FDS (socket-event(7))."""
+
+import _signal
+import _socket
+
+from cross_init.model import (
+    ANYONE,
+    STOP,
+    Claim,
+    Environment,
+    Failure,
+    Init as Base,
+    Service,
+    Target as BaseTarget,
+)
+from cross_init.sockets import NOT_A_SOCKET, Passed, describe, inherit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+
+SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
+VARIABLES = b"UPSTART_"
+# What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
+SOCKET_EVENT = (b"PROTO", b"PORT", b"ADDR", b"SOCKET_PATH")
+
+
+class Init(Base):
+    """We run as an Upstart job."""
+
+    name = "upstart"
+    hears = STOP
+    from_whom = ANYONE
+    clean_environment = True
+    marks = (b"UPSTART_JOB",)
+    job_type = "expect stop"
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By UPSTART_JOB; directly, if our parent is an init by name or by number."""
+        if b"UPSTART_JOB" not in evidence.environ:
+            return None
+        parent = evidence.parent == 1 or evidence.parent_name in ("init", "upstart")
+        return Claim("UPSTART_JOB is set", parent)
+
+    def stranger(self, evidence: "Evidence") -> str | None:
+        """Upstart answers on its socket, yet we are not in a job."""
+        with_init = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            with_init.setblocking(False)
+            with_init.connect(SYSTEM_INIT)
+        except OSError:
+            return None
+        finally:
+            with_init.close()
+        return (
+            "Upstart runs here, but UPSTART_JOB is not set, so this is not a job: "
+            "start it as one (initctl start), or say --init none to run it from a shell"
+        )
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """From UPSTART_JOB and UPSTART_INSTANCE (init(5)); the latter may be empty."""
+        environ = evidence.environ
+        if b"UPSTART_JOB" not in environ:
+            return super().service(evidence, command)
+        words = (environ.get(key, b"").decode("utf-8", "replace") for key in (b"UPSTART_JOB", b"UPSTART_INSTANCE"))
+        return Service(*words)
+
+    def sockets(self, environ: Environment, pid: int) -> list[Passed]:
+        """UPSTART_FDS: one number or several, any numbers. Raises Failure if one is not open."""
+        numbers = environ.get(b"UPSTART_FDS", b"").split()
+        if not all(number.isdigit() and len(number) < 8 for number in numbers):
+            shown = environ[b"UPSTART_FDS"].decode("utf-8", "replace")
+            raise Failure(f"Upstart passed sockets, but UPSTART_FDS={shown} is no list of numbers")
+        unique = dict.fromkeys(int(number) for number in numbers)
+        return [describe(number) for number in unique]
+
+    def strip(self, environ: Environment) -> None:
+        """All that begins with UPSTART_, and what came with a socket event."""
+        strip(environ)
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Stop the main process: Upstart sees that, continues it and moves the job on."""
+        _signal.pidfd_send_signal(pidfd, _signal.SIGSTOP)
+
+    def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
+        """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
+        from cross_init.linux import process_state
+
+        if process_state(pid) != "T":
+            return None
+        _signal.pidfd_send_signal(pidfd, _signal.SIGCONT)
+        return 'was stopped to say "ready", but Upstart did not continue it, so we did: add "expect stop" to the job'
+
+
+class Target(BaseTarget):
+    """We stand in for Upstart."""
+
+    name = "upstart"
+    says = STOP
+
+    def refuse(self, sockets: list[Passed], together: bool) -> None:
+        """What upstart-socket-bridge(8) could not have made, and more than one without being asked for a list."""
+        for passed in sockets:
+            reason = None
+            if passed.family == NOT_A_SOCKET:
+                reason = f"it is a {passed.kind}, no socket"
+            elif passed.kind != "stream":
+                reason = f"it is a {passed.kind} socket, and Upstart knows only stream sockets"
+            elif passed.family not in ("inet", "inet6", "unix"):
+                reason = "Upstart knows only IPv4, IPv6 and UNIX sockets"
+            elif not passed.listening:
+                reason = "it is a connection, and Upstart passes listening sockets (systemd: Accept=no)"
+            if reason:
+                raise Failure(f"passing {passed} to a daemon for Upstart: {reason}; the daemon was not started")
+        if len(sockets) > 1 and not together:
+            listed = ", ".join(str(passed) for passed in sockets)
+            raise Failure(
+                f"passing {len(sockets)} sockets to a daemon for Upstart, which passes one: {listed}; "
+                "choose one with --socket NAME, or pass all as a list with --all-sockets; the daemon was not started"
+            )
+
+    def strip(self, environ: Environment) -> None:
+        """Nothing of an Upstart further up is for this daemon."""
+        strip(environ)
+
+    def lay_out(self, environ: Environment, sockets: list[Passed], service: Service, pid: int) -> None:
+        """UPSTART_JOB and UPSTART_INSTANCE; with sockets, UPSTART_FDS and the event's variables (socket-event(7))."""
+        environ[b"UPSTART_JOB"] = service.name.encode("utf-8", "surrogateescape")
+        environ[b"UPSTART_INSTANCE"] = service.instance.encode("utf-8", "surrogateescape")
+        if not sockets:
+            return
+        for passed in sockets:
+            inherit(passed.fd)
+        environ[b"UPSTART_FDS"] = " ".join(str(passed.fd) for passed in sockets).encode()
+        environ[b"UPSTART_EVENTS"] = b" ".join([b"socket"] * len(sockets))
+        # With several events the variables of the one that comes last in "start on" win.
+        for passed in sockets:
+            environ.update(event_variables(passed))
+
+
+def event_variables(passed: Passed) -> Environment:
+    """The socket event's variables for this socket. An abstract name is shown with the @ it has in a job file."""
+    address = passed.address
+    if isinstance(address, tuple):
+        host, port = str(address[0]), str(address[1])
+        return {b"PROTO": passed.family.encode(), b"PORT": port.encode(), b"ADDR": host.encode()}
+    name = address if isinstance(address, bytes) else str(address).encode("utf-8", "surrogateescape")
+    return {b"PROTO": b"unix", b"SOCKET_PATH": b"@" + name[1:] if name.startswith(b"\0") else name}
+
+
+def strip(environ: Environment) -> None:
+    """Remove Upstart's variables; the event's own only where a socket event is among UPSTART_EVENTS."""
+    if b"socket" in environ.get(b"UPSTART_EVENTS", b"").split():
+        for variable in SOCKET_EVENT:
+            environ.pop(variable, None)
+    for variable in [known for known in environ if known.startswith(VARIABLES)]:
+        del environ[variable]
