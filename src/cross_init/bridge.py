@@ -66,7 +66,7 @@ def cannot_run(command: str, error: OSError) -> Failure:
 
 
 def find_program(command: str, environ: Environment) -> list[bytes]:
-    """Where the command is, or the places on PATH to try. Raises Failure before anything is started if it is nowhere."""
+    """Where the command is, or the places on PATH to try. Raises Failure, before anything is started, if nowhere."""
     name = command.encode("utf-8", "surrogateescape")
     if b"/" in name:
         places = [name]

@@ -1,9 +1,8 @@
 """The command line: from its words to a wish, and from whatever goes wrong to one line and an exit code."""
 
-import sys
-
 import _signal
 import posix
+import sys
 
 from cross_init.detect import INITS, TARGETS
 from cross_init.model import FAILED, Failure
@@ -233,7 +232,7 @@ def clean_environment() -> dict[bytes, bytes]:
 
 
 def _isolate(argv: list[str]) -> None:
-    """Start again if the interpreter is not isolated: what installs a wheel drops the -IS from a script's first line."""
+    """Start again if we are not isolated: an installer of wheels drops the -IS from a script's first line."""
     if sys.flags.isolated and sys.flags.no_site:
         return
     script = sys.modules["__main__"].__file__ or argv[0]

@@ -1,8 +1,7 @@
 """--listen: open sockets ourselves, so that a socket-activated daemon can be tried from any shell."""
 
-import errno
-
 import _socket
+import errno
 import posix
 
 from cross_init.model import Failure

@@ -133,7 +133,7 @@ class Target:
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
-        """Raise Failure if daemons of this kind cannot be given these sockets. together: several, if it is asked for."""
+        """Raise Failure if daemons of this kind cannot be given these sockets. together: several were asked for."""
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """Move the sockets to their places and describe them in environ, for the daemon with this pid.

@@ -10,11 +10,10 @@ name (unix(7)), which the kernel frees when the last process that holds the sock
 where no folder can be had.
 """
 
-import errno
-from time import time
-
 import _socket
+import errno
 import posix
+from time import time
 
 ROOT_FOLDER = "/run/cross-init"
 FILE = "notify"

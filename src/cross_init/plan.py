@@ -53,9 +53,13 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     if heard_from_outside and init.from_whom == ANYONE:
         return Plan(WATCH, f"{init.name} can be told from beside the daemon, which keeps the PID it tracks", False)
     if init.moves_main:
-        who = "only its parent sees a daemon stop" if target.says == STOP else f"{init.name} hears only the main process"
+        who = (
+            "only its parent sees a daemon stop" if target.says == STOP else f"{init.name} hears only the main process"
+        )
         return Plan(HAND_OVER, f"{who}, and {init.name} can be given another main process", False)
-    return Plan(SUPERVISE, f"only its parent sees a daemon stop, and {init.name} cannot be given another main PID", False)
+    return Plan(
+        SUPERVISE, f"only its parent sees a daemon stop, and {init.name} cannot be given another main PID", False
+    )
 
 
 def explain(plan: Plan, init: Init, target: Target, wish: "Wish") -> None:

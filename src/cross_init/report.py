@@ -3,11 +3,10 @@
 Without a syslog it goes to standard error. Only the watcher's process uses this.
 """
 
-import errno
-from time import localtime, monotonic, strftime
-
 import _socket
+import errno
 import posix
+from time import localtime, monotonic, strftime
 
 LOG = "/dev/log"
 FACILITY_DAEMON = 3 << 3
@@ -62,7 +61,7 @@ class Bucket:
 
 
 class Reporter:
-    """Says lines under a service's name: to syslog, or to standard error where that was asked for or is all there is."""
+    """Says lines under a service's name: to syslog, or to standard error where asked to or left with that."""
 
     def __init__(self, name: str, pid: int, to_stderr: bool) -> None:
         self.name = name

@@ -1,10 +1,9 @@
 """Sockets that are passed to a daemon: describe what an open descriptor is, and move descriptors to their places."""
 
-import errno
-from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
-
 import _socket
+import errno
 import posix
+from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
 from cross_init.model import Failure
 

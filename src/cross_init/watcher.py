@@ -4,13 +4,12 @@ Nothing is polled: the kernel says when a message is there and when a daemon has
 of daemons; today each watcher has one. It runs beside the daemon, so what it imports does not delay a start.
 """
 
-import sys
-from select import POLLIN, poll
-from time import monotonic
-
 import _signal
 import _socket
 import posix
+import sys
+from select import POLLIN, poll
+from time import monotonic
 
 from cross_init.linux import descends, drop_everything
 from cross_init.model import TEXT, Init, Service
@@ -35,7 +34,9 @@ class Daemon:
     began: when its start began, in seconds of the monotonic clock. told: its init knows that it is ready.
     """
 
-    def __init__(self, start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float) -> None:
+    def __init__(
+        self, start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float
+    ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.socket = sock
@@ -59,7 +60,7 @@ class Daemon:
     def receive(self) -> bool:
         """Take in one message; False if none is waiting. Every descriptor that came with it is closed."""
         try:
-            body, extra, flags, _ = self.socket.recvmsg(MESSAGE_MAX + 1, ROOM, _socket.MSG_DONTWAIT)
+            body, extra, _, _ = self.socket.recvmsg(MESSAGE_MAX + 1, ROOM, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         sender = 0

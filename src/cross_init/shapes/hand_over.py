@@ -13,10 +13,9 @@ The keeper is also the canary for signals. It shares the daemon's process group 
 gets: what waits at the keeper was sent to all, so the daemon has it too, and need not get it twice.
 """
 
-from select import POLLHUP, poll
-
 import _signal
 import posix
+from select import POLLHUP, poll
 
 from cross_init.linux import pending_signals
 from cross_init.model import Failure
@@ -60,7 +59,9 @@ def run(start: "Start") -> int:
         return end_like(int(report[1:]))
     if not report.startswith(STOPPED):
         send(pidfd, _signal.SIGKILL)
-        raise Failure(f"watching the daemon (PID {pid}): the process that watched it was killed; so the daemon was, too")
+        raise Failure(
+            f"watching the daemon (PID {pid}): the process that watched it was killed; so the daemon was, too"
+        )
     try:
         start.init.hand_over(start.original, pid)
     except OSError as error:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 # Sent by the kernel to the process that did something wrong: ours, if we get one.
 FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP, _signal.SIGSYS)
-PASSED_ON = tuple(
-    number for number in sorted(_signal.valid_signals()) if number not in KEPT and number not in FAULTS
-)
+PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT and number not in FAULTS)
 SI_USER_MAX = 0  # si_code of a signal that a process sent is at most this (sigaction(2)); the kernel's own are higher
 
 
@@ -55,7 +53,7 @@ def fork_daemon(start: "Start", mask: set[int]) -> int:
 
 
 def end_like(status: int) -> int:
-    """End as the process with this wait status did: returns the exit code, or does not return and dies of its signal."""
+    """End as the process with this wait status did: returns the exit code, or dies of its signal."""
     if posix.WIFEXITED(status):
         return posix.WEXITSTATUS(status)
     number = posix.WTERMSIG(status)

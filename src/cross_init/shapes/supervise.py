@@ -3,10 +3,9 @@
 It passes signals on, ends as the daemon ends, and tells the init of readiness itself.
 """
 
-from time import monotonic
-
 import _signal
 import posix
+from time import monotonic
 
 from cross_init.shapes.processes import PASSED_ON, SI_USER_MAX, block, end_like, fork_daemon, send
 from cross_init.sockets import close

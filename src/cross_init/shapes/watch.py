@@ -5,11 +5,10 @@ it did not make, and no zombie; it leads a session of its own, so that a signal 
 reach it; it knows of the daemon's end by a pidfd, whatever user the daemon has become.
 """
 
-from fcntl import F_DUPFD, fcntl
-from time import monotonic
-
 import _socket
 import posix
+from fcntl import F_DUPFD, fcntl
+from time import monotonic
 
 from cross_init.model import Failure
 from cross_init.notify_socket import Address, make
@@ -54,9 +53,7 @@ def _hold(sock: _socket.socket) -> None:
         fcntl(sock.fileno(), F_DUPFD, 3)
 
 
-def _in_helper(
-    start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float
-) -> None:
+def _in_helper(start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float) -> None:
     """Between the two forks. Does not return."""
     code = 1
     try:

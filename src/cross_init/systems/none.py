@@ -2,7 +2,8 @@
 
 import posix
 
-from cross_init.model import ANYONE, TEXT, Claim, Init as Base, Service
+from cross_init.model import ANYONE, TEXT, Claim, Service
+from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,12 +1,13 @@
 """systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
 
+import _socket
 import errno
+import posix
 import sys
 
-import _socket
-import posix
-
-from cross_init.model import MAIN, MESSAGE, Claim, Environment, Failure, Init as Base, Service, Target as BaseTarget
+from cross_init.model import MAIN, MESSAGE, Claim, Environment, Failure, Service
+from cross_init.model import Init as Base
+from cross_init.model import Target as BaseTarget
 from cross_init.sockets import Passed, describe, place
 
 TYPE_CHECKING = False

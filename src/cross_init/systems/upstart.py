@@ -9,8 +9,12 @@ from cross_init.model import (
     Claim,
     Environment,
     Failure,
-    Init as Base,
     Service,
+)
+from cross_init.model import (
+    Init as Base,
+)
+from cross_init.model import (
     Target as BaseTarget,
 )
 from cross_init.sockets import NOT_A_SOCKET, Passed, describe, inherit
