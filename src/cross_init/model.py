@@ -9,8 +9,20 @@ no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes wit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Protocol
+
     from cross_init.detect import Evidence
     from cross_init.sockets import Passed
+
+    class Cancellation(Protocol):
+        """An init's news that a start is cancelled, without a signal."""
+
+        socket: socket  # readable when there is news
+
+        def is_stop(self) -> bool:
+            """Take in the news: whether the start is cancelled. Raises OSError when there will be no more."""
+
 
 Environment = dict[bytes, bytes]
 
@@ -117,6 +129,13 @@ class Init:
 
     def waiting(self, environ: Environment, text: str) -> float | None:
         """Tell it that the start takes its time, and why. Returns after how many seconds to say it again, if ever."""
+        return None
+
+    def cancellation(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """What to listen to, while the daemon starts, for the news that the start is cancelled; None: it uses signals.
+
+        environ: as the init gave it.
+        """
         return None
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:

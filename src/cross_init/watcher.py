@@ -1,16 +1,15 @@
-"""The watcher's engine: hear daemons on their notification sockets, tell the init, and go when they are gone.
+"""The watcher: hear a daemon on its notification socket, tell the init, and go when the daemon is gone.
 
-Nothing is polled: the kernel says when a message is there and when a daemon has ended. The engine serves any number
-of daemons; today each watcher has one. It runs beside the daemon, so what it imports does not delay a start.
+It runs beside the daemon, so what it imports does not delay a start. One engine can serve any number of daemons.
 """
 
 import _signal
 import _socket
 import posix
 import sys
-from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.engine import Engine, Timer
 from cross_init.linux import descends, drop_everything
 from cross_init.model import TEXT, Init, Service
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
@@ -25,6 +24,7 @@ FDS_MAX = 253  # SCM_MAX_FD: the kernel passes no more in one message (unix(7))
 CREDENTIALS_SIZE = 12  # struct ucred: pid, uid, gid
 ROOM = _socket.CMSG_SPACE(CREDENTIALS_SIZE) + _socket.CMSG_SPACE(4 * FDS_MAX)
 AT_ONCE = 64  # messages that are read before the daemon's end is looked for again
+KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
 UNHEARD_S = 10.0  # after how long a daemon that we stopped should have been continued
 
 
@@ -35,8 +35,9 @@ class Daemon:
     """
 
     def __init__(
-        self, start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float
+        self, engine: Engine, start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Address, began: float
     ) -> None:
+        self.engine = engine
         self.pid = pid
         self.pidfd = pidfd
         self.socket = sock
@@ -48,8 +49,26 @@ class Daemon:
         self.leave_after_ready = start.wish.end_after_ready
         self.reporter = Reporter(str(start.service), pid, self.init.hears == TEXT)
         self.told = False
-        self.look_again: float | None = None  # when to see whether the init has heard it
         self.status = ""
+        self.timer: Timer | None = None
+        engine.watch(sock.fileno(), self.hear)
+        engine.watch(pidfd, self.bury)
+        self.cancellation = self.init.cancellation(self.service, start.original)
+        if self.cancellation is not None:
+            engine.watch(self.cancellation.socket.fileno(), self.hear_cancellation)
+
+    def hear(self) -> None:
+        """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
+        for _ in range(AT_ONCE):
+            if not self.receive():
+                break
+        if self.leave_after_ready and self.told:
+            self.leave_after_ready = False
+            if holds(self.pid, self.socket):
+                self.leave()
+            else:
+                # It has closed what it did not know, and would lose its socket with us.
+                self.reporter.say("the watcher stays: the daemon has closed its copy of the notification socket")
 
     def counts(self, sender: int) -> bool:
         """Whether what this process says is said for the service (systemd.service(5), NotifyAccess=)."""
@@ -111,6 +130,7 @@ class Daemon:
             self._tell()
 
     def _tell(self) -> None:
+        self._forget_cancellation()  # from now on the init ends the daemon itself
         try:
             self.init.ready(self.service, self.pid, self.pidfd, monotonic() - self.began)
         except ProcessLookupError:
@@ -118,11 +138,11 @@ class Daemon:
         except OSError as error:
             self.reporter.say(f"telling {self.init.name} that the daemon is ready failed: {error.strerror}")
             return
-        self.look_again = monotonic() + UNHEARD_S
+        self.engine.cancel(self.timer)
+        self.timer = self.engine.after(UNHEARD_S, self._look)
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """See whether the init has heard what it was told."""
-        self.look_again = None
         try:
             advice = self.init.unheard(self.service, self.pid, self.pidfd)
         except OSError as error:
@@ -130,34 +150,60 @@ class Daemon:
         if advice:
             self.reporter.say(advice)
 
-    def can_leave(self) -> bool:
-        """Whether --end-after-ready's time has come: the daemon is ready, and holds the socket itself.
+    def hear_cancellation(self) -> None:
+        """The init has news of the start: if it is cancelled, end the daemon, as the init itself would end it later."""
+        assert self.cancellation is not None
+        try:
+            cancelled = self.cancellation.is_stop()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._forget_cancellation()  # there is no more news; a stop signal still reaches the daemon
+            return
+        if cancelled:
+            self._forget_cancellation()
+            self.reporter.say(f"{self.init.name} cancels the start")
+            self._end(_signal.SIGTERM)
+            self.timer = self.engine.after(KILL_S, lambda: self._end(_signal.SIGKILL))
 
-        One that has closed what it did not know would lose its socket with us, so there we stay.
-        """
-        if not (self.leave_after_ready and self.told):
-            return False
-        self.leave_after_ready = False
-        if holds(self.pid, self.socket):
-            return True
-        self.reporter.say("the watcher stays: the daemon has closed its copy of the notification socket")
-        return False
+    def _end(self, number: int) -> None:
+        """End the daemon's process group, which its init has made for it, or the daemon if it leads none."""
+        try:
+            if posix.getpgid(self.pid) == self.pid:
+                posix.killpg(self.pid, number)
+            else:
+                _signal.pidfd_send_signal(self.pidfd, number)
+        except OSError:
+            pass  # it has ended
+
+    def _forget_cancellation(self) -> None:
+        if self.cancellation is not None:
+            self.engine.forget(self.cancellation.socket.fileno())
+            self.cancellation.socket.close()
+            self.cancellation = None
 
     def leave(self) -> None:
         """Go while the daemon lives: whatever it says from now on is dropped by the kernel."""
         drop_everything(self.socket)
         while self.receive():
             pass
-        self.reporter.close()
+        self._close()
 
     def bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""
         for _ in range(AT_ONCE * AT_ONCE):
             if not self.receive():
                 break
+        self.address.remove()
+        self._close()
+
+    def _close(self) -> None:
+        self._forget_cancellation()
+        self.engine.cancel(self.timer)
+        for fd in (self.socket.fileno(), self.pidfd):
+            self.engine.forget(fd)
         self.socket.close()
         posix.close(self.pidfd)
-        self.address.remove()
         self.reporter.close()
 
 
@@ -166,45 +212,11 @@ def run(start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Add
     try:
         _leave_surroundings({sock.fileno(), pidfd})
         sweep(address)
-        serve([Daemon(start, pid, pidfd, sock, address, began)])
+        engine = Engine()
+        Daemon(engine, start, pid, pidfd, sock, address, began)
+        engine.run()
     finally:
         posix._exit(0)
-
-
-def serve(daemons: list[Daemon]) -> None:
-    """Hear these daemons until none is left."""
-    poller = poll()
-    by_fd: dict[int, Daemon] = {}
-    for daemon in daemons:
-        for fd in (daemon.socket.fileno(), daemon.pidfd):
-            poller.register(fd, POLLIN)
-            by_fd[fd] = daemon
-
-    def forget(daemon: Daemon) -> None:
-        for fd in (daemon.socket.fileno(), daemon.pidfd):
-            poller.unregister(fd)
-            del by_fd[fd]
-
-    while by_fd:
-        deadlines = [daemon.look_again for daemon in by_fd.values() if daemon.look_again is not None]
-        wait_ms = max(0, int((min(deadlines) - monotonic()) * 1000) + 1) if deadlines else None
-        events = poller.poll(wait_ms)
-        for daemon in {by_fd[fd] for fd, _ in events}:
-            for _ in range(AT_ONCE):
-                if not daemon.receive():
-                    break
-            if daemon.can_leave():
-                forget(daemon)
-                daemon.leave()
-        for fd, _ in events:
-            gone = by_fd.get(fd)
-            if gone is not None and fd == gone.pidfd:
-                forget(gone)
-                gone.bury()
-        now = monotonic()
-        for daemon in set(by_fd.values()):
-            if daemon.look_again is not None and daemon.look_again <= now:
-                daemon.look()
 
 
 def numbers(data: bytes) -> list[int]:

@@ -22,8 +22,8 @@ from cross_init.sockets import NOT_A_SOCKET, Passed, describe, inherit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.model import Cancellation
 
-SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
 VARIABLES = b"UPSTART_"
 # What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
 SOCKET_EVENT = (b"PROTO", b"PORT", b"ADDR", b"SOCKET_PATH")
@@ -48,6 +48,8 @@ class Init(Base):
 
     def stranger(self, evidence: "Evidence") -> str | None:
         """Upstart answers on its socket, yet we are not in a job."""
+        from cross_init.systems.upstart_control import SYSTEM_INIT
+
         with_init = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
             with_init.setblocking(False)
@@ -85,6 +87,15 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Stop the main process: Upstart sees that, continues it and moves the job on."""
         _signal.pidfd_send_signal(pidfd, _signal.SIGSTOP)
+
+    def cancellation(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """The job's goal, as Upstart tells it to whoever is connected; None if it does not let us in."""
+        from cross_init.systems.upstart_control import Goal
+
+        try:
+            return Goal(service, environ)
+        except OSError:
+            return None
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
