@@ -6,11 +6,11 @@ import posix
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
 from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
-from cross_init.sockets import Passed, close
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
+    from cross_init.sockets import Passed
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
@@ -140,7 +140,7 @@ def run(wish: "Wish", environ: Environment) -> int:
     return run_shape(start)
 
 
-def gather(wish: "Wish", init: Init, environ: Environment, pid: int) -> list[Passed]:
+def gather(wish: "Wish", init: Init, environ: Environment, pid: int) -> "list[Passed]":
     """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens."""
     sockets = init.sockets(environ, pid)
     if wish.socket:
@@ -148,6 +148,8 @@ def gather(wish: "Wish", init: Init, environ: Environment, pid: int) -> list[Pas
         if not chosen:
             names = ", ".join(str(passed) for passed in sockets) or "none"
             raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
+        from cross_init.sockets import close
+
         close([passed for passed in sockets if passed not in chosen])
         sockets = chosen
     if wish.listen:

@@ -7,12 +7,10 @@ reach it; it knows of the daemon's end by a pidfd, whatever user the daemon has 
 
 import _socket
 import posix
-from fcntl import F_DUPFD, fcntl
 from time import monotonic
 
 from cross_init.model import Failure
 from cross_init.notify_socket import Address, make
-from cross_init.sockets import close
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +45,8 @@ def run(start: "Start") -> int:
 
 def _hold(sock: _socket.socket) -> None:
     """Let the daemon itself keep the socket, so that it outlives the watcher; the kernel frees it with the daemon."""
+    from fcntl import F_DUPFD, fcntl
+
     try:
         fcntl(sock.fileno(), F_DUPFD, OUT_OF_THE_WAY)
     except OSError:  # the limit on open files is lower than that
@@ -59,7 +59,6 @@ def _in_helper(start: "Start", pid: int, pidfd: int, sock: _socket.socket, addre
     try:
         posix.setsid()
         if posix.fork() == 0:
-            close(start.sockets)  # a port must be free when the daemon is gone, not when we are
             from cross_init.watcher import run as run_watcher
 
             run_watcher(start, pid, pidfd, sock, address, began)
