@@ -1,6 +1,6 @@
 """systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
 
-from cross_init.model import MAIN, MESSAGE, Claim, Environment, Failure, Service
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Failure, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
     from cross_init.sockets import Passed
-    from cross_init.systems.systemd_channel import Channel
+    from cross_init.systems.systemd_manager import Manager
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 UNKNOWN_NAME = "unknown"  # what sd_listen_fds_with_names(3) says of a descriptor without a name
@@ -92,39 +92,39 @@ class Init(Base):
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
-        with_manager = connect(environ[b"NOTIFY_SOCKET"])
+        manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
-            with_manager.send(f"MAINPID={pid}\nREADY=1".encode())
-            with_manager.barrier()
+            manager.send(f"MAINPID={pid}\nREADY=1".encode())
+            manager.barrier()
         finally:
-            with_manager.close()
+            manager.close()
 
     def settle(self, environ: Environment) -> None:
         """The manager reads our barrier when it has done what it was at."""
         if b"NOTIFY_SOCKET" in environ:
-            with_manager = connect(environ[b"NOTIFY_SOCKET"])
+            manager = connect(environ[b"NOTIFY_SOCKET"])
             try:
-                with_manager.barrier()
+                manager.barrier()
             finally:
-                with_manager.close()
+                manager.close()
 
     def waiting(self, environ: Environment, text: str) -> float | None:
         """Move the start's time limit on (EXTEND_TIMEOUT_USEC, sd_notify(3)), again at half of it."""
         if b"NOTIFY_SOCKET" not in environ:
             return None
-        with_manager = connect(environ[b"NOTIFY_SOCKET"])
+        manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
-            with_manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
+            manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
         finally:
-            with_manager.close()
+            manager.close()
         return EXTEND_S / 2
 
 
-def connect(address: bytes) -> "Channel":
+def connect(address: bytes) -> "Manager":
     """The manager's end, imported only by who talks to it. Raises OSError."""
-    from cross_init.systems.systemd_channel import Channel
+    from cross_init.systems.systemd_manager import Manager
 
-    return Channel(address)
+    return Manager(address)
 
 
 class Target(BaseTarget):
@@ -139,6 +139,12 @@ class Target(BaseTarget):
         """Nothing of a systemd further up is for this daemon."""
         for variable in PROTOCOL:
             environ.pop(variable, None)
+
+    def channel(self, leaving: bool) -> Channel:
+        """A notification socket."""
+        from cross_init.readiness.notify_socket import NotifyChannel
+
+        return NotifyChannel(leaving)
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""

@@ -8,8 +8,8 @@ import sys
 ANSWER_MS = 5000  # how long a manager that is busy may take to answer a barrier
 
 
-class Channel:
-    """A notification socket of a manager, to send to."""
+class Manager:
+    """A manager, as it is reached by its notification socket."""
 
     def __init__(self, address: bytes) -> None:
         """address: NOTIFY_SOCKET's value, /path or @abstract (sd_notify(3)). Raises OSError."""
