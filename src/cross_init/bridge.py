@@ -31,6 +31,13 @@ class Start:
         self.command = wish.command
         self.program: list[bytes] = []  # where the command may be
 
+    def close_sockets(self) -> None:
+        """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
+        if self.sockets:
+            from cross_init.sockets import close
+
+            close(self.sockets)
+
     def become(self) -> None:
         """Lay out what the daemon expects and become it. Does not return; raises Failure."""
         self.lay_out()

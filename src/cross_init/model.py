@@ -147,7 +147,10 @@ class Init:
         """Remove the variables by which this init talks to its services: the daemon must not talk past us."""
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
-        """Tell it that the daemon (pid, with an open pidfd) is ready, seconds after its start. Raises OSError."""
+        """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
+
+        pidfd: of the main process, which is the daemon itself unless we supervise it.
+        """
         raise NotImplementedError
 
     def hand_over(self, environ: Environment, pid: int) -> None:
