@@ -171,6 +171,7 @@ def main(argv: list[str]) -> None:
     try:
         try:
             _isolate(argv)
+            _occupy_standard_descriptors()
             wish = parse(argv[1:])
             if wish.help:
                 text = HELP.format(targets=", ".join(TARGETS), inits=", ".join(INITS))
@@ -229,6 +230,19 @@ def clean_environment() -> dict[bytes, bytes]:
         if not any(entry.startswith(b"LC_CTYPE=") for entry in given.split(b"\0")):
             del environ[b"LC_CTYPE"]
     return environ
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where one of descriptors 0 to 2 is closed, let none of our sockets take its number.
+
+    What is written to standard error would go to that socket. Reading and writing fail on what stands there now, as
+    they do on a closed descriptor, and at exec it is closed: the daemon gets what we were given.
+    """
+    for fd in (0, 1, 2):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # the lowest free number, which is fd
 
 
 def _isolate(argv: list[str]) -> None:
