@@ -221,15 +221,28 @@ def clean_environment() -> dict[bytes, bytes]:
     kernel started us with still stands in /proc/self/environ (proc(5)).
     """
     environ = dict(posix.environ)
+    environ.pop(b"", None)  # "=value": the interpreter cannot pass on a variable without a name
     if environ.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
-        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
-        given = b""
-        while part := posix.read(fd, 65536):
-            given += part
-        posix.close(fd)
-        if not any(entry.startswith(b"LC_CTYPE=") for entry in given.split(b"\0")):
+        given = _given_environment()
+        values = [entry.removeprefix(b"LC_CTYPE=") for entry in given if entry.startswith(b"LC_CTYPE=")]
+        if values:
+            environ[b"LC_CTYPE"] = values[0]
+        elif given:
             del environ[b"LC_CTYPE"]
     return environ
+
+
+def _given_environment() -> list[bytes]:
+    """NAME=value, each; none if /proc is not there."""
+    try:
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return []
+    text = b""
+    while part := posix.read(fd, 65536):
+        text += part
+    posix.close(fd)
+    return text.split(b"\0")
 
 
 def _occupy_standard_descriptors() -> None:
