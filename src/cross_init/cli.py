@@ -259,8 +259,8 @@ def _occupy_standard_descriptors() -> None:
 
 
 def _isolate(argv: list[str]) -> None:
-    """Start again if we are not isolated: an installer of wheels drops the -IS from a script's first line."""
+    """Start again if we are not isolated: an installer of wheels drops the options from a script's first line."""
     if sys.flags.isolated and sys.flags.no_site:
         return
     script = sys.modules["__main__"].__file__ or argv[0]
-    posix.execve(sys.executable, [sys.executable, "-IS", script, *argv[1:]], clean_environment())
+    posix.execve(sys.executable, [sys.executable, "-ISXutf8", script, *argv[1:]], clean_environment())
