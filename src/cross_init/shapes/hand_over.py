@@ -19,6 +19,7 @@ from select import POLLHUP, poll
 
 from cross_init.linux import pending_signals
 from cross_init.model import Failure
+from cross_init.shapes import NO_PROCESS, fork
 from cross_init.shapes.processes import PASSED_ON, block, end_like, fork_daemon, send
 from cross_init.sockets import close
 
@@ -35,7 +36,7 @@ def run(start: "Start") -> int:
     news, tell = posix.pipe2(posix.O_CLOEXEC)
     # Nobody ever writes here: that the bridge is gone, however it ended, is seen by this pipe's hanging up.
     bridge_gone, bridge_lives = posix.pipe2(posix.O_CLOEXEC)
-    keeper = posix.fork()
+    keeper = fork("starting the daemon")
     if keeper == 0:
         _keep(start, mask, tell, news, bridge_gone, bridge_lives)
     posix.close(tell)
@@ -45,7 +46,7 @@ def run(start: "Start") -> int:
     while b"\n" not in said:
         part = posix.read(news, 64)
         if not part:
-            raise Failure("starting the daemon: the kernel gave no process for it; is a limit on processes reached?")
+            raise Failure(f"starting the daemon: {NO_PROCESS}")
         said += part
     number, _, report = said.partition(b"\n")
     pid = int(number)

@@ -4,6 +4,7 @@ import _signal
 import posix
 
 from cross_init.model import Failure
+from cross_init.shapes import fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def send(pidfd: int, number: int) -> None:
 
 
 def fork_daemon(start: "Start", mask: set[int]) -> int:
-    """Fork the daemon; returns its PID. mask: its signal mask. Raises OSError."""
-    pid = posix.fork()
+    """Fork the daemon; returns its PID. mask: its signal mask. Raises Failure."""
+    pid = fork("starting the daemon")
     if pid:
         return pid
     code = 125

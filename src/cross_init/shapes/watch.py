@@ -5,6 +5,7 @@ it did not make, and no zombie; it leads a session of its own, so that a signal 
 reach it; it knows of the daemon's end by a pidfd, whatever user the daemon has become.
 """
 
+import _signal
 import _socket
 import posix
 from fcntl import F_DUPFD, fcntl
@@ -12,6 +13,7 @@ from time import monotonic
 
 from cross_init.model import Failure
 from cross_init.notify_socket import Address, make
+from cross_init.shapes import NO_PROCESS, fork
 from cross_init.sockets import close
 
 TYPE_CHECKING = False
@@ -30,11 +32,15 @@ def run(start: "Start") -> int:
     sock, address = make(start.wish.end_after_ready)
     try:
         start.environ[b"NOTIFY_SOCKET"] = address.variable
-        helper = posix.fork()
+        # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
+        children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        helper = fork("starting the watcher")
         if helper == 0:
             _in_helper(start, pid, pidfd, sock, address, began)
         if posix.waitpid(helper, 0)[1] != 0:
-            raise Failure("starting the watcher: the kernel gave no process for it; is a limit on processes reached?")
+            raise Failure(f"starting the watcher: {NO_PROCESS}")
+        assert isinstance(children, int)
+        _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
         if start.wish.end_after_ready:
             _hold(sock)
         start.execute()
