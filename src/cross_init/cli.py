@@ -189,6 +189,8 @@ def main(argv: list[str]) -> None:
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
+        except Exception as error:
+            code = complain_of_mistake(error)
     except KeyboardInterrupt:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         posix.kill(posix.getpid(), _signal.SIGINT)
@@ -197,11 +199,21 @@ def main(argv: list[str]) -> None:
     posix._exit(code)
 
 
+def complain_of_mistake(error: Exception) -> int:
+    """Say where an error that nobody expected came up, in one line as well, and return the exit code."""
+    place, where = error.__traceback__, ""
+    while place is not None:
+        where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}"
+        place = place.tb_next
+    return complain(f"a mistake in {NAME} itself, at {where}: {error!r}; please report it", FAILED)
+
+
 def complain(message: str, code: int) -> int:
     """Say what went wrong, in one line, and return the exit code."""
-    line = message.replace("\n", " ")
+    # Words of the command line stand in it, which must not forge lines or move a terminal's cursor.
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     try:
-        posix.write(2, f"{NAME}: {line}\n".encode("utf-8", "backslashreplace"))
+        posix.write(2, f"{NAME}: {line}\n".encode())
     except OSError:
         pass  # nobody listens any more; the exit code still tells
     return code
@@ -209,8 +221,11 @@ def complain(message: str, code: int) -> int:
 
 def _print(text: str) -> int:
     data = text.encode("utf-8", "backslashreplace")
-    while data:
-        data = data[posix.write(1, data) :]
+    try:
+        while data:
+            data = data[posix.write(1, data) :]
+    except OSError as error:
+        raise Failure(f"writing to standard output: {error.strerror}") from None
     return 0
 
 

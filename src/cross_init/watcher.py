@@ -11,6 +11,7 @@ import sys
 from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.cli import complain_of_mistake
 from cross_init.linux import descends, drop_everything
 from cross_init.model import TEXT, Init, Service
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
@@ -167,6 +168,8 @@ def run(start: "Start", pid: int, pidfd: int, sock: _socket.socket, address: Add
         _leave_surroundings({sock.fileno(), pidfd})
         sweep(address)
         serve([Daemon(start, pid, pidfd, sock, address, began)])
+    except Exception as error:  # a mistake of ours; unsaid, the init would wait for readiness and nobody would know why
+        complain_of_mistake(error)
     finally:
         posix._exit(0)
 
@@ -235,8 +238,11 @@ def _leave_surroundings(keep: set[int]) -> None:
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     posix.dup2(null, 0)
     posix.dup2(null, 1)
-    for name in posix.listdir("/proc/self/fd"):
-        fd = int(name)
+    try:
+        descriptors = [int(name) for name in posix.listdir("/proc/self/fd")]
+    except OSError:  # no /proc here
+        descriptors = list(range(posix.sysconf("SC_OPEN_MAX")))
+    for fd in descriptors:
         if fd > 2 and fd not in keep:
             try:
                 posix.close(fd)
