@@ -1,6 +1,7 @@
 """One way through: detect, plan, gather the sockets, and run in the shape that the plan has chosen."""
 
 import _signal
+import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from cross_init.sockets import Passed
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
+
+ADVICE = {
+    errno.EACCES: "is it a program that this user may execute?",
+    errno.ENOEXEC: "is it made for this machine? A script has to begin with #! and its interpreter",
+    errno.E2BIG: "its arguments and its environment are longer, together or one of them, than the kernel takes",
+}
 
 
 class Start:
@@ -59,7 +66,10 @@ class Start:
                 posix.execve(path, self.command, self.environ)
             except OSError as error:
                 reason = error
+                if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+                    break  # it is there, and another one of this name would be the wrong one (execvp(3))
         assert reason is not None
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
         raise cannot_run(self.command[0], reason)
 
 
@@ -68,8 +78,8 @@ def cannot_run(command: str, error: OSError) -> Failure:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         where = "there is no such file" if "/" in command else "it is in no folder of PATH"
         return Failure(f"running {command}: not found: {where}, or its interpreter is missing", NOT_FOUND)
-    advice = "is it executable by this user?" if isinstance(error, PermissionError) else "is it made for this machine?"
-    return Failure(f"running {command}: {error.strerror}; {advice}", CANNOT_RUN)
+    advice = ADVICE.get(error.errno or 0)
+    return Failure(f"running {command}: {error.strerror}{f'; {advice}' if advice else ''}", CANNOT_RUN)
 
 
 def find_program(command: str, environ: Environment) -> list[bytes]:

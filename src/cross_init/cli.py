@@ -133,6 +133,7 @@ def main(argv: list[str]) -> None:
     try:
         try:
             _isolate(argv)
+            _occupy_standard_descriptors()
             wish = parse(argv[1:])
             if wish.help:
                 from cross_init.help import HELP
@@ -151,6 +152,8 @@ def main(argv: list[str]) -> None:
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
+        except Exception as error:
+            code = complain_of_mistake(error)
     except KeyboardInterrupt:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         posix.kill(posix.getpid(), _signal.SIGINT)
@@ -159,11 +162,21 @@ def main(argv: list[str]) -> None:
     posix._exit(code)
 
 
+def complain_of_mistake(error: Exception) -> int:
+    """Say where an error that nobody expected came up, in one line as well, and return the exit code."""
+    place, where = error.__traceback__, ""
+    while place is not None:
+        where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}"
+        place = place.tb_next
+    return complain(f"a mistake in {NAME} itself, at {where}: {error!r}; please report it", FAILED)
+
+
 def complain(message: str, code: int) -> int:
     """Say what went wrong, in one line, and return the exit code."""
-    line = message.replace("\n", " ")
+    # Words of the command line stand in it, which must not forge lines or move a terminal's cursor.
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     try:
-        posix.write(2, f"{NAME}: {line}\n".encode("utf-8", "backslashreplace"))
+        posix.write(2, f"{NAME}: {line}\n".encode())
     except OSError:
         pass  # nobody listens any more; the exit code still tells
     return code
@@ -172,8 +185,11 @@ def complain(message: str, code: int) -> int:
 def write_out(text: str) -> int:
     """Write this to standard output; returns the exit code 0. Raises OSError."""
     data = text.encode("utf-8", "backslashreplace")
-    while data:
-        data = data[posix.write(1, data) :]
+    try:
+        while data:
+            data = data[posix.write(1, data) :]
+    except OSError as error:
+        raise Failure(f"writing to standard output: {error.strerror}") from None
     return 0
 
 
@@ -184,20 +200,46 @@ def clean_environment() -> dict[bytes, bytes]:
     kernel started us with still stands in /proc/self/environ (proc(5)).
     """
     environ = dict(posix.environ)
+    environ.pop(b"", None)  # "=value": the interpreter cannot pass on a variable without a name
     if environ.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
-        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
-        given = b""
-        while part := posix.read(fd, 65536):
-            given += part
-        posix.close(fd)
-        if not any(entry.startswith(b"LC_CTYPE=") for entry in given.split(b"\0")):
+        given = _given_environment()
+        values = [entry.removeprefix(b"LC_CTYPE=") for entry in given if entry.startswith(b"LC_CTYPE=")]
+        if values:
+            environ[b"LC_CTYPE"] = values[0]
+        elif given:
             del environ[b"LC_CTYPE"]
     return environ
 
 
+def _given_environment() -> list[bytes]:
+    """NAME=value, each; none if /proc is not there."""
+    try:
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return []
+    text = b""
+    while part := posix.read(fd, 65536):
+        text += part
+    posix.close(fd)
+    return text.split(b"\0")
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where one of descriptors 0 to 2 is closed, let none of our sockets take its number.
+
+    What is written to standard error would go to that socket. Reading and writing fail on what stands there now, as
+    they do on a closed descriptor, and at exec it is closed: the daemon gets what we were given.
+    """
+    for fd in (0, 1, 2):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # the lowest free number, which is fd
+
+
 def _isolate(argv: list[str]) -> None:
-    """Start again if we are not isolated: an installer of wheels drops the -IS from a script's first line."""
+    """Start again if we are not isolated: an installer of wheels drops the options from a script's first line."""
     if sys.flags.isolated and sys.flags.no_site:
         return
     script = sys.modules["__main__"].__file__ or argv[0]
-    posix.execve(sys.executable, [sys.executable, "-IS", script, *argv[1:]], clean_environment())
+    posix.execve(sys.executable, [sys.executable, "-ISXutf8", script, *argv[1:]], clean_environment())

@@ -47,7 +47,7 @@ def parse(text: str) -> Address:
             raise Failure(f"--listen {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
         return Address(name, kind, "", 0, where, text)
     host, colon, port = where.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise Failure(f"--listen {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -80,7 +80,8 @@ def open_socket(address: Address) -> Passed:
 def _bound_inet(address: Address) -> _socket.socket:
     kind = KINDS[address.kind]
     passive = 1  # AI_PASSIVE: no host means every address
-    found = _socket.getaddrinfo(address.host or None, address.port, 0, int(kind), 0, passive)
+    host = address.host.encode("utf-8", "surrogateescape") or None  # as text it would be checked by Python's own IDNA
+    found = _socket.getaddrinfo(host, address.port, 0, int(kind), 0, passive)
     if not address.host:  # prefer [::], which serves IPv4 as well where the machine has both
         found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
     error: OSError | None = None

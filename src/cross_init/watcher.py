@@ -6,6 +6,7 @@ It runs beside the daemon, so what it imports does not delay a start. One engine
 import _signal
 import posix
 
+from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.watched import Watched
 
@@ -71,6 +72,8 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) 
         engine = Engine()
         Watcher(engine, start, pid, pidfd, channel, began)
         engine.run()
+    except Exception as error:  # a mistake of ours; unsaid, the init would wait for readiness and nobody would know why
+        complain_of_mistake(error)
     finally:
         posix._exit(0)
 
@@ -81,8 +84,11 @@ def _leave_surroundings(keep: set[int]) -> None:
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     posix.dup2(null, 0)
     posix.dup2(null, 1)
-    for name in posix.listdir("/proc/self/fd"):
-        fd = int(name)
+    try:
+        descriptors = [int(name) for name in posix.listdir("/proc/self/fd")]
+    except OSError:  # no /proc here
+        descriptors = list(range(posix.sysconf("SC_OPEN_MAX")))
+    for fd in descriptors:
         if fd > 2 and fd not in keep:
             try:
                 posix.close(fd)

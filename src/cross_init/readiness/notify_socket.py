@@ -108,9 +108,12 @@ def make(abstract: bool) -> tuple[_socket.socket, Address]:
             before = posix.umask(0)
             try:
                 sock.bind(path)
+            except OSError:  # too long a path for a socket (unix(7)), or no room
+                Address(folder, b"").remove()
+            else:
+                return sock, Address(folder, path.encode("utf-8", "surrogateescape"))
             finally:
                 posix.umask(before)
-            return sock, Address(folder, path.encode("utf-8", "surrogateescape"))
     while True:
         name = f"cross-init/{_random()}"
         try:
@@ -169,7 +172,11 @@ def sweep(address: Address) -> None:
     base = address.folder.rpartition("/")[0]
     if not base:
         return
-    for name in posix.listdir(base):
+    try:
+        names = posix.listdir(base)
+    except OSError:
+        return  # not readable for the user that we are; another start sweeps
+    for name in names:
         if name.startswith("cross-init-") and _is_abandoned(f"{base}/{name}"):
             Address(f"{base}/{name}", b"").remove()
 
@@ -181,7 +188,12 @@ def _is_abandoned(folder: str) -> bool:
     except ConnectionRefusedError:
         return True
     except FileNotFoundError:  # killed before it had its socket, or another start that is about to bind it
-        return time() - posix.stat(folder).st_mtime > UNFINISHED_S
+        try:
+            return time() - posix.stat(folder).st_mtime > UNFINISHED_S
+        except OSError:
+            return False  # just now removed by its own watcher
+    except OSError:
+        return False  # none of ours
     finally:
         probe.close()
     return False

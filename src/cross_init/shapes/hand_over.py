@@ -20,7 +20,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import pending_signals
+from cross_init.linux import NO_PROCESS, fork, pending_signals
 from cross_init.model import STOP, Channel, Failure
 from cross_init.shapes.processes import Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
@@ -145,7 +145,7 @@ def run(start: "Start") -> int:
     news, tell = posix.pipe2(posix.O_CLOEXEC)
     # That the bridge is gone, however it ended, is seen by this pipe's hanging up.
     bridge, lifeline = posix.pipe2(posix.O_CLOEXEC)
-    pid = posix.fork()
+    pid = fork("starting the daemon")
     if pid == 0:
         posix.close(news)
         posix.close(lifeline)
@@ -157,7 +157,7 @@ def run(start: "Start") -> int:
     line = keeper.read_line()
     if not line:
         channel.discard()
-        raise Failure("starting the daemon: the kernel gave no process for it; is a limit on processes reached?")
+        raise Failure(f"starting the daemon: {NO_PROCESS}")
     engine = Engine()
     hand_over = HandOver(engine, start, keeper, int(line), channel, began)
     engine.run()

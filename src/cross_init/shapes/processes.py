@@ -5,6 +5,7 @@ import posix
 from _thread import start_new_thread
 
 from cross_init.engine import Engine
+from cross_init.linux import fork
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -59,11 +60,11 @@ def send(pidfd: int, number: int) -> None:
 
 
 def fork_daemon(start: "Start", mask: set[int], channel: Channel) -> int:
-    """Fork the daemon, with a channel to say that it is ready; returns its PID. mask: its signal mask. Raises OSError.
+    """Fork the daemon, with a channel to say that it is ready; returns its PID. mask: its signal mask. Raises Failure.
 
     To be called while this process has one thread.
     """
-    pid = posix.fork()
+    pid = fork("starting the daemon")
     if pid:
         return pid
     code = 125

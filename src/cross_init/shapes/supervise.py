@@ -72,7 +72,7 @@ def run(start: "Start") -> int:
     channel = start.target.channel(False)
     try:
         pid = fork_daemon(start, mask, channel)
-    except OSError:
+    except BaseException:
         channel.discard()
         raise
     start.close_sockets()

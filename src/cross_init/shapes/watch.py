@@ -5,9 +5,11 @@ it did not make, and no zombie; it leads a session of its own, so that a signal 
 reach it; it knows of the daemon's end by a pidfd, whatever user the daemon has become.
 """
 
+import _signal
 import posix
 from time import monotonic
 
+from cross_init.linux import NO_PROCESS, fork
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -23,11 +25,15 @@ def run(start: "Start") -> int:
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
     channel = start.target.channel(start.wish.end_after_ready)
     try:
-        helper = posix.fork()
+        # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
+        children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        helper = fork("starting the watcher")
         if helper == 0:
             _in_helper(start, pid, pidfd, channel, began)
         if posix.waitpid(helper, 0)[1] != 0:
-            raise Failure("starting the watcher: the kernel gave no process for it; is a limit on processes reached?")
+            raise Failure(f"starting the watcher: {NO_PROCESS}")
+        assert isinstance(children, int)
+        _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
         channel.expose(start.environ)
         start.execute()
     except BaseException:

@@ -64,7 +64,7 @@ class Init(Base):
         from cross_init.sockets import describe
 
         count = environ.get(b"LISTEN_FDS", b"0")
-        if not count.isdigit() or int(count) > 65536:
+        if not count.isdigit() or len(count) > 5:
             raise Failure(f"systemd passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
         names = environ.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape").split(":")
         names += [""] * int(count)
@@ -160,5 +160,5 @@ class Target(BaseTarget):
 
 
 def listen_name(name: str) -> str:
-    """The name as FileDescriptorName= may have it: no colon, no control character, at most 255 (sd_notify(3))."""
-    return "".join(letter for letter in name if letter.isprintable() and letter != ":")[:255]
+    """The name as FileDescriptorName= may have it: printable ASCII, no colon, at most 255 (sd_notify(3))."""
+    return "".join(letter for letter in name if letter.isascii() and letter.isprintable() and letter != ":")[:255]
