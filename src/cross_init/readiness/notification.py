@@ -35,7 +35,7 @@ class Listener:
     def hear(self) -> None:
         """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
         for _ in range(AT_ONCE):
-            if not self.receive():
+            if self.socket.fileno() < 0 or not self.receive():  # closed: what was just heard let us leave
                 return
 
     def counts(self, sender: int) -> bool:
@@ -120,10 +120,10 @@ class Listener:
 
     def close(self) -> None:
         """Hear the daemon's last words, and close."""
+        self.watched.engine.forget(self.socket.fileno())
         for _ in range(AT_ONCE * AT_ONCE):
             if not self.receive():
                 break
-        self.watched.engine.forget(self.socket.fileno())
         self.socket.close()
 
 
