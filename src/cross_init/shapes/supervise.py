@@ -7,6 +7,7 @@ import _signal
 import posix
 from time import monotonic
 
+from cross_init.cli import complain
 from cross_init.shapes.processes import PASSED_ON, SI_USER_MAX, block, end_like, fork_daemon, send
 from cross_init.sockets import close
 
@@ -21,7 +22,11 @@ def run(start: "Start") -> int:
     """Run the daemon as a child until it ends; returns the exit code to end with. Raises OSError."""
     began = monotonic()
     pid = fork_daemon(start, block())
-    pidfd = posix.pidfd_open(pid)
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except OSError:  # the limit on open files; a daemon that nobody supervises must not remain
+        posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+        raise
     close(start.sockets)
     ready = False
     while True:
@@ -42,5 +47,8 @@ def run(start: "Start") -> int:
                 send(pidfd, _signal.SIGCONT)
             elif not ready:
                 ready = True
-                start.init.ready(start.service, pid, pidfd, monotonic() - began)
+                try:
+                    start.init.ready(start.service, pid, pidfd, monotonic() - began)
+                except OSError as error:
+                    complain(f"telling {start.init.name} that the daemon is ready: {error.strerror}", 0)
                 send(pidfd, _signal.SIGCONT)
