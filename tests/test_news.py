@@ -1,9 +1,10 @@
-"""sd_notify's wire format: what is composed is parsed, whatever comes in is bounded, and nothing but Malformed comes out."""
+"""sd_notify's wire format: what is composed is parsed, input is bounded, nothing but Malformed comes out."""
 
 import pytest
-from cross_init.news import MESSAGE_MAX, Malformed, compose, first, has, parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cross_init.news import MESSAGE_MAX, Malformed, compose, first, has, parse
 
 KEYS = st.text(st.characters(exclude_characters="=\n\r\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 VALUES = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=50)
@@ -28,7 +29,9 @@ def test_any_bytes_are_parsed_or_malformed(message: bytes) -> None:
         assert not set("\n\r\0") & set(key + value)
 
 
-@given(st.lists(st.sampled_from([b"READY=1", b"STATUS=a=b", b"", b"=", b"=x", b"noise", b"\xff=\xfe", b"K="]), max_size=9))
+@given(
+    st.lists(st.sampled_from([b"READY=1", b"STATUS=a=b", b"", b"=", b"=x", b"noise", b"\xff=\xfe", b"K="]), max_size=9)
+)
 def test_a_line_without_key_or_equals_sign_is_left_out_and_hides_nothing(lines: list[bytes]) -> None:
     assignments = parse(b"\n".join(lines))
     assert has(assignments, "READY", "1") == (b"READY=1" in lines)
@@ -41,7 +44,9 @@ def test_ready_is_heard_wherever_it_stands(before: list[tuple[str, str]], behind
     assert has(parse(message), "READY", "1")
 
 
-@pytest.mark.parametrize("line", [b"READY=0", b"READY=10", b"READY= 1", b" READY=1", b"ready=1", b"XREADY=1", b"READY="])
+@pytest.mark.parametrize(
+    "line", [b"READY=0", b"READY=10", b"READY= 1", b" READY=1", b"ready=1", b"XREADY=1", b"READY="]
+)
 def test_nothing_else_is_ready(line: bytes) -> None:
     assert not has(parse(b"STATUS=READY=1\n" + line), "READY", "1")
 

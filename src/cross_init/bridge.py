@@ -7,11 +7,11 @@ import posix
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
 from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
-from cross_init.sockets import Passed, close
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
+    from cross_init.sockets import Passed
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
@@ -37,6 +37,13 @@ class Start:
         self.sockets: list[Passed] = []
         self.command = wish.command
         self.program: list[bytes] = []  # where the command may be
+
+    def close_sockets(self) -> None:
+        """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
+        if self.sockets:
+            from cross_init.sockets import close
+
+            close(self.sockets)
 
     def become(self) -> None:
         """Lay out what the daemon expects and become it. Does not return; raises Failure."""
@@ -149,25 +156,28 @@ def run(wish: "Wish", environ: Environment) -> int:
     return run_shape(start)
 
 
-def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> list[Passed]:
+def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
     """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens.
 
     Raises Failure before anything is opened if the daemon cannot be given them.
     """
     sockets, left_out = select(wish, init, environ, pid)
-    if not wish.listen:
+    if wish.listen:
+        from cross_init.listen import open_all, parse
+
+        addresses = [parse(text) for text in wish.listen]
+        target.refuse(sockets + [address.announced() for address in addresses], wish.all_sockets)
+        sockets = sockets + open_all(addresses)
+    else:
         target.refuse(sockets, wish.all_sockets)
+    if left_out:
+        from cross_init.sockets import close
+
         close(left_out)
-        return sockets
-    from cross_init.listen import open_all, parse
-
-    addresses = [parse(text) for text in wish.listen]
-    target.refuse(sockets + [address.announced() for address in addresses], wish.all_sockets)
-    close(left_out)
-    return sockets + open_all(addresses)
+    return sockets
 
 
-def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> tuple[list[Passed], list[Passed]]:
+def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[list[Passed], list[Passed]]":
     """What the init passed: the sockets that were asked for, and the rest. Raises Failure if there are none such."""
     sockets = init.sockets(environ, pid)
     if not wish.socket:

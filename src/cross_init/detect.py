@@ -7,7 +7,6 @@ A system's file is imported only if its clue, below, is there: whoever runs unde
 import posix
 
 from cross_init.model import Claim, Environment, Failure, Init
-from cross_init.systems.none import Init as Shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +67,6 @@ def read(path: str) -> str:
 
 def init_named(name: str) -> Init:
     """The half that runs on the init system of this name, which is one of INITS."""
-    if name == "none":
-        return Shell()
     module = __import__(f"cross_init.systems.{name}", fromlist=("Init",))
     found: Init = module.Init()
     return found
@@ -111,4 +108,4 @@ def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
         strange = init_named(name).stranger(evidence)
         if strange is not None:
             raise Failure(f"detecting the init: {strange}")
-    return Shell(), Claim("nothing in the environment says that an init started this process", True)
+    return init_named("none"), Claim("nothing in the environment says that an init started this process", True)

@@ -1,10 +1,11 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
 from cross_init.bridge import find_program, select
-from cross_init.cli import _print as write_out
+from cross_init.cli import write_out
+from cross_init.effects import effects
 from cross_init.listen import parse
 from cross_init.model import Claim, Failure, Init, Target
-from cross_init.plan import EXEC, Plan, explain
+from cross_init.plan import EXEC, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def gather(
     wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan
 ) -> dict[str, object]:
     """All that there is to say."""
-    explain(plan, init, target, wish)
+    translations, losses = effects(plan, init, target, wish)
     refusals: list[str] = []
     sockets: list[str] = []
     try:
@@ -58,8 +59,8 @@ def gather(
         "shape": plan.shape,
         "reason": plan.reason,
         "sockets": sockets,
-        "translations": plan.translations,
-        "losses": plan.losses,
+        "translations": translations,
+        "losses": losses,
         "warnings": init.warnings(evidence.environ) if init.name != target.name else [],
         "refusals": refusals,
         "command": wish.command,

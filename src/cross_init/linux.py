@@ -1,10 +1,21 @@
-"""The few things of Linux that Python's own modules lack, and what /proc says of a process."""
+"""The few system calls that Python lacks or whose failure needs a sentence, and what /proc says of a process."""
 
 import _socket
 import posix
 
+from cross_init.model import Failure
+
+NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
+
+
+def fork(what: str) -> int:
+    """posix.fork(). what: what the new process is for, in words. Raises Failure."""
+    try:
+        return posix.fork()
+    except OSError as error:
+        raise Failure(f"{what}: {NO_PROCESS} ({error.strerror})") from None
 
 
 def drop_everything(sock: _socket.socket) -> None:

@@ -9,8 +9,21 @@ no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes wit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Protocol
+
     from cross_init.detect import Evidence
     from cross_init.sockets import Passed
+    from cross_init.watched import Watched
+
+    class Cancellation(Protocol):
+        """An init's news that a start is cancelled, without a signal."""
+
+        socket: socket  # readable when there is news
+
+        def is_stop(self) -> bool:
+            """Take in the news: whether the start is cancelled. Raises OSError when there will be no more."""
+
 
 Environment = dict[bytes, bytes]
 
@@ -62,6 +75,34 @@ class Claim:
         self.direct = direct
 
 
+class Channel:
+    """The way by which a daemon says that it is ready, and perhaps more. This one is for a daemon that says nothing.
+
+    descriptors: the ends that the watching process needs.
+    """
+
+    descriptors: tuple[int, ...] = ()
+
+    def expose(self, environ: Environment) -> None:
+        """Offer it to the daemon, in the process that becomes it. Raises OSError."""
+
+    def attach(self, watched: "Watched") -> None:
+        """Listen, in the process that watches. Each readiness that it will tell is expected there."""
+
+    def can_leave(self, pid: int) -> bool:
+        """Whether the watching process may end while the daemon lives, which must not notice it."""
+        return True
+
+    def leave(self) -> None:
+        """Let go of it while the daemon, which is ready, goes on using it."""
+
+    def close(self) -> None:
+        """The daemon is gone: leave nothing."""
+
+    def discard(self) -> None:
+        """There never was a daemon: leave nothing."""
+
+
 class Init:
     """We run on it: recognise it, take the sockets that it passed, tell it the news in its own way."""
 
@@ -73,6 +114,7 @@ class Init:
     clean_environment: bool = False  # gives a service none of the variables that it was itself started with
     marks: tuple[bytes, ...] = ()  # variables that nobody else sets
     job_type: str = ""  # what the job's file has to say for readiness to be heard
+    descriptors: tuple[int, ...] = ()  # which ready() needs to have open
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
@@ -105,7 +147,10 @@ class Init:
         """Remove the variables by which this init talks to its services: the daemon must not talk past us."""
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
-        """Tell it that the daemon (pid, with an open pidfd) is ready, seconds after its start. Raises OSError."""
+        """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
+
+        pidfd: of the main process, which is the daemon itself unless we supervise it.
+        """
         raise NotImplementedError
 
     def hand_over(self, environ: Environment, pid: int) -> None:
@@ -117,6 +162,13 @@ class Init:
 
     def waiting(self, environ: Environment, text: str) -> float | None:
         """Tell it that the start takes its time, and why. Returns after how many seconds to say it again, if ever."""
+        return None
+
+    def cancellation(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """What to listen to, while the daemon starts, for the news that the start is cancelled; None: it uses signals.
+
+        environ: as the init gave it.
+        """
         return None
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
@@ -134,6 +186,10 @@ class Target:
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """Raise Failure if daemons of this kind cannot be given these sockets. together: several were asked for."""
+
+    def channel(self, leaving: bool) -> Channel:
+        """A new way for the daemon to say that it is ready. leaving: we go before the daemon does. Raises OSError."""
+        return Channel()
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """Move the sockets to their places and describe them in environ, for the daemon with this pid.

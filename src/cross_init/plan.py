@@ -1,4 +1,4 @@
-"""(init, target, wish) -> Plan: which shape, why, what is translated, what gets lost. Pure: no I/O.
+"""(init, target, wish) -> Plan: which shape, and why. Pure: no I/O. What is translated and lost: effects.py.
 
 The four shapes, from the cheapest on (docs/design.md):
 
@@ -9,7 +9,7 @@ hand over   the daemon is a child until it is ready, then the main process. Need
 supervise   the bridge stays the main process, with the daemon as its child. Works everywhere and costs a process.
 """
 
-from cross_init.model import ANYONE, MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import ANYONE, MESSAGE, STOP, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,30 +17,16 @@ if TYPE_CHECKING:
 
 EXEC, WATCH, HAND_OVER, SUPERVISE = "exec", "watch", "hand over", "supervise"
 
-SAID_BY = {
-    MESSAGE: "a message on NOTIFY_SOCKET",
-    STOP: "stopping itself with SIGSTOP",
-    NOTHING: "nothing",
-}
-TOLD_BY = {
-    MESSAGE: "a message on NOTIFY_SOCKET",
-    STOP: "the main process being stopped",
-    TEXT: "a line on standard error",
-    NOTHING: "nothing",
-}
-
 
 class Plan:
     """What the bridge will do. same: init and target are one system and nothing is to be changed."""
 
-    __slots__ = ("losses", "reason", "same", "shape", "translations")
+    __slots__ = ("reason", "same", "shape")
 
     def __init__(self, shape: str, reason: str, same: bool) -> None:
         self.shape = shape
         self.reason = reason
         self.same = same
-        self.translations: list[str] = []
-        self.losses: list[str] = []
 
 
 def choose(init: Init, target: Target, wish: "Wish") -> Plan:
@@ -61,33 +47,3 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     return Plan(
         SUPERVISE, f"only its parent sees a daemon stop, and {init.name} cannot be given another main PID", False
     )
-
-
-def explain(plan: Plan, init: Init, target: Target, wish: "Wish") -> None:
-    """Fill in what is translated and what gets lost: words for people, so only made when they are asked for."""
-    said, lost = plan.translations, plan.losses
-    if plan.same:
-        said.append("nothing: the daemon talks to the init itself")
-        return
-    said.append(f"sockets: as a daemon for {target.name} expects them")
-    if init.name == target.name:
-        said.append("news: the daemon talks to the init itself")
-        return
-    if wish.notify:
-        said.append(f"readiness: {SAID_BY[target.says]} becomes {TOLD_BY[init.hears]}")
-        if init.job_type:
-            said.append(f'the job has to say "{init.job_type}"')
-        if wish.end_after_ready and plan.shape == WATCH:
-            said.append("after readiness no process of ours remains; the kernel drops what the daemon sends")
-        where = "standard error" if init.hears == TEXT else "syslog"
-        for word in target.news:
-            if word in init.news and plan.shape != WATCH:
-                said.append(f"{word}: passed on")
-            elif wish.end_after_ready:
-                lost.append(f"{word}: dropped after readiness")
-            elif word in ("status", "stopping", "reloading", "errno"):
-                said.append(f"{word}: goes to {where}")
-            else:
-                lost.append(f"{word}: {init.name} has no ear for it")
-    elif target.says != NOTHING:
-        lost.append("readiness: not asked for (-N)")

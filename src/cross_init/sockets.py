@@ -36,10 +36,15 @@ class Passed:
         self.address = address
         self.listening = listening
 
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is a socket at all."""
+        return self.family != NOT_A_SOCKET
+
     def where(self) -> str:
         """The address for people, as --listen takes it where it can."""
         address = self.address
-        if self.family == NOT_A_SOCKET:
+        if not self.is_socket:
             return self.kind
         if isinstance(address, tuple) and len(address) >= 2:
             host = f"[{address[0]}]" if self.family == "inet6" else address[0]

@@ -3,7 +3,6 @@
 from select import POLLIN, poll
 
 from cross_init.model import Failure
-from cross_init.sockets import NOT_A_SOCKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 def wait_for_client(start: "Start") -> None:
     """Return when one of the sockets has a client, or a datagram, for the daemon. Raises Failure, OSError."""
-    sockets = [passed for passed in start.sockets if passed.family != NOT_A_SOCKET]
+    sockets = [passed for passed in start.sockets if passed.is_socket]
     if not sockets:
         raise Failure(
             f"--wait-for-client: {start.init.name} passed no socket to wait on; give the job one, or use --listen"

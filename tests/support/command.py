@@ -40,7 +40,7 @@ def command(*words: Word) -> list[Word]:
 
 def run(
     *words: Word,
-    environ: Mapping[Word, Word] | None = None,
+    environ: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
     before: Callable[[], None] | None = None,
     wrapper: Sequence[Word] = (),
     stdout: int = subprocess.PIPE,
@@ -50,13 +50,12 @@ def run(
 ) -> Result:
     """Run the bridge with these words until it (or the daemon that it became) ends.
 
-    environ: all that it gets, PATH alone if not given. before: called in the new process. wrapper: a program that starts
-    it, with its arguments.
+    environ: all that it gets, PATH alone if not given. before: called in the new process. wrapper: a program, with its
+    arguments, that starts it.
     """
-    given: Mapping[Word, Word] = {"PATH": PATH} if environ is None else environ
     ended = subprocess.run(
         [*wrapper, *command(*words)],
-        env=dict(given),
+        env={"PATH": PATH} if environ is None else environ,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,

@@ -6,8 +6,9 @@ Three processes, while the daemon starts:
       keeper   the daemon's parent, since only a parent sees a process stop
         daemon
 
-When the daemon stops itself, the keeper says so and ends. So the daemon is the init's own child *before* the init is
-told that it is the main process: systemd takes it as one of its own, and sees its end. Then the daemon is continued.
+When the daemon is ready the keeper is let go. So the daemon is the init's own child *before* the init is told that it
+is the main process: systemd takes it as one of its own, and sees its end. A daemon that said so by stopping itself is
+continued only when the init knows.
 
 The keeper is also the canary for signals. It shares the daemon's process group and control group, and blocks what it
 gets: what waits at the keeper was sent to all, so the daemon has it too, and need not get it twice.
@@ -15,113 +16,184 @@ gets: what waits at the keeper was sent to all, so the daemon has it too, and ne
 
 import _signal
 import posix
-from select import POLLHUP, poll
+from select import POLLIN, poll
+from time import monotonic
 
-from cross_init.linux import pending_signals
-from cross_init.model import Failure
-from cross_init.shapes import NO_PROCESS, fork
-from cross_init.shapes.processes import PASSED_ON, block, end_like, fork_daemon, send
-from cross_init.sockets import close
+from cross_init.engine import Engine
+from cross_init.linux import NO_PROCESS, fork, pending_signals
+from cross_init.model import STOP, Channel, Failure
+from cross_init.shapes.processes import Signals, block, end_like, fork_daemon, send
+from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bridge import Start
 
-STOPPED, ENDED = b"s", b"e"
+STOPPED, ENDED = b"stopped", b"ended"  # the keeper's news
+LET_GO = b"l"  # what the keeper is told
+
+
+class HandOver:
+    """The bridge's part. status: the daemon's wait status, if it has ended before it was ready."""
+
+    def __init__(
+        self, engine: Engine, start: "Start", keeper: "Keeper", pid: int, channel: Channel, began: float
+    ) -> None:
+        self.engine = engine
+        self.start = start
+        self.keeper = keeper
+        self.channel = channel
+        self.status: int | None = None
+        self.is_stopped = False
+        try:
+            pidfd = posix.pidfd_open(pid)
+        except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
+            pidfd = posix.pidfd_open(keeper.pid)
+        self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
+        self.stops = self.watched.expect("the daemon stops itself") if start.target.says == STOP else None
+        channel.attach(self.watched)
+        engine.watch(keeper.news, self._hear_keeper)
+        Signals(engine, self._signalled)
+
+    def _hear_keeper(self) -> None:
+        line = self.keeper.read_line()
+        if line.startswith(STOPPED):
+            if self.stops is not None:
+                self.is_stopped = True
+                stops, self.stops = self.stops, None
+                stops()
+                if not self.watched.ready:  # something else has to hold as well, for which it has to run
+                    self.is_stopped = False
+                    send(self.watched.pidfd, _signal.SIGCONT)
+        elif line.startswith(ENDED):
+            self.status = int(line.removeprefix(ENDED))
+            self.engine.stop()
+        else:
+            send(self.watched.pidfd, _signal.SIGKILL)
+            raise Failure(
+                f"watching the daemon (PID {self.watched.pid}): the process that watched it was killed; "
+                "so the daemon was, too"
+            )
+
+    def _signalled(self, number: int, code: int) -> None:
+        """What is sent to the main process is meant for the daemon."""
+        if number == _signal.SIGCHLD:
+            return  # the keeper's end is seen by its pipe
+        try:
+            # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
+            self.start.init.settle(self.start.original)
+        except OSError:
+            pass  # then the daemon may get it twice, which is better than never
+        if not pending_signals(self.keeper.pid) >> (number - 1) & 1:
+            send(self.watched.pidfd, number)
+
+    def finish(self) -> int:
+        """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
+        if self.status is not None:
+            self.channel.discard()
+            return end_like(self.status)
+        init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
+        self.keeper.let_go()
+        try:
+            init.hand_over(self.start.original, pid)
+        except OSError as error:
+            send(pidfd, _signal.SIGKILL)
+            raise Failure(f"telling {init.name} that the daemon is ready: {error.strerror}; it was ended") from None
+        poller = poll()
+        poller.register(pidfd, POLLIN)
+        if poller.poll(0):
+            raise Failure(f"handing the daemon (PID {pid}) over to {init.name}: it was killed meanwhile")
+        if self.is_stopped:
+            send(pidfd, _signal.SIGCONT)
+        self.channel.leave()
+        return 0
+
+
+class Keeper:
+    """The daemon's parent, as the bridge sees it."""
+
+    def __init__(self, pid: int, news: int, lifeline: int) -> None:
+        self.pid = pid
+        self.news = news
+        self.lifeline = lifeline
+        self.said = b""
+
+    def read_line(self) -> bytes:
+        """What it says next; nothing if it has ended."""
+        while b"\n" not in self.said:
+            part = posix.read(self.news, 64)
+            if not part:
+                return b""
+            self.said += part
+        line, _, self.said = self.said.partition(b"\n")
+        return line
+
+    def let_go(self) -> None:
+        """Let it end without the daemon, and wait for that: then the daemon is the init's child."""
+        try:
+            posix.write(self.lifeline, LET_GO)
+        except BrokenPipeError:
+            pass  # it was killed
+        posix.waitpid(self.pid, 0)
 
 
 def run(start: "Start") -> int:
     """Run the daemon until it is ready and the init's; returns the exit code to end with. Raises Failure, OSError."""
+    began = monotonic()
     mask = block()
+    channel = start.target.channel(True)
     news, tell = posix.pipe2(posix.O_CLOEXEC)
-    # Nobody ever writes here: that the bridge is gone, however it ended, is seen by this pipe's hanging up.
-    bridge_gone, bridge_lives = posix.pipe2(posix.O_CLOEXEC)
-    keeper = fork("starting the daemon")
-    if keeper == 0:
-        _keep(start, mask, tell, news, bridge_gone, bridge_lives)
+    # That the bridge is gone, however it ended, is seen by this pipe's hanging up.
+    bridge, lifeline = posix.pipe2(posix.O_CLOEXEC)
+    pid = fork("starting the daemon")
+    if pid == 0:
+        posix.close(news)
+        posix.close(lifeline)
+        _keep(start, mask, channel, tell, bridge)
     posix.close(tell)
-    posix.close(bridge_gone)
-    close(start.sockets)
-    said = b""
-    while b"\n" not in said:
-        part = posix.read(news, 64)
-        if not part:
-            raise Failure(f"starting the daemon: {NO_PROCESS}")
-        said += part
-    number, _, report = said.partition(b"\n")
-    pid = int(number)
-    try:
-        pidfd = posix.pidfd_open(pid)
-    except ProcessLookupError:  # ended and reaped already; there is nobody to pass signals to
-        pidfd = -1
-    _pass_signals_on(start, keeper, pidfd)
-    report += posix.read(news, 64)
-    if report.startswith(ENDED):
-        return end_like(int(report[1:]))
-    if not report.startswith(STOPPED):
-        send(pidfd, _signal.SIGKILL)
-        raise Failure(
-            f"watching the daemon (PID {pid}): the process that watched it was killed; so the daemon was, too"
-        )
-    try:
-        start.init.hand_over(start.original, pid)
-    except OSError as error:
-        send(pidfd, _signal.SIGKILL)
-        raise Failure(f"telling {start.init.name} that the daemon is ready: {error.strerror}; it was ended") from None
-    poller = poll()
-    poller.register(pidfd)
-    if poller.poll(0):
-        raise Failure(f"handing the daemon (PID {pid}) over to {start.init.name}: it was killed meanwhile")
-    send(pidfd, _signal.SIGCONT)
-    return 0
+    posix.close(bridge)
+    start.close_sockets()
+    keeper = Keeper(pid, news, lifeline)
+    line = keeper.read_line()
+    if not line:
+        channel.discard()
+        raise Failure(f"starting the daemon: {NO_PROCESS}")
+    engine = Engine()
+    hand_over = HandOver(engine, start, keeper, int(line), channel, began)
+    engine.run()
+    return hand_over.finish()
 
 
-def _pass_signals_on(start: "Start", keeper: int, pidfd: int) -> None:
-    """Until the keeper has ended: what is sent to the main process is meant for the daemon."""
-    while True:
-        got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
-        if got.si_signo == _signal.SIGCHLD:
-            if posix.waitpid(keeper, posix.WNOHANG)[0]:
-                return
-            continue
-        try:
-            # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
-            start.init.settle(start.original)
-        except OSError:
-            pass  # then the daemon may get it twice, which is better than never
-        if not pending_signals(keeper) >> (got.si_signo - 1) & 1:
-            send(pidfd, got.si_signo)
+def _keep(start: "Start", mask: set[int], channel: Channel, tell: int, bridge: int) -> None:
+    """The keeper's whole life: the daemon's parent until it is let go or the daemon ends. Does not return.
 
-
-def _keep(start: "Start", mask: set[int], tell: int, news: int, bridge_gone: int, bridge_lives: int) -> None:
-    """The keeper's whole life: the daemon's parent until that stops or ends, or the bridge is gone. Does not return."""
+    If the bridge goes without letting go, the start has failed, and the daemon is ended.
+    """
     try:
         posix.setsid()
-        posix.close(news)
-        posix.close(bridge_lives)
-        pid = fork_daemon(start, mask)
+        pid = fork_daemon(start, mask, channel)
         posix.write(tell, b"%d\n" % pid)
-        close(start.sockets)
+        start.close_sockets()
         woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda number, frame: None)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGCHLD,))
         poller = poll()
-        poller.register(woken)
-        poller.register(bridge_gone, POLLHUP)
+        poller.register(woken, POLLIN)
+        poller.register(bridge, POLLIN)
         while True:
             ended, status = posix.waitpid(pid, posix.WNOHANG | posix.WUNTRACED)
             if ended and posix.WIFSTOPPED(status):
-                posix.write(tell, STOPPED)
-                return
-            if ended:
-                posix.write(tell, ENDED + b"%d" % status)
+                posix.write(tell, STOPPED + b"\n")
+            elif ended:
+                posix.write(tell, ENDED + b"%d\n" % status)
                 return
             for fd, _ in poller.poll():
                 if fd == woken:
                     posix.read(woken, 64)
                 else:
-                    posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+                    if posix.read(bridge, 1) != LET_GO:
+                        posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
                     return
     finally:
         posix._exit(0)

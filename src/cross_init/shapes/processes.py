@@ -2,12 +2,16 @@
 
 import _signal
 import posix
+from _thread import start_new_thread
 
-from cross_init.model import Failure
-from cross_init.shapes import fork
+from cross_init.engine import Engine
+from cross_init.linux import fork
+from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.bridge import Start
 
 # Never passed on: the kernel does not let them be caught, or they are about our own children.
@@ -15,13 +19,36 @@ KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 # Sent by the kernel to the process that did something wrong: ours, if we get one.
 FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP, _signal.SIGSYS)
 PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT and number not in FAULTS)
-SI_USER_MAX = 0  # si_code of a signal that a process sent is at most this (sigaction(2)); the kernel's own are higher
+SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
 
 def block() -> set[int]:
     """Block what is passed on, and news of children, to be waited for; returns the mask for the daemon."""
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it would take the exit status away from us
     return _signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD))
+
+
+class Signals:
+    """What is sent to this process, as news for an engine: callback(number, si_code).
+
+    The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
+    not told who sent a signal.
+    """
+
+    def __init__(self, engine: Engine, callback: "Callable[[int, int], None]") -> None:
+        self.callback = callback
+        self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
+        engine.watch(self.news, self._hear)
+        start_new_thread(self._wait, ())
+
+    def _wait(self) -> None:
+        while True:
+            got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
+            posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
+
+    def _hear(self) -> None:
+        number, code = posix.read(self.news, 2)
+        self.callback(number, code - 256 if code > 127 else code)
 
 
 def send(pidfd: int, number: int) -> None:
@@ -32,8 +59,11 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
-def fork_daemon(start: "Start", mask: set[int]) -> int:
-    """Fork the daemon; returns its PID. mask: its signal mask. Raises Failure."""
+def fork_daemon(start: "Start", mask: set[int], channel: Channel) -> int:
+    """Fork the daemon, with a channel to say that it is ready; returns its PID. mask: its signal mask. Raises Failure.
+
+    To be called while this process has one thread.
+    """
     pid = fork("starting the daemon")
     if pid:
         return pid
@@ -43,12 +73,13 @@ def fork_daemon(start: "Start", mask: set[int]) -> int:
 
         try:
             start.lay_out()
+            channel.expose(start.environ)
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
             start.execute()
         except Failure as failure:
             code = complain(str(failure), failure.code)
         except OSError as error:
-            code = complain(f"preparing the daemon's sockets: {error.strerror}", 125)
+            code = complain(f"preparing the daemon's descriptors: {error.strerror}", 125)
     finally:
         posix._exit(code)
 
@@ -71,5 +102,5 @@ def end_like(status: int) -> int:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
     except (ValueError, OSError):
         pass  # SIGKILL, and the two that the C library keeps for itself, are never caught or blocked
-    posix.kill(posix.getpid(), number)
+    _signal.raise_signal(number)  # to this thread: another one may be waiting for signals to the process
     return 128 + number  # not reached: the signal's default is to end us

@@ -1,18 +1,14 @@
 """systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
 
-import _socket
-import errno
-import posix
-import sys
-
-from cross_init.model import MAIN, MESSAGE, Claim, Environment, Failure, Service
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Failure, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
-from cross_init.sockets import Passed, describe, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.sockets import Passed
+    from cross_init.systems.systemd_manager import Manager
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 UNKNOWN_NAME = "unknown"  # what sd_listen_fds_with_names(3) says of a descriptor without a name
@@ -22,7 +18,6 @@ WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 # describes the surroundings (INVOCATION_ID, JOURNAL_STREAM, RUNTIME_DIRECTORY, ...) stays true and stays.
 PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
 NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
-ANSWER_MS = 5000  # how long a manager that is busy may take to answer a barrier
 EXTEND_S = 60  # how far each "this start takes its time" reaches, in seconds
 
 
@@ -62,10 +57,12 @@ class Init(Base):
                     return Service(name, instance)
         return super().service(evidence, command)
 
-    def sockets(self, environ: Environment, pid: int) -> list[Passed]:
+    def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         if environ.get(b"LISTEN_PID") != str(pid).encode():
             return []
+        from cross_init.sockets import describe
+
         count = environ.get(b"LISTEN_FDS", b"0")
         if not count.isdigit() or len(count) > 5:
             raise Failure(f"systemd passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
@@ -95,90 +92,39 @@ class Init(Base):
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
-        with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+        manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
-            with_manager.send(f"MAINPID={pid}\nREADY=1".encode())
-            with_manager.barrier()
+            manager.send(f"MAINPID={pid}\nREADY=1".encode())
+            manager.barrier()
         finally:
-            with_manager.close()
+            manager.close()
 
     def settle(self, environ: Environment) -> None:
         """The manager reads our barrier when it has done what it was at."""
         if b"NOTIFY_SOCKET" in environ:
-            with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+            manager = connect(environ[b"NOTIFY_SOCKET"])
             try:
-                with_manager.barrier()
+                manager.barrier()
             finally:
-                with_manager.close()
+                manager.close()
 
     def waiting(self, environ: Environment, text: str) -> float | None:
         """Move the start's time limit on (EXTEND_TIMEOUT_USEC, sd_notify(3)), again at half of it."""
         if b"NOTIFY_SOCKET" not in environ:
             return None
-        with_manager = Channel(environ[b"NOTIFY_SOCKET"])
+        manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
-            with_manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
+            manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
         finally:
-            with_manager.close()
+            manager.close()
         return EXTEND_S / 2
 
 
-class Channel:
-    """A notification socket of a manager, to send to."""
+def connect(address: bytes) -> "Manager":
+    """The manager's end, imported only by who talks to it. Raises OSError."""
+    from cross_init.systems.systemd_manager import Manager
 
-    def __init__(self, address: bytes) -> None:
-        """address: NOTIFY_SOCKET's value, /path or @abstract (sd_notify(3)). Raises OSError."""
-        where = parse_address(address)
-        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-        try:
-            self.socket.connect(where)
-        except OSError:
-            self.socket.close()
-            raise
-
-    def send(self, message: bytes) -> None:
-        """Send one message. Raises OSError."""
-        self.socket.send(message, _socket.MSG_NOSIGNAL)
-
-    def barrier(self) -> None:
-        """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).
-
-        It closes the descriptor that comes with BARRIER=1; one that does not know the word closes what it cannot use,
-        and in the same order, so this holds for every receiver. Raises OSError (ETIMEDOUT: no answer).
-        """
-        from select import POLLHUP, poll
-
-        ours, theirs = posix.pipe2(posix.O_CLOEXEC)
-        try:
-            rights = theirs.to_bytes(4, sys.byteorder)
-            try:
-                self.socket.sendmsg([b"BARRIER=1"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-            finally:
-                posix.close(theirs)
-            poller = poll()
-            poller.register(ours, POLLHUP)
-            if not poller.poll(ANSWER_MS):
-                raise OSError(errno.ETIMEDOUT, f"no answer from the service manager within {ANSWER_MS // 1000} s")
-        finally:
-            posix.close(ours)
-
-    def close(self) -> None:
-        """Close it."""
-        self.socket.close()
-
-
-def parse_address(address: bytes) -> bytes:
-    """NOTIFY_SOCKET's value as connect(2) takes it. Raises OSError if it is none that a local manager has."""
-    if len(address) > 1:
-        if address.startswith(b"/"):
-            return address
-        if address.startswith(b"@"):
-            return b"\0" + address[1:]
-    raise OSError(
-        errno.EAFNOSUPPORT,
-        f"NOTIFY_SOCKET={address.decode('utf-8', 'replace')} is neither a path nor an abstract name: "
-        "only a manager on this machine can follow the daemon",
-    )
+    return Manager(address)
 
 
 class Target(BaseTarget):
@@ -194,10 +140,18 @@ class Target(BaseTarget):
         for variable in PROTOCOL:
             environ.pop(variable, None)
 
-    def lay_out(self, environ: Environment, sockets: list[Passed], service: Service, pid: int) -> None:
+    def channel(self, leaving: bool) -> Channel:
+        """A notification socket."""
+        from cross_init.readiness.notify_socket import NotifyChannel
+
+        return NotifyChannel(leaving)
+
+    def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""
         if not sockets:
             return
+        from cross_init.sockets import place
+
         place(sockets, FIRST_FD)
         names = [listen_name(passed.name) or UNKNOWN_NAME for passed in sockets]
         environ[b"LISTEN_FDS"] = str(len(sockets)).encode()

@@ -1,7 +1,6 @@
 """Upstart: readiness by stopping ("expect stop", init(5)), sockets by UPSTART_FDS (socket-event(7))."""
 
 import _signal
-import _socket
 
 from cross_init.model import (
     ANYONE,
@@ -17,13 +16,13 @@ from cross_init.model import (
 from cross_init.model import (
     Target as BaseTarget,
 )
-from cross_init.sockets import NOT_A_SOCKET, Passed, describe, inherit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.model import Cancellation
+    from cross_init.sockets import Passed
 
-SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
 VARIABLES = b"UPSTART_"
 # What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
 SOCKET_EVENT = (b"PROTO", b"PORT", b"ADDR", b"SOCKET_PATH")
@@ -48,6 +47,10 @@ class Init(Base):
 
     def stranger(self, evidence: "Evidence") -> str | None:
         """Upstart answers on its socket, yet we are not in a job."""
+        import _socket
+
+        from cross_init.systems.upstart_control import SYSTEM_INIT
+
         with_init = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
             with_init.setblocking(False)
@@ -69,14 +72,13 @@ class Init(Base):
         words = (environ.get(key, b"").decode("utf-8", "replace") for key in (b"UPSTART_JOB", b"UPSTART_INSTANCE"))
         return Service(*words)
 
-    def sockets(self, environ: Environment, pid: int) -> list[Passed]:
+    def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """UPSTART_FDS: one number or several, any numbers. Raises Failure if one is not open."""
         numbers = environ.get(b"UPSTART_FDS", b"").split()
         if not all(number.isdigit() and len(number) < 8 for number in numbers):
             shown = environ[b"UPSTART_FDS"].decode("utf-8", "replace")
             raise Failure(f"Upstart passed sockets, but UPSTART_FDS={shown} is no list of numbers")
-        unique = dict.fromkeys(int(number) for number in numbers)
-        return [describe(number) for number in unique]
+        return [_announced(number) for number in dict.fromkeys(int(number) for number in numbers)]
 
     def strip(self, environ: Environment) -> None:
         """All that begins with UPSTART_, and what came with a socket event."""
@@ -85,6 +87,15 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Stop the main process: Upstart sees that, continues it and moves the job on."""
         _signal.pidfd_send_signal(pidfd, _signal.SIGSTOP)
+
+    def cancellation(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """The job's goal, as Upstart tells it to whoever is connected; None if it does not let us in."""
+        from cross_init.systems.upstart_control import Goal
+
+        try:
+            return Goal(service, environ)
+        except OSError:
+            return None
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
@@ -96,17 +107,37 @@ class Init(Base):
         return 'was stopped to say "ready", but Upstart did not continue it, so we did: add "expect stop" to the job'
 
 
+def _announced(fd: int) -> "Passed":
+    """The listening socket at fd. Raises Failure if there is none."""
+    from cross_init.sockets import describe
+
+    passed = None
+    try:
+        passed = describe(fd)
+        what = f"what is open there is a {passed.kind}, which listens to nobody"
+    except Failure:
+        what = "nothing is open there"
+    if passed is None or not passed.listening:
+        # Seen with 1.13.2: UPSTART_FDS stays set over a respawn, while the socket is passed only once. Without the
+        # socket the daemon could not serve anybody; a job that has ended is started anew, with it, by the next client.
+        raise Failure(
+            f"taking the socket that UPSTART_FDS={fd} announces: {what}; after a respawn Upstart passes none: "
+            "let the job end (no respawn), and the next client starts it with its socket"
+        )
+    return passed
+
+
 class Target(BaseTarget):
     """We stand in for Upstart."""
 
     name = "upstart"
     says = STOP
 
-    def refuse(self, sockets: list[Passed], together: bool) -> None:
+    def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """What upstart-socket-bridge(8) could not have made, and more than one without being asked for a list."""
         for passed in sockets:
             reason = None
-            if passed.family == NOT_A_SOCKET:
+            if not passed.is_socket:
                 reason = f"it is a {passed.kind}, no socket"
             elif passed.kind != "stream":
                 reason = f"it is a {passed.kind} socket, and Upstart knows only stream sockets"
@@ -127,12 +158,14 @@ class Target(BaseTarget):
         """Nothing of an Upstart further up is for this daemon."""
         strip(environ)
 
-    def lay_out(self, environ: Environment, sockets: list[Passed], service: Service, pid: int) -> None:
+    def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """UPSTART_JOB and UPSTART_INSTANCE; with sockets, UPSTART_FDS and the event's variables (socket-event(7))."""
         environ[b"UPSTART_JOB"] = service.name.encode("utf-8", "surrogateescape")
         environ[b"UPSTART_INSTANCE"] = service.instance.encode("utf-8", "surrogateescape")
         if not sockets:
             return
+        from cross_init.sockets import inherit
+
         for passed in sockets:
             inherit(passed.fd)
         environ[b"UPSTART_FDS"] = " ".join(str(passed.fd) for passed in sockets).encode()
@@ -142,7 +175,7 @@ class Target(BaseTarget):
             environ.update(event_variables(passed))
 
 
-def event_variables(passed: Passed) -> Environment:
+def event_variables(passed: "Passed") -> Environment:
     """The socket event's variables for this socket. An abstract name is shown with the @ it has in a job file."""
     address = passed.address
     if isinstance(address, tuple):

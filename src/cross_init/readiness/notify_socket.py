@@ -15,8 +15,16 @@ import errno
 import posix
 from time import time
 
+from cross_init.model import Channel, Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.readiness.notification import Listener
+    from cross_init.watched import Watched
+
 ROOT_FOLDER = "/run/cross-init"
 FILE = "notify"
+OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 UNFINISHED_S = 60  # how old a folder without a socket is, in seconds, before it counts as left behind
 
 
@@ -37,6 +45,55 @@ class Address:
                     remove(path)
                 except OSError:
                     pass
+
+
+class NotifyChannel(Channel):
+    """A notification socket for one daemon. leaving: the daemon is to keep it open itself, as no watcher will."""
+
+    def __init__(self, leaving: bool) -> None:
+        self.leaving = leaving
+        self.socket, self.address = make(leaving)
+        self.descriptors = (self.socket.fileno(),)
+        self.listener: Listener | None = None
+
+    def expose(self, environ: Environment) -> None:
+        """NOTIFY_SOCKET; and the socket itself, if it is to outlive us."""
+        environ[b"NOTIFY_SOCKET"] = self.address.variable
+        if self.leaving:
+            from fcntl import F_DUPFD, fcntl
+
+            try:
+                fcntl(self.socket.fileno(), F_DUPFD, OUT_OF_THE_WAY)
+            except OSError:  # the limit on open files is lower than that
+                fcntl(self.socket.fileno(), F_DUPFD, 3)
+
+    def attach(self, watched: "Watched") -> None:
+        """Listen; and now that the daemon need not wait for it, tidy up after watchers that were killed."""
+        from cross_init.readiness.notification import Listener
+
+        self.listener = Listener(watched, self.socket, watched.start.wish.notify_access)
+        sweep(self.address)
+
+    def can_leave(self, pid: int) -> bool:
+        """Only if the daemon holds the socket: one that has closed what it did not know would lose it with us."""
+        return self.listener is not None and self.listener.is_held_by(pid)
+
+    def leave(self) -> None:
+        """Make it a black hole."""
+        if self.listener is not None:
+            self.listener.silence()
+            self.listener.close()
+
+    def close(self) -> None:
+        """Take in what is left, and remove the path."""
+        self.address.remove()
+        if self.listener is not None:
+            self.listener.close()
+
+    def discard(self) -> None:
+        """Remove the path."""
+        self.address.remove()
+        self.socket.close()
 
 
 def make(abstract: bool) -> tuple[_socket.socket, Address]:

@@ -1,0 +1,39 @@
+"""The help text, written for a person in trouble at three in the morning."""
+
+HELP = """\
+cross-init-bridge lets a daemon that was written for one init system run under another.
+
+Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
+
+  -t, --target TARGET    the init system that the daemon was written for: {targets}
+  -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
+                         systemd: Type=notify; Upstart: expect stop
+
+What runs, without running it:
+      --explain[=json]   say what was detected and why, what would be done, and what would get lost
+
+Readiness:
+      --end-after-ready  leave no process of ours behind once the daemon is ready; what it says later is dropped
+      --notify-access WHO
+                         whose messages count: main (the daemon, the default), exec (what this command line started:
+                         here the same), all (the daemon and its descendants)
+
+Sockets:
+      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
+                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one
+      --socket NAME      of the sockets that the init passed, use the one of this name
+      --all-sockets      for Upstart daemons: pass several sockets as a list
+      --wait-for-client  start the daemon only when a client waits on a socket
+
+      --init NAME        do not detect what we run on: {inits}
+  -h, --help             this text
+  -V, --version          the version
+
+It ends as the daemon does; on its own failure with 125, and like env(1) with 126 if COMMAND cannot be run and 127 if
+it is not there.
+
+Examples:
+  ExecStart=/usr/bin/cross-init-bridge -t upstart -N -- /usr/bin/redis-server --supervised upstart
+  exec /usr/bin/cross-init-bridge -t systemd -N -- /usr/bin/redis-server --supervised systemd
+  cross-init-bridge -t systemd -N --listen tcp:127.0.0.1:8080 -- ./daemon
+"""

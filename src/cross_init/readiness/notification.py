@@ -1,0 +1,132 @@
+"""Hear what a daemon says on its notification socket (sd_notify(3)), and whether it may say it.
+
+The watching process's side; notify_socket.py is the side of the process that becomes the daemon.
+"""
+
+import _socket
+import posix
+import sys
+
+from cross_init.linux import descends, drop_everything
+from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
+from cross_init.report import report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.watched import Watched
+
+FDS_MAX = 253  # SCM_MAX_FD: the kernel passes no more in one message (unix(7))
+CREDENTIALS_SIZE = 12  # struct ucred: pid, uid, gid
+ROOM = _socket.CMSG_SPACE(CREDENTIALS_SIZE) + _socket.CMSG_SPACE(4 * FDS_MAX)
+AT_ONCE = 64  # messages that are read before the daemon's end is looked for again
+
+
+class Listener:
+    """One daemon's notification socket, heard on its behalf. access: whose messages count (NotifyAccess=)."""
+
+    def __init__(self, watched: "Watched", sock: _socket.socket, access: str) -> None:
+        self.watched = watched
+        self.socket = sock
+        self.access = access
+        self.status = ""
+        self.held = watched.expect("READY=1")
+        watched.engine.watch(sock.fileno(), self.hear)
+
+    def hear(self) -> None:
+        """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
+        for _ in range(AT_ONCE):
+            if self.socket.fileno() < 0 or not self.receive():  # closed: what was just heard let us leave
+                return
+
+    def counts(self, sender: int) -> bool:
+        """Whether what this process says is said for the service (systemd.service(5), NotifyAccess=)."""
+        if self.access in ("main", "exec"):
+            return sender == self.watched.pid
+        return self.access == "all" and sender > 0 and descends(sender, self.watched.pid)
+
+    def receive(self) -> bool:
+        """Take in one message; False if none is waiting. Every descriptor that came with it is closed."""
+        try:
+            body, extra, _, _ = self.socket.recvmsg(MESSAGE_MAX + 1, ROOM, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        sender = 0
+        descriptors: list[int] = []
+        for level, kind, data in extra:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                descriptors += numbers(data)
+            elif level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
+                sender = numbers(data)[0]
+        try:
+            self._take(body, sender)
+        finally:
+            # Only now: the descriptor of a BARRIER=1 being closed says that all before it was dealt with.
+            for fd in descriptors:
+                posix.close(fd)
+        return True
+
+    def _take(self, body: bytes, sender: int) -> None:
+        try:
+            message = parse(body)
+        except Malformed as error:
+            self.watched.reporter.say(f"ignored a notification from process {sender}: {error}")
+            return
+        if has(message, "BARRIER", "1"):
+            return  # nothing else counts beside it (sd_notify(3))
+        if not self.counts(sender):
+            self.watched.reporter.say(
+                f"ignored a notification from process {sender}, which may not speak for the service "
+                f"(--notify-access {self.access}, process {self.watched.pid})"
+            )
+            return
+        self._heed(message)
+
+    def _heed(self, message: Assignments) -> None:
+        access = first(message, "NOTIFYACCESS")
+        if access in ("none", "main", "exec", "all"):
+            self.access = access
+        for key, value in message:
+            if key == "STATUS":
+                if value == self.status:
+                    continue
+                self.status = value
+            line = report(key, value)
+            if line:
+                self.watched.reporter.say(line)
+        if has(message, "READY", "1"):
+            self.held()
+
+    def is_held_by(self, pid: int) -> bool:
+        """Whether this process has the socket open, so that it will be there when we are gone."""
+        wanted = f"socket:[{posix.fstat(self.socket.fileno()).st_ino}]"
+        folder = f"/proc/{pid}/fd"
+        try:
+            names = posix.listdir(folder)
+        except OSError:
+            return False
+        for name in names:
+            try:
+                if posix.readlink(f"{folder}/{name}") == wanted:
+                    return True
+            except OSError:
+                continue
+        return False
+
+    def silence(self) -> None:
+        """From now on the kernel drops what arrives; what is there already is still taken in."""
+        drop_everything(self.socket)
+        while self.receive():
+            pass
+
+    def close(self) -> None:
+        """Hear the daemon's last words, and close."""
+        self.watched.engine.forget(self.socket.fileno())
+        for _ in range(AT_ONCE * AT_ONCE):
+            if not self.receive():
+                break
+        self.socket.close()
+
+
+def numbers(data: bytes) -> list[int]:
+    """The C ints in data."""
+    return [int.from_bytes(data[at : at + 4], sys.byteorder, signed=True) for at in range(0, len(data) - 3, 4)]

@@ -1,0 +1,66 @@
+"""The way to a service manager that speaks sd_notify(3): its notification socket, to send to."""
+
+import _socket
+import errno
+import posix
+import sys
+
+ANSWER_MS = 5000  # how long a manager that is busy may take to answer a barrier
+
+
+class Manager:
+    """A manager, as it is reached by its notification socket."""
+
+    def __init__(self, address: bytes) -> None:
+        """address: NOTIFY_SOCKET's value, /path or @abstract (sd_notify(3)). Raises OSError."""
+        where = parse_address(address)
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        try:
+            self.socket.connect(where)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def send(self, message: bytes) -> None:
+        """Send one message. Raises OSError."""
+        self.socket.send(message, _socket.MSG_NOSIGNAL)
+
+    def barrier(self) -> None:
+        """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).
+
+        It closes the descriptor that comes with BARRIER=1; one that does not know the word closes what it cannot use,
+        and in the same order, so this holds for every receiver. Raises OSError (ETIMEDOUT: no answer).
+        """
+        from select import POLLHUP, poll
+
+        ours, theirs = posix.pipe2(posix.O_CLOEXEC)
+        try:
+            rights = theirs.to_bytes(4, sys.byteorder)
+            try:
+                self.socket.sendmsg([b"BARRIER=1"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            finally:
+                posix.close(theirs)
+            poller = poll()
+            poller.register(ours, POLLHUP)
+            if not poller.poll(ANSWER_MS):
+                raise OSError(errno.ETIMEDOUT, f"no answer from the service manager within {ANSWER_MS // 1000} s")
+        finally:
+            posix.close(ours)
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.close()
+
+
+def parse_address(address: bytes) -> bytes:
+    """NOTIFY_SOCKET's value as connect(2) takes it. Raises OSError if it is none that a local manager has."""
+    if len(address) > 1:
+        if address.startswith(b"/"):
+            return address
+        if address.startswith(b"@"):
+            return b"\0" + address[1:]
+    raise OSError(
+        errno.EAFNOSUPPORT,
+        f"NOTIFY_SOCKET={address.decode('utf-8', 'replace')} is neither a path nor an abstract name: "
+        "only a manager on this machine can follow the daemon",
+    )

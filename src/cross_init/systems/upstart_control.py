@@ -1,0 +1,114 @@
+"""Upstart's own socket: hear that a job that is still starting is to be stopped.
+
+In that state Upstart sends no signal: it waits for the main process to stop itself or to end, without a limit, and
+initctl stop hangs with it (seen with 1.13.2). But it says GoalChanged to everyone who is connected to its private
+D-Bus socket, and whoever connected too late can ask for the goal.
+
+The few messages that this takes are made by hand: the watcher runs in every bare checkout, without a D-Bus library.
+"""
+
+import _socket
+import posix
+
+from cross_init.model import Environment, Service
+
+SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
+INSTANCE = "com.ubuntu.Upstart0_6.Instance"
+SIGNAL, REPLY = 4, 2  # D-Bus message types
+MESSAGE_MAX = 1 << 20
+
+
+class Goal:
+    """The goal of one job's instance, as a stream of news. socket is readable when there is some."""
+
+    def __init__(self, service: Service, environ: Environment) -> None:
+        """Connect and ask. Raises OSError."""
+        self.path = object_path(service)
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        self.received = b""
+        self.greeted = False
+        try:
+            self.socket.connect(address(environ))
+            self.socket.setblocking(False)
+            user = str(posix.geteuid()).encode().hex()
+            # All at once: nothing in it depends on an answer, and a refusal closes the connection.
+            greeting = b"\0AUTH EXTERNAL " + user.encode() + b"\r\nBEGIN\r\n"
+            self.socket.send(greeting + question(self.path), _socket.MSG_NOSIGNAL)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def is_stop(self) -> bool:
+        """Take in what has come: whether the job is to be stopped. Raises OSError when the connection is gone."""
+        part = self.socket.recv(65536, _socket.MSG_DONTWAIT)
+        if not part:
+            raise ConnectionResetError
+        self.received += part
+        if not self.greeted:
+            line, end, rest = self.received.partition(b"\r\n")
+            if not end:
+                return False
+            if not line.startswith(b"OK"):
+                raise ConnectionRefusedError
+            self.greeted, self.received = True, rest
+        while message := self._next():
+            kind, header, body = message
+            about_us = kind == REPLY or (b"\0" + self.path + b"\0" in header and b"GoalChanged\0" in header)
+            if kind in (SIGNAL, REPLY) and about_us and body.endswith(b"\x04\0\0\0stop\0"):
+                return True
+        return False
+
+    def _next(self) -> tuple[int, bytes, bytes] | None:
+        """The type, header and body of the next whole message (D-Bus specification, "Message Format")."""
+        data = self.received
+        if len(data) < 16:
+            return None
+        body_size, header_size = (int.from_bytes(data[at : at + 4], "little") for at in (4, 12))
+        start = 16 + -(-header_size // 8) * 8
+        end = start + body_size
+        if data[:1] != b"l" or end > MESSAGE_MAX:  # Upstart runs on this machine, and so with its byte order
+            raise ConnectionAbortedError
+        if len(data) < end:
+            return None
+        self.received = data[end:]
+        return data[1], data[:start], data[start:end]
+
+
+def address(environ: Environment) -> bytes | str:
+    """Where the init listens that started this job: the system's, or the session's that UPSTART_SESSION names."""
+    kind, _, name = environ.get(b"UPSTART_SESSION", b"").partition(b"=")
+    if kind == b"unix:abstract" and name:
+        return b"\0" + name.partition(b",")[0]
+    return SYSTEM_INIT
+
+
+def object_path(service: Service) -> bytes:
+    """The D-Bus path of the instance: letters and digits, everything else as _ and its number; nothing as _."""
+
+    def escaped(name: str) -> str:
+        letters = name.encode("utf-8", "surrogateescape")
+        return "".join(chr(each) if chr(each).isalnum() and each < 128 else f"_{each:02x}" for each in letters) or "_"
+
+    return f"/com/ubuntu/Upstart/jobs/{escaped(service.name)}/{escaped(service.instance)}".encode()
+
+
+def question(path: bytes) -> bytes:
+    """A method call: what is the property "goal" of the instance at this path?"""
+
+    def string(text: bytes) -> bytes:
+        return len(text).to_bytes(4, "little") + text + b"\0"
+
+    def padded(data: bytes, to: int) -> bytes:
+        return data + b"\0" * (-len(data) % to)
+
+    fields = b""
+    for code, kind, value in (
+        (1, b"o", string(path)),
+        (2, b"s", string(b"org.freedesktop.DBus.Properties")),
+        (3, b"s", string(b"Get")),
+        (8, b"g", b"\x02ss\0"),
+    ):
+        fields = padded(fields, 8) + bytes((code, 1)) + kind + b"\0" + value
+    body = padded(string(INSTANCE.encode()), 4) + string(b"goal")
+    start = b"l\x01\0\x01" + len(body).to_bytes(4, "little") + b"\x01\0\0\0" + len(fields).to_bytes(4, "little")
+    return padded(start + fields, 8) + body

@@ -1,0 +1,105 @@
+"""One daemon under watch: what has to hold before it counts as ready, and who is told then.
+
+Used by whichever process watches: the watcher beside the daemon, or the bridge as its parent.
+"""
+
+import _signal
+import posix
+from time import monotonic
+
+from cross_init.engine import Engine, Timer
+from cross_init.model import TEXT, Init, Service
+from cross_init.report import Reporter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.bridge import Start
+
+KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
+
+
+class Watched:
+    """A daemon, and the conditions of its readiness.
+
+    began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
+    """
+
+    def __init__(
+        self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
+    ) -> None:
+        self.engine = engine
+        self.start = start
+        self.pid = pid
+        self.pidfd = pidfd
+        self.began = began
+        self.tell = tell
+        self.init: Init = start.init
+        self.service: Service = start.service
+        self.reporter = Reporter(str(start.service), pid, self.init.hears == TEXT)
+        self.ready = False
+        self.outstanding: list[str] = []
+        self.timer: Timer | None = None
+        self.cancellation = self.init.cancellation(self.service, start.original)
+        if self.cancellation is not None:
+            engine.watch(self.cancellation.socket.fileno(), self._hear_cancellation)
+
+    @property
+    def seconds(self) -> float:
+        """How long ago its start began."""
+        return monotonic() - self.began
+
+    def expect(self, condition: str) -> "Callable[[], None]":
+        """One more condition, in words; the daemon is ready when for each the returned function was called."""
+        self.outstanding.append(condition)
+
+        def held() -> None:
+            if condition in self.outstanding:
+                self.outstanding.remove(condition)
+                if not self.outstanding and not self.ready:
+                    self.ready = True
+                    self._forget_cancellation()  # from now on the init ends the daemon itself
+                    self.tell()
+
+        return held
+
+    def _hear_cancellation(self) -> None:
+        """The init has news of the start: if it is cancelled, end the daemon, as the init itself would end it later."""
+        assert self.cancellation is not None
+        try:
+            cancelled = self.cancellation.is_stop()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._forget_cancellation()  # there is no more news; a stop signal still reaches the daemon
+            return
+        if cancelled:
+            self._forget_cancellation()
+            self.reporter.say(f"{self.init.name} cancels the start")
+            self.end(_signal.SIGTERM)
+            self.timer = self.engine.after(KILL_S, lambda: self.end(_signal.SIGKILL))
+
+    def end(self, number: int) -> None:
+        """Send this signal to the daemon's process group, or to the daemon if it leads none."""
+        try:
+            if posix.getpgid(self.pid) == self.pid:
+                posix.killpg(self.pid, number)
+            else:
+                _signal.pidfd_send_signal(self.pidfd, number)
+        except OSError:
+            pass  # it has ended
+
+    def _forget_cancellation(self) -> None:
+        if self.cancellation is not None:
+            self.engine.forget(self.cancellation.socket.fileno())
+            self.cancellation.socket.close()
+            self.cancellation = None
+
+    def close(self) -> None:
+        """Watch it no longer."""
+        self._forget_cancellation()
+        self.engine.cancel(self.timer)
+        self.engine.forget(self.pidfd)
+        posix.close(self.pidfd)
+        self.reporter.close()
