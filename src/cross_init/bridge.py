@@ -137,8 +137,7 @@ def run(wish: "Wish", environ: Environment) -> int:
 
         for warning in warnings:
             complain(warning, 0)
-    start.sockets = gather(wish, init, environ, evidence.pid)
-    target.refuse(start.sockets, wish.all_sockets)
+    start.sockets = gather(wish, init, target, environ, evidence.pid)
     if wish.wait_for_client:
         from cross_init.waiting import wait_for_client
 
@@ -157,21 +156,34 @@ def run(wish: "Wish", environ: Environment) -> int:
     return run_shape(start)
 
 
-def gather(wish: "Wish", init: Init, environ: Environment, pid: int) -> "list[Passed]":
-    """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens."""
-    sockets = init.sockets(environ, pid)
-    if wish.socket:
-        chosen = [passed for passed in sockets if passed.name == wish.socket]
-        if not chosen:
-            names = ", ".join(str(passed) for passed in sockets) or "none"
-            raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
-        from cross_init.sockets import close
+def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
+    """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens.
 
-        close([passed for passed in sockets if passed not in chosen])
-        sockets = chosen
+    Raises Failure before anything is opened if the daemon cannot be given them.
+    """
+    sockets, left_out = select(wish, init, environ, pid)
     if wish.listen:
-        from cross_init.listen import open_socket, parse
+        from cross_init.listen import open_all, parse
 
         addresses = [parse(text) for text in wish.listen]
-        sockets = sockets + [open_socket(address) for address in addresses]
+        target.refuse(sockets + [address.announced() for address in addresses], wish.all_sockets)
+        sockets = sockets + open_all(addresses)
+    else:
+        target.refuse(sockets, wish.all_sockets)
+    if left_out:
+        from cross_init.sockets import close
+
+        close(left_out)
     return sockets
+
+
+def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[list[Passed], list[Passed]]":
+    """What the init passed: the sockets that were asked for, and the rest. Raises Failure if there are none such."""
+    sockets = init.sockets(environ, pid)
+    if not wish.socket:
+        return sockets, []
+    chosen = [passed for passed in sockets if passed.name == wish.socket]
+    if not chosen:
+        names = ", ".join(str(passed) for passed in sockets) or "none"
+        raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
+    return chosen, [passed for passed in sockets if passed not in chosen]

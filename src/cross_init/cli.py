@@ -1,6 +1,5 @@
 """The command line: from its words to a wish, and from whatever goes wrong to one line and an exit code."""
 
-import _signal
 import posix
 import sys
 
@@ -132,33 +131,28 @@ def parse(words: list[str]) -> Wish:
 def main(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
     try:
-        try:
-            _isolate(argv)
-            _occupy_standard_descriptors()
-            wish = parse(argv[1:])
-            if wish.help:
-                from cross_init.help import HELP
+        _isolate(argv)
+        _occupy_standard_descriptors()
+        wish = parse(argv[1:])
+        if wish.help:
+            from cross_init.help import HELP
 
-                code = write_out(HELP.format(targets=", ".join(TARGETS), inits=", ".join(INITS)))
-            elif wish.version:
-                from cross_init.version import VERSION
+            code = write_out(HELP.format(targets=", ".join(TARGETS), inits=", ".join(INITS)))
+        elif wish.version:
+            from cross_init.version import VERSION
 
-                code = write_out(f"{NAME} {VERSION}\n")
-            else:
-                from cross_init.bridge import run
+            code = write_out(f"{NAME} {VERSION}\n")
+        else:
+            from cross_init.bridge import run
 
-                code = run(wish, clean_environment())
-        except Failure as failure:
-            code = complain(str(failure), failure.code)
-        except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
-        except Exception as error:
-            code = complain_of_mistake(error)
-    except KeyboardInterrupt:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-        posix.kill(posix.getpid(), _signal.SIGINT)
-        code = FAILED
+            code = run(wish, clean_environment())
+    except Failure as failure:
+        code = complain(str(failure), failure.code)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
+    except Exception as error:
+        code = complain_of_mistake(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
     posix._exit(code)
 

@@ -1,5 +1,6 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
+from cross_init.bridge import find_program, select
 from cross_init.cli import write_out
 from cross_init.effects import effects
 from cross_init.listen import parse
@@ -32,23 +33,19 @@ def gather(
     refusals: list[str] = []
     sockets: list[str] = []
     try:
-        passed = init.sockets(evidence.environ, evidence.pid)
-        if wish.socket:
-            passed = [each for each in passed if each.name == wish.socket]
-            if not passed:
-                refusals.append(f"--socket {wish.socket}: no socket of this name was passed")
+        passed, _ = select(wish, init, evidence.environ, evidence.pid)
         sockets = [f"{each}, passed by {init.name}" for each in passed]
-        for text in wish.listen:
-            sockets.append(f"{parse(text).text}, opened by --listen")
-        target.refuse(passed, wish.all_sockets)
+        addresses = [parse(text) for text in wish.listen]
+        sockets += [f"{address.text}, opened by --listen" for address in addresses]
+        target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
+        if wish.wait_for_client and not sockets:
+            refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:
         refusals.append(str(failure))
     deaf = init.deaf(evidence.environ) if plan.shape != EXEC else None
     if deaf:
         refusals.append(deaf)
     if wish.command:
-        from cross_init.bridge import find_program
-
         try:
             find_program(wish.command[0], evidence.environ)
         except Failure as failure:

@@ -4,6 +4,7 @@ import _socket
 import errno
 import posix
 
+from cross_init.cli import complain
 from cross_init.model import Failure
 from cross_init.sockets import Passed, describe
 
@@ -29,6 +30,13 @@ class Address:
         self.port = port
         self.path = path
         self.text = text
+
+    def announced(self) -> Passed:
+        """What will be passed, before it is open (fd -1): enough to see whether the daemon can be given it."""
+        family = "unix" if self.path else "inet6" if ":" in self.host else "inet"
+        listening = KINDS[self.kind] == _socket.SOCK_STREAM
+        where = self.path if self.path else (self.host, self.port)
+        return Passed(-1, self.name, family, "stream" if listening else "datagram", where, listening)
 
 
 def parse(text: str) -> Address:
@@ -56,6 +64,20 @@ def parse(text: str) -> Address:
     return Address(name, kind, host, int(port), "", text)
 
 
+def open_all(addresses: list[Address]) -> list[Passed]:
+    """Open them all, or leave nothing behind. Raises Failure."""
+    opened: list[Passed] = []
+    for address in addresses:
+        try:
+            opened.append(open_socket(address))
+        except Failure:
+            for done in addresses[: len(opened)]:
+                if done.path.startswith("/"):
+                    posix.unlink(done.path)
+            raise
+    return opened
+
+
 def open_socket(address: Address) -> Passed:
     """Open, bind and, for a stream, listen. Raises Failure."""
     try:
@@ -73,7 +95,7 @@ def open_socket(address: Address) -> Passed:
     fd = sock.detach()
     passed = describe(fd, address.name)
     if not address.path and not address.port:
-        posix.write(2, f"cross-init-bridge: listening on {passed.where()}\n".encode())
+        complain(f"listening on {passed.where()}", 0)
     return passed
 
 
@@ -89,7 +111,8 @@ def _bound_inet(address: Address) -> _socket.socket:
         sock = None
         try:
             sock = _socket.socket(family, kind, protocol)
-            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            if kind == _socket.SOCK_STREAM:  # for datagrams it would let two daemons share the port (socket(7))
+                sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
             sock.bind(where)
         except OSError as failed:
             error = error or failed

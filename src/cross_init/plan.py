@@ -32,7 +32,8 @@ class Plan:
 def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     """The cheapest shape that translates what was asked for."""
     if init.name == target.name and not target.option:
-        return Plan(EXEC, f"{init.name} is what the daemon was written for", not (wish.listen or wish.selects))
+        changes = wish.listen or wish.selects or wish.wait_for_client
+        return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
     if not wish.notify:
         return Plan(EXEC, "without -N nothing has to be watched", False)
     if target.says != STOP and init.from_whom == ANYONE:

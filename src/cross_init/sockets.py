@@ -19,7 +19,7 @@ NOT_A_SOCKET = "no socket"
 
 
 class Passed:
-    """An open descriptor that the init passed.
+    """An open descriptor that the init passed, or that --listen is going to open (fd -1).
 
     name: what the init calls it ("" if nothing). family: inet, inet6, unix, another family's number, or NOT_A_SOCKET;
     kind: stream, datagram, seqpacket, raw, or for what is no socket the kind of file. address: as getsockname(2) has
@@ -59,7 +59,8 @@ class Passed:
 
     def __str__(self) -> str:
         called = f' "{self.name}"' if self.name else ""
-        return f"fd {self.fd}{called} ({self.where()})"
+        what = f"fd {self.fd}" if self.fd >= 0 else "--listen"
+        return f"{what}{called} ({self.where()})"
 
 
 def describe(fd: int, name: str = "") -> Passed:

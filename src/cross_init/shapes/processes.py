@@ -92,11 +92,15 @@ def end_like(status: int) -> int:
     try:
         from resource import RLIMIT_CORE, setrlimit
 
-        setrlimit(RLIMIT_CORE, (0, 0))  # the daemon's core tells what went wrong; one of ours would tell nothing
+        # The daemon's core tells what went wrong; one of ours would tell nothing. 1 means "none" even where cores go to
+        # a program, which 0 does not (core(5): the limit is not enforced there).
+        setrlimit(RLIMIT_CORE, (1, 1))
     except (ImportError, ValueError, OSError):
         pass  # a core too many is better than a wrong status
-    if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+    try:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
+    except (ValueError, OSError):
+        pass  # SIGKILL, and the two that the C library keeps for itself, are never caught or blocked
     _signal.raise_signal(number)  # to this thread: another one may be waiting for signals to the process
     return 128 + number  # not reached: the signal's default is to end us

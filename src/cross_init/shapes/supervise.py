@@ -76,8 +76,13 @@ def run(start: "Start") -> int:
         channel.discard()
         raise
     start.close_sockets()
-    engine = Engine()
-    supervisor = Supervisor(engine, start, pid, channel, began)
+    try:
+        engine = Engine()
+        supervisor = Supervisor(engine, start, pid, channel, began)
+    except BaseException:  # the limit on open files; a daemon that nobody supervises must not remain
+        posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+        channel.discard()
+        raise
     engine.run()
     channel.close()
     supervisor.watched.close()

@@ -1,0 +1,85 @@
+"""Run cross-init-bridge as a user does, as a process of its own, and see how it ended and what it said."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+BRIDGE = Path(__file__).resolve().parents[2] / "bin" / "cross-init-bridge"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+LONGEST_S = 60  # a run that takes longer hangs
+
+Word = str | bytes
+
+
+class Result:
+    """How a run ended: its exit status (negative: the signal that it died of), standard output and error."""
+
+    def __init__(self, status: int, out: bytes, err: bytes) -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+    def __repr__(self) -> str:
+        return f"Result({self.status}, out={self.out!r}, err={self.err!r})"
+
+    @property
+    def line(self) -> str:
+        """The one line on standard error that a failure has to be."""
+        text = self.err.decode()
+        assert text.endswith("\n"), self
+        assert text.count("\n") == 1, self
+        assert text.startswith("cross-init-bridge: "), self
+        return text.removeprefix("cross-init-bridge: ").removesuffix("\n")
+
+
+def command(*words: Word) -> list[Word]:
+    """The command line of the bridge with these words behind its name."""
+    return [str(BRIDGE), *words]
+
+
+def run(
+    *words: Word,
+    environ: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
+    before: Callable[[], None] | None = None,
+    wrapper: Sequence[Word] = (),
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+    cwd: Path | None = None,
+) -> Result:
+    """Run the bridge with these words until it (or the daemon that it became) ends.
+
+    environ: all that it gets, PATH alone if not given. before: called in the new process. wrapper: a program, with its
+    arguments, that starts it.
+    """
+    ended = subprocess.run(
+        [*wrapper, *command(*words)],
+        env={"PATH": PATH} if environ is None else environ,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        preexec_fn=before,
+        pass_fds=pass_fds,
+        cwd=cwd,
+        timeout=LONGEST_S,
+    )
+    return Result(ended.returncode, ended.stdout or b"", ended.stderr or b"")
+
+
+def script(folder: Path, name: str, text: str, mode: int = 0o755) -> Path:
+    """An executable file with this text in the folder."""
+    path = folder / name
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def close_descriptors(*numbers: int) -> Callable[[], None]:
+    """What closes these, to be called in the new process."""
+
+    def close() -> None:
+        for number in numbers:
+            os.close(number)
+
+    return close

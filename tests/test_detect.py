@@ -1,0 +1,75 @@
+"""Which init it was: what detect() says for constructed evidence, and for this very shell."""
+
+import os
+from collections.abc import Mapping
+
+import pytest
+
+from cross_init.detect import Evidence, detect
+from cross_init.model import Failure
+from tests.support.command import run
+
+PID = str(os.getpid()).encode()
+OTHER = b"1"
+
+
+def evidence(parent_name: str, environ: Mapping[bytes, bytes], parent: int = 4321) -> Evidence:
+    made = Evidence(dict(environ))
+    made.parent = parent
+    made._parent_name = parent_name
+    return made
+
+
+@pytest.mark.parametrize(
+    ("parent", "environ", "init", "direct"),
+    [
+        ("bash", {}, "none", True),
+        ("systemd", {}, "systemd", True),
+        ("bash", {b"SYSTEMD_EXEC_PID": PID}, "systemd", True),
+        ("bash", {b"LISTEN_PID": PID, b"LISTEN_FDS": b"1"}, "systemd", True),
+        ("bash", {b"NOTIFY_SOCKET": b"/run/notify"}, "systemd", False),
+        ("bash", {b"NOTIFY_SOCKET": b""}, "systemd", False),
+        ("bash", {b"SYSTEMD_EXEC_PID": OTHER}, "none", True),
+        ("bash", {b"LISTEN_PID": OTHER, b"LISTEN_FDS": b"1"}, "none", True),
+        ("bash", {b"LISTEN_PID": b"", b"SYSTEMD_EXEC_PID": b"\xff"}, "none", True),
+        ("bash", {b"LISTEN_FDS": b"1"}, "none", True),
+        ("bash", {b"INVOCATION_ID": b"0", b"JOURNAL_STREAM": b"8:1"}, "none", True),
+        ("systemd-userwork", {}, "none", True),
+        ("init", {b"UPSTART_JOB": b"web"}, "upstart", True),
+        ("bash", {b"UPSTART_JOB": b"web"}, "upstart", False),
+        ("bash", {b"UPSTART_JOB": b""}, "upstart", False),
+        ("init", {}, "none", True),
+        ("bash", {b"UPSTART_EVENTS": b"socket"}, "none", True),
+        # The nearest one wins: what came down from an init further up is no claim to have started us.
+        ("init", {b"UPSTART_JOB": b"web", b"NOTIFY_SOCKET": b"/run/notify"}, "upstart", True),
+        ("init", {b"UPSTART_JOB": b"web", b"SYSTEMD_EXEC_PID": OTHER}, "upstart", True),
+    ],
+)
+def test_the_init_is_told_by_its_evidence(parent: str, environ: dict[bytes, bytes], init: str, direct: bool) -> None:
+    found, claim = detect(evidence(parent, environ))
+    assert (found.name, claim.direct) == (init, direct)
+    assert claim.because
+
+
+def test_an_init_with_the_number_1_is_a_parent_too() -> None:
+    _, claim = detect(evidence("whatever", {b"UPSTART_JOB": b"web"}, parent=1))
+    assert claim.direct
+
+
+@pytest.mark.parametrize("mark", [{b"SYSTEMD_EXEC_PID": PID}, {b"LISTEN_PID": PID}])
+def test_evidence_that_contradicts_itself_is_refused_with_what_to_do(mark: dict[bytes, bytes]) -> None:
+    with pytest.raises(Failure, match=r"UPSTART_JOB.*remove.*--init"):
+        detect(evidence("bash", {**mark, b"UPSTART_JOB": b"web"}))
+
+
+def test_from_this_shell_it_is_none() -> None:
+    result = run("-t", "systemd", "--explain")
+    assert result.status == 0
+    assert result.out.decode().splitlines()[0].startswith("init        none, because ")
+
+
+def test_the_listening_pid_of_another_process_is_no_evidence() -> None:
+    environ = {"PATH": os.defpath, "LISTEN_PID": "1", "LISTEN_FDS": "1"}
+    result = run("-t", "systemd", "--", "/usr/bin/env", environ=environ)
+    assert result.status == 0
+    assert b"LISTEN_" not in result.out

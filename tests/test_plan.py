@@ -1,0 +1,108 @@
+"""The plan, exhaustively: for every init, target and wish which shape it is, and what --explain says gets lost."""
+
+from importlib import import_module
+from itertools import product
+
+import pytest
+
+from cross_init.cli import Wish, parse
+from cross_init.detect import CLUES, INITS, PRESENT, TARGETS, init_named, target_named
+from cross_init.effects import effects
+from cross_init.model import Init, Target
+from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
+
+# (init, target): the shape with -N. Without it, it is exec for all.
+SHAPES = {
+    ("none", "systemd"): WATCH,
+    ("none", "upstart"): SUPERVISE,
+    ("systemd", "systemd"): EXEC,
+    ("systemd", "upstart"): HAND_OVER,
+    ("upstart", "systemd"): WATCH,
+    ("upstart", "upstart"): EXEC,
+}
+# Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
+EXTRAS = {
+    "": False,
+    "--listen=tcp::80": True,
+    "--socket=web": True,
+    "--all-sockets": True,
+    "--wait-for-client": True,
+    "--notify-access=all": False,
+    "--end-after-ready": False,
+}
+# (init, target): what -N cannot bring through, by its first words.
+LOSSES = {
+    ("none", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("none", "upstart"): set(),
+    ("systemd", "upstart"): set(),
+    ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+}
+
+
+def wish_of(target: str, *options: str) -> Wish:
+    return parse(["-t", target, *options, "--", "daemon"])
+
+
+def test_the_table_has_every_init_and_target() -> None:
+    assert set(SHAPES) == set(product(INITS, TARGETS))
+
+
+CASES = [
+    (init, target, notify, extra)
+    for (init, target), notify, extra in product(SHAPES, (True, False), EXTRAS)
+    if notify or extra != "--end-after-ready"  # which is turned down without -N
+]
+
+
+@pytest.mark.parametrize(("init", "target", "notify", "extra"), CASES)
+def test_the_shape_is_the_cheapest_that_translates(init: str, target: str, notify: bool, extra: str) -> None:
+    options = [*(["-N"] if notify else []), *([extra] if extra else [])]
+    plan = choose(init_named(init), target_named(target), wish_of(target, *options))
+    assert plan.shape == (SHAPES[init, target] if notify else EXEC)
+    assert plan.same == (init == target and not EXTRAS[extra])
+    assert plan.reason
+
+
+@pytest.mark.parametrize(("init", "target"), LOSSES)
+def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, target: str) -> None:
+    on, to, wish = init_named(init), target_named(target), wish_of(target, "-N")
+    said, lost = effects(choose(on, to, wish), on, to, wish)
+    assert {line.partition(":")[0] for line in lost} == LOSSES[init, target]
+    assert all(init in line for line in lost)
+    assert any(line.startswith("readiness: ") for line in said)
+
+
+@pytest.mark.parametrize(("init", "target"), LOSSES)
+def test_without_readiness_that_is_the_loss(init: str, target: str) -> None:
+    on, to, wish = init_named(init), target_named(target), wish_of(target)
+    assert effects(choose(on, to, wish), on, to, wish)[1] == ["readiness: not asked for (-N)"]
+
+
+@pytest.mark.parametrize("name", sorted(set(INITS) & set(TARGETS)))
+def test_between_equals_nothing_gets_lost(name: str) -> None:
+    for options in ([], ["-N"], ["--listen=tcp::80"]):
+        on, to, wish = init_named(name), target_named(name), wish_of(name, *options)
+        said, lost = effects(choose(on, to, wish), on, to, wish)
+        assert any("talks to the init itself" in line for line in said)
+        assert not lost
+
+
+def test_when_nobody_stays_everything_later_is_lost() -> None:
+    on, to, wish = init_named("upstart"), target_named("systemd"), wish_of("systemd", "-N", "--end-after-ready")
+    said, lost = effects(choose(on, to, wish), on, to, wish)
+    assert {line.partition(":")[0] for line in lost} == set(to.news)
+    assert any("no process of ours remains" in line for line in said)
+
+
+@pytest.mark.parametrize(("name", "half"), [*((name, Init) for name in INITS), *((name, Target) for name in TARGETS)])
+def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
+    module = import_module(f"cross_init.systems.{name}")
+    found = init_named(name) if half is Init else target_named(name)
+    assert type(found) is getattr(module, half.__name__)
+    assert isinstance(found, half)
+    assert found.name == name
+
+
+def test_every_init_but_none_has_a_clue() -> None:
+    assert [name for name, _, _ in CLUES] == [name for name in INITS if name != "none"]
+    assert set(PRESENT) <= set(INITS)
