@@ -1,16 +1,31 @@
-# make test does all of its own set-up; make demo needs nothing but Python 3.11.
+# make demo needs nothing but Python 3.11. make test does all of its own set-up, in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+# The interpreter that the single file of "make dist" starts with.
+INTERPRETER ?= /usr/bin/python3
 
 .PHONY: test demo dist lint bench clean
 
-test: $(VENV)/ready lint
+test: lint
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+demo:
+	@$(PYTHON) -I examples/demo.py
+
+dist:
+	$(PYTHON) -I tools/make_zipapp.py --interpreter $(INTERPRETER) dist/cross-init-bridge
+
+bench: $(VENV)/ready
+	$(VENV)/bin/python benchmarks/startup.py
+
+$(VENV)/ready: requirements-dev.txt
+	$(PYTHON) -I tools/make_venv.py $(VENV) requirements-dev.txt
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist

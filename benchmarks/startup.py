@@ -1,0 +1,81 @@
+"""make bench: how long a start takes until the daemon's main, as a ratio to the bare interpreter.
+
+Each command ends in a tiny program that exits at once. The baseline, `python3 -IS -c pass`, runs alternately with it
+(A B A B ...), so that a machine whose speed drifts slows both. What the tiny program takes by itself is measured in the
+same way and taken off. The figure is the median of the ratios of the pairs.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = "/usr/bin/python3"
+BASELINE = [PYTHON, "-IS", "-c", "pass"]
+DAEMON = "/bin/true"
+PAIRS = 200
+LIMIT = 1.3  # for a checkout
+
+
+def seconds(command: list[str]) -> float:
+    """How long the process that we start lives; for a watched daemon that is the daemon itself."""
+    before = time.perf_counter()
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=QUIET)
+    os.waitpid(pid, 0)
+    return time.perf_counter() - before
+
+
+QUIET = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (1, 2)]
+
+
+def ratio(command: list[str]) -> tuple[float, float, float]:
+    """Medians: of (command - daemon) / baseline, of the command and of the baseline, the latter two in seconds."""
+    ratios, times, baselines = [], [], []
+    for _ in range(PAIRS):
+        baseline, ours, daemon = seconds(BASELINE), seconds(command), seconds([DAEMON])
+        ratios.append((ours - daemon) / baseline)
+        times.append(ours - daemon)
+        baselines.append(baseline)
+    return statistics.median(ratios), statistics.median(times), statistics.median(baselines)
+
+
+def forms(folder: Path) -> dict[str, str]:
+    """The ways to have the command: a checkout, the single file, an installed wheel."""
+    single = folder / "cross-init-bridge"
+    subprocess.run([PYTHON, "-I", ROOT / "tools/make_zipapp.py", single], check=True, stdout=subprocess.DEVNULL)
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run([venv / "bin/python", "-m", "pip", "install", "--quiet", ROOT], check=True)
+    return {
+        "checkout": str(ROOT / "bin/cross-init-bridge"),
+        "single file": str(single),
+        "wheel": str(venv / "bin/cross-init-bridge"),
+    }
+
+
+CASES = {
+    "exec": ["--init", "none", "-t", "systemd"],
+    "exec, detecting": ["-t", "systemd"],
+    "watch": ["--init", "none", "-t", "systemd", "-N"],
+}
+
+
+def main() -> int:
+    """Print the table; the exit status is 1 if a checkout's exec is over the limit."""
+    over = False
+    print(f"{'form':<12} {'shape':<16} {'ratio':>6} {'ms':>6} {'python ms':>10}")
+    with tempfile.TemporaryDirectory() as folder:
+        for form, program in forms(Path(folder)).items():
+            for case, options in CASES.items():
+                figure, ours, baseline = ratio([program, *options, "--", DAEMON])
+                print(f"{form:<12} {case:<16} {figure:6.2f} {ours * 1000:6.1f} {baseline * 1000:10.1f}")
+                over = over or (form == "checkout" and case == "exec" and figure > LIMIT)
+    return int(over)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
