@@ -1,7 +1,7 @@
 """The way from start to exec: exactly which modules it imports, for each shape. Every start of a service pays for them.
 
-A module more shows up here as a failure. What the watcher, or the bridge as the daemon's parent, imports does not count:
-it delays no start.
+A module more shows up here as a failure. What the watcher imports, or the bridge once it has the daemon as its child,
+does not count: it delays no start.
 """
 
 import subprocess
@@ -78,7 +78,20 @@ EXPENSIVE = {
         "getopt",
         "json",
     ),
-    *("logging", "os", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess", "tempfile", "typing"),
+    *(
+        "json",
+        "logging",
+        "os",
+        "pathlib",
+        "re",
+        "shutil",
+        "signal",
+        "socket",
+        "struct",
+        "subprocess",
+        "tempfile",
+        "typing",
+    ),
 }
 
 
