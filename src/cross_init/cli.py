@@ -62,7 +62,8 @@ class Wish:
             return
         if not value:
             raise usage(f"{option} needs a value")
-        if attribute in CHOICES and value not in CHOICES[attribute]:
+        chosen = value.partition(":")[0] if attribute == "target" else value
+        if attribute in CHOICES and chosen not in CHOICES[attribute]:
             raise usage(f"{option} {value}: not known; choose one of {', '.join(CHOICES[attribute])}")
         if attribute == "listen":
             self.listen.append(value)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
+    ("s6", (), ("s6-supervise",)),
 )
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
 INITS = (*(name for name, _, _ in CLUES), "none")
-TARGETS = ("systemd", "upstart")
+TARGETS = ("systemd", "upstart", "s6")
 
 
 class Evidence:
@@ -72,10 +73,12 @@ def init_named(name: str) -> Init:
     return found
 
 
-def target_named(name: str) -> "Target":
-    """The half that stands in for the init system of this name, which is one of TARGETS."""
+def target_named(words: str) -> "Target":
+    """The half that stands in for an init system: one of TARGETS, and perhaps a colon and an option. Raises Failure."""
+    name, _, option = words.partition(":")
     module = __import__(f"cross_init.systems.{name}", fromlist=("Target",))
     found: Target = module.Target()
+    found.configure(option)
     return found
 
 

@@ -1,6 +1,6 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import DESCRIPTOR, MESSAGE, NOTHING, STOP, TEXT, Init, Target
 from cross_init.plan import WATCH, Plan
 
 TYPE_CHECKING = False
@@ -10,11 +10,13 @@ if TYPE_CHECKING:
 SAID_BY = {
     MESSAGE: "a message on NOTIFY_SOCKET",
     STOP: "stopping itself with SIGSTOP",
+    DESCRIPTOR: "a write to its descriptor",
     NOTHING: "nothing",
 }
 TOLD_BY = {
     MESSAGE: "a message on NOTIFY_SOCKET",
     STOP: "the main process being stopped",
+    DESCRIPTOR: "a write to its descriptor",
     TEXT: "a line on standard error",
     NOTHING: "nothing",
 }

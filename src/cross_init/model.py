@@ -33,6 +33,7 @@ FAILED, CANNOT_RUN, NOT_FOUND = 125, 126, 127
 # How an init hears that the service is ready, and how a daemon says that it is.
 MESSAGE = "message"  # a datagram on a notification socket
 STOP = "stop"  # the main process stops on a signal
+DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
 NOTHING = "nothing"
 
@@ -82,6 +83,7 @@ class Channel:
     """
 
     descriptors: tuple[int, ...] = ()
+    lasting: bool = False  # it has more to tell when the daemon is ready
 
     def expose(self, environ: Environment) -> None:
         """Offer it to the daemon, in the process that becomes it. Raises OSError."""
@@ -115,6 +117,7 @@ class Init:
     marks: tuple[bytes, ...] = ()  # variables that nobody else sets
     job_type: str = ""  # what the job's file has to say for readiness to be heard
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
+    may_not_hear: bool = False  # whether unheard() has to be asked
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
@@ -136,7 +139,10 @@ class Init:
         return []
 
     def deaf(self, environ: Environment) -> str | None:
-        """Why readiness cannot be told in this start (the job's file does not ask for it); None: it can."""
+        """Why readiness cannot be told in this start (the job's file does not ask for it); None: it can.
+
+        If it can, descriptors holds what ready() needs, kept from the daemon.
+        """
         return None
 
     def warnings(self, environ: Environment) -> list[str]:
@@ -183,6 +189,14 @@ class Target:
     says: str = NOTHING  # how the daemon says that it is ready
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
+    options: str = ""  # what may stand behind its name and a colon, for people
+    option: str = ""  # what stands there
+
+    def configure(self, option: str) -> None:
+        """Take in what stands behind the target's name and a colon, "" if nothing does. Raises Failure."""
+        if option:
+            takes = f"there it takes {self.options}" if self.options else "nothing may stand behind its name"
+            raise Failure(f"--target {self.name}:{option}: {takes}")
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """Raise Failure if daemons of this kind cannot be given these sockets. together: several were asked for."""

@@ -9,7 +9,7 @@ hand over   the daemon is a child until it is ready, then the main process. Need
 supervise   the bridge stays the main process, with the daemon as its child. Works everywhere and costs a process.
 """
 
-from cross_init.model import ANYONE, MESSAGE, STOP, Init, Target
+from cross_init.model import ANYONE, STOP, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,19 +31,14 @@ class Plan:
 
 def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     """The cheapest shape that translates what was asked for."""
-    if init.name == target.name:
+    if init.name == target.name and not target.option:
         changes = wish.listen or wish.selects or wish.wait_for_client
         return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
     if not wish.notify:
         return Plan(EXEC, "without -N nothing has to be watched", False)
-    heard_from_outside = target.says == MESSAGE
-    if heard_from_outside and init.from_whom == ANYONE:
+    if target.says != STOP and init.from_whom == ANYONE:
         return Plan(WATCH, f"{init.name} can be told from beside the daemon, which keeps the PID it tracks", False)
+    why = "only its parent sees a daemon stop" if target.says == STOP else f"{init.name} hears only the main process"
     if init.moves_main:
-        who = (
-            "only its parent sees a daemon stop" if target.says == STOP else f"{init.name} hears only the main process"
-        )
-        return Plan(HAND_OVER, f"{who}, and {init.name} can be given another main process", False)
-    return Plan(
-        SUPERVISE, f"only its parent sees a daemon stop, and {init.name} cannot be given another main PID", False
-    )
+        return Plan(HAND_OVER, f"{why}, and {init.name} can be given another main process", False)
+    return Plan(SUPERVISE, f"{why}, and {init.name} cannot be given another main process", False)

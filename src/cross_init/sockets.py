@@ -90,6 +90,15 @@ def describe(fd: int, name: str = "") -> Passed:
     return Passed(fd, name, FAMILIES.get(family, str(family)), TYPES.get(kind, str(kind)), address, listening)
 
 
+def standard_input() -> list[Passed]:
+    """Standard input, if it is a listening socket, or a bound one for datagrams: so inetd-like servers pass them."""
+    try:
+        passed = describe(0)
+    except Failure:
+        return []
+    return [passed] if passed.listening or passed.kind == "datagram" else []
+
+
 def inherit(fd: int) -> None:
     """Let fd stay open over exec. Raises OSError."""
     fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) & ~FD_CLOEXEC)

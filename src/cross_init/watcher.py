@@ -38,16 +38,19 @@ class Watcher:
         except OSError as error:
             watched.reporter.say(f"telling {watched.init.name} that the daemon is ready failed: {error.strerror}")
             return
-        if self.leave_after_ready:
-            self.leave_after_ready = False
-            if self.channel.can_leave(watched.pid):
-                self.channel.leave()
-                watched.close()
-                return
+        if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
             watched.reporter.say("the watcher stays: the daemon has closed its copy of the notification socket")
-        self.engine.cancel(watched.timer)
-        watched.timer = self.engine.after(UNHEARD_S, self._look)
+        elif self.leave_after_ready or not (self.channel.lasting or watched.init.may_not_hear):
+            self._leave()
+            return
+        if watched.init.may_not_hear:
+            self.engine.cancel(watched.timer)
+            watched.timer = self.engine.after(UNHEARD_S, self._look)
+
+    def _leave(self) -> None:
+        self.channel.leave()
+        self.watched.close()
 
     def _look(self) -> None:
         """See whether the init has heard what it was told."""
@@ -58,6 +61,8 @@ class Watcher:
             advice = f"looking whether {watched.init.name} has heard that it is ready failed: {error.strerror}"
         if advice:
             watched.reporter.say(advice)
+        if not self.channel.lasting:
+            self._leave()
 
     def _bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""

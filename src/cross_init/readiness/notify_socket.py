@@ -50,6 +50,8 @@ class Address:
 class NotifyChannel(Channel):
     """A notification socket for one daemon. leaving: the daemon is to keep it open itself, as no watcher will."""
 
+    lasting = True
+
     def __init__(self, leaving: bool) -> None:
         self.leaving = leaving
         self.socket, self.address = make(leaving)

@@ -37,6 +37,7 @@ class Init(Base):
     clean_environment = True
     marks = (b"UPSTART_JOB",)
     job_type = "expect stop"
+    may_not_hear = True
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By UPSTART_JOB; directly, if our parent is an init by name or by number."""

@@ -1,0 +1,70 @@
+"""A pipe by which a daemon says that it is ready: a newline on it (s6), or any byte (dinit)."""
+
+import posix
+
+from cross_init.model import Channel, Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.watched import Watched
+
+
+class PipeChannel(Channel):
+    """A pipe whose writing end is the daemon's.
+
+    number: the descriptor that the daemon writes to; None: any, and variable names it in the environment.
+    newline: only a newline says it, and what comes before it is ignored.
+    """
+
+    def __init__(self, number: int | None, variable: bytes, newline: bool) -> None:
+        self.number = number
+        self.variable = variable
+        self.newline = newline
+        self.ours, self.theirs = posix.pipe2(posix.O_CLOEXEC)
+        self.descriptors = (self.ours,)
+        self.watched: Watched | None = None
+
+    def expose(self, environ: Environment) -> None:
+        """Move the writing end to its number, to stay open over exec."""
+        if self.number is None:
+            posix.set_inheritable(self.theirs, True)
+            environ[self.variable] = str(self.theirs).encode()
+        elif self.theirs == self.number:
+            posix.set_inheritable(self.theirs, True)
+        else:
+            posix.dup2(self.theirs, self.number, True)
+
+    def attach(self, watched: "Watched") -> None:
+        """Read until it is said, or until nobody is left who could say it."""
+        try:
+            posix.close(self.theirs)  # or its end would never be seen
+        except OSError:
+            pass  # the watcher has closed what is not its own
+        self.watched = watched
+        self.held = watched.expect("a newline on its descriptor" if self.newline else "a write to its descriptor")
+        watched.engine.watch(self.ours, self._hear)
+
+    def _hear(self) -> None:
+        assert self.watched is not None
+        data = posix.read(self.ours, 4096)
+        if b"\n" in data or (data and not self.newline):
+            self.held()
+        elif not data:
+            self.watched.engine.forget(self.ours)
+            if not self.watched.ready:
+                self.watched.reporter.say("closed its readiness descriptor without having said that it is ready")
+
+    def leave(self) -> None:
+        """Close our end; a daemon of this kind is done with its own."""
+        self.close()
+
+    def close(self) -> None:
+        """Close our end."""
+        if self.watched is not None:
+            self.watched.engine.forget(self.ours)
+        posix.close(self.ours)
+
+    def discard(self) -> None:
+        """Close both ends."""
+        posix.close(self.ours)
+        posix.close(self.theirs)

@@ -1,0 +1,121 @@
+"""s6: a newline on the descriptor that the file notification-fd names (s6-supervise(8), "Readiness notification").
+
+s6 passes no sockets by itself; s6-ipcserver-socketbinder and s6-tcpserver-socketbinder run a program with a listening
+socket as its standard input.
+"""
+
+import posix
+from fcntl import F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
+
+from cross_init.model import (
+    ANYONE,
+    DESCRIPTOR,
+    Channel,
+    Claim,
+    Environment,
+    Failure,
+    Service,
+)
+from cross_init.model import (
+    Init as Base,
+)
+from cross_init.model import (
+    Target as BaseTarget,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+    from cross_init.sockets import Passed
+
+FILE = "notification-fd"
+DEFAULT = 3  # what most services for s6 use
+
+
+class Init(Base):
+    """We run as a service of s6-supervise; the working directory is the service's directory."""
+
+    name = "s6"
+    hears = DESCRIPTOR
+    from_whom = ANYONE
+    job_type = "a file notification-fd in the service directory"
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By the parent's name."""
+        if evidence.parent_name == "s6-supervise":
+            return Claim(f"the parent process {evidence.parent} is s6-supervise", True)
+        return None
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """Named as its directory is."""
+        return Service(posix.getcwd().rpartition("/")[2])
+
+    def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
+        """A listening socket, or one for datagrams, as standard input."""
+        from cross_init.sockets import standard_input
+
+        return standard_input()
+
+    def deaf(self, environ: Environment) -> str | None:
+        """Without the file s6-supervise does not listen."""
+        number = notification_fd()
+        if number is None:
+            return f"there is no file {FILE} in the service directory {posix.getcwd()}: write a number, say 3, into it"
+        try:
+            fcntl(number, F_SETFD, fcntl(number, F_GETFD) | FD_CLOEXEC)
+        except OSError:
+            return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
+        self.descriptors = (number,)
+        return None
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Write the newline, and close: nothing more can be said there."""
+        for fd in self.descriptors:
+            posix.write(fd, b"\n")
+            posix.close(fd)
+
+
+def notification_fd() -> int | None:
+    """The number in the file, None if there is no such file or number."""
+    from cross_init.detect import read
+
+    text = read(FILE).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+
+
+class Target(BaseTarget):
+    """We stand in for s6."""
+
+    name = "s6"
+    says = DESCRIPTOR
+    options = "the number of a descriptor, as in s6:4 (without one, 3)"
+    number = DEFAULT
+
+    def configure(self, option: str) -> None:
+        """Take in the number. Raises Failure."""
+        if option and not (option.isascii() and option.isdigit() and 3 <= int(option[:6]) < 1024):
+            raise Failure(f"--target s6:{option}: write the number of a descriptor, 3 to 1023")
+        self.option = option
+        self.number = int(option) if option else DEFAULT
+
+    def refuse(self, sockets: "list[Passed]", together: bool) -> None:
+        """More than one: they go to standard input."""
+        if len(sockets) > 1:
+            listed = ", ".join(str(passed) for passed in sockets)
+            raise Failure(
+                f"passing {len(sockets)} sockets to a daemon for s6, which gets one as its standard input: {listed}; "
+                "choose one with --socket NAME; the daemon was not started"
+            )
+
+    def channel(self, leaving: bool) -> Channel:
+        """A pipe on the daemon's number."""
+        from cross_init.readiness.pipe import PipeChannel
+
+        return PipeChannel(self.number, b"", newline=True)
+
+    def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
+        """The socket as standard input."""
+        if sockets:
+            from cross_init.sockets import place
+
+            place(sockets, 0)
