@@ -66,32 +66,9 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     ),
 }
 EXPENSIVE = {
-    *(
-        "argparse",
-        "asyncio",
-        "collections",
-        "contextlib",
-        "ctypes",
-        "dataclasses",
-        "enum",
-        "functools",
-        "getopt",
-        "json",
-    ),
-    *(
-        "json",
-        "logging",
-        "os",
-        "pathlib",
-        "re",
-        "shutil",
-        "signal",
-        "socket",
-        "struct",
-        "subprocess",
-        "tempfile",
-        "typing",
-    ),
+    *("argparse", "asyncio", "collections", "contextlib", "ctypes", "dataclasses", "enum", "functools"),
+    *("getopt", "json", "logging", "os", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess"),
+    *("tempfile", "typing"),
 }
 
 
