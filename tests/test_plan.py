@@ -18,7 +18,13 @@ SHAPES = {
     ("systemd", "systemd"): EXEC,
     ("systemd", "upstart"): HAND_OVER,
     ("upstart", "systemd"): WATCH,
+    ("systemd", "s6"): HAND_OVER,
     ("upstart", "upstart"): EXEC,
+    ("upstart", "s6"): WATCH,
+    ("s6", "systemd"): WATCH,
+    ("s6", "upstart"): SUPERVISE,
+    ("s6", "s6"): EXEC,
+    ("none", "s6"): WATCH,
 }
 # Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
 EXTRAS = {
@@ -31,11 +37,14 @@ EXTRAS = {
     "--end-after-ready": False,
 }
 # (init, target): what -N cannot bring through, by its first words.
-LOSSES = {
+LOSSES: dict[tuple[str, str], set[str]] = {
     ("none", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("none", "upstart"): set(),
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart")},
+    ("s6", "upstart"): set(),
 }
 
 
@@ -43,8 +52,9 @@ def wish_of(target: str, *options: str) -> Wish:
     return parse(["-t", target, *options, "--", "daemon"])
 
 
-def test_the_table_has_every_init_and_target() -> None:
+def test_the_tables_have_every_init_and_target() -> None:
     assert set(SHAPES) == set(product(INITS, TARGETS))
+    assert set(LOSSES) == {(init, target) for init, target in SHAPES if init != target}
 
 
 CASES = [

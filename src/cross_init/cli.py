@@ -168,13 +168,16 @@ def complain_of_mistake(error: Exception) -> int:
 
 def complain(message: str, code: int) -> int:
     """Say what went wrong, in one line, and return the exit code."""
-    # Words of the command line stand in it, which must not forge lines or move a terminal's cursor.
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     try:
-        posix.write(2, f"{NAME}: {line}\n".encode())
+        posix.write(2, f"{NAME}: {printable(message)}\n".encode())
     except OSError:
         pass  # nobody listens any more; the exit code still tells
     return code
+
+
+def printable(text: str) -> str:
+    """The text on one line: the words of a command line in it must not forge lines or move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def write_out(text: str) -> int:

@@ -1,7 +1,7 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
 from cross_init.bridge import find_program, select
-from cross_init.cli import write_out
+from cross_init.cli import printable, write_out
 from cross_init.effects import effects
 from cross_init.listen import parse
 from cross_init.model import Claim, Failure, Init, Target
@@ -89,4 +89,4 @@ def as_text(facts: dict[str, object]) -> str:
         assert isinstance(entries, list)
         for number, entry in enumerate(entries):
             lines.append(f"{'' if number else heading:<11} {entry}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{printable(line)}\n" for line in lines)

@@ -36,10 +36,8 @@ class PipeChannel(Channel):
 
     def attach(self, watched: "Watched") -> None:
         """Read until it is said, or until nobody is left who could say it."""
-        try:
+        if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
             posix.close(self.theirs)  # or its end would never be seen
-        except OSError:
-            pass  # the watcher has closed what is not its own
         self.watched = watched
         self.held = watched.expect("a newline on its descriptor" if self.newline else "a write to its descriptor")
         watched.engine.watch(self.ours, self._hear)
@@ -68,3 +66,11 @@ class PipeChannel(Channel):
         """Close both ends."""
         posix.close(self.ours)
         posix.close(self.theirs)
+
+
+def is_same(one: int, other: int) -> bool:
+    """Whether both descriptors are open, and ends of the same pipe."""
+    try:
+        return posix.fstat(one).st_ino == posix.fstat(other).st_ino
+    except OSError:
+        return False

@@ -93,7 +93,7 @@ class Target(BaseTarget):
 
     def configure(self, option: str) -> None:
         """Take in the number. Raises Failure."""
-        if option and not (option.isascii() and option.isdigit() and 3 <= int(option[:6]) < 1024):
+        if option and not (option.isascii() and option.isdigit() and len(option) < 5 and 3 <= int(option) < 1024):
             raise Failure(f"--target s6:{option}: write the number of a descriptor, 3 to 1023")
         self.option = option
         self.number = int(option) if option else DEFAULT

@@ -1,0 +1,95 @@
+"""The way from start to exec: exactly which modules it imports, for each shape. Every start of a service pays for them.
+
+A module more shows up here as a failure. What the watcher imports, or the bridge once it has the daemon as its child,
+does not count: it delays no start.
+"""
+
+import subprocess
+
+import pytest
+
+from tests.support.command import BRIDGE, PATH
+
+# Becomes the command, as the kernel does it for the script's first line, but says at exec what was imported till then.
+SAY_AT_EXEC = """
+import posix, sys
+known = set(sys.modules)
+real = posix.execve
+def execve(*words):
+    posix.write(1, " ".join(sorted(set(sys.modules) - known)).encode())
+    posix._exit(0)
+posix.execve = execve
+with open(sys.argv[1]) as script:
+    text = script.read()
+sys.argv = sys.argv[1:]
+__file__ = sys.argv[0]
+exec(compile(text, __file__, "exec"))
+"""
+ALWAYS = {
+    *("errno", "cross_init", "cross_init.readiness", "cross_init.shapes", "cross_init.systems"),
+    *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.model", "cross_init.plan"),
+}
+SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
+CONTROL = "cross_init.systems.upstart_control"
+SOCKETS = {"cross_init.sockets", "_socket", "fcntl"}
+WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
+PARENT = {
+    *(
+        "cross_init.shapes.processes",
+        "cross_init.engine",
+        "cross_init.linux",
+        "cross_init.watched",
+        "cross_init.report",
+    ),
+    *("_socket", "select"),
+}
+ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
+ON_UPSTART = {"UPSTART_JOB": "web"}
+
+# The options, the environment, and the modules beside ALWAYS.
+STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
+    "systemd to systemd": ("-t systemd -N", ON_SYSTEMD, {SYSTEMD}),
+    "Upstart to Upstart": ("-t upstart -N", ON_UPSTART, {UPSTART}),
+    "exec, on systemd": ("-t upstart", ON_SYSTEMD, {SYSTEMD, UPSTART}),
+    "exec, on Upstart": ("-t systemd", ON_UPSTART, {SYSTEMD, UPSTART}),
+    "exec, on nothing": ("-t upstart --init none", {}, {NONE, UPSTART}),
+    "exec, where Upstart is looked for": ("-t systemd", {}, {NONE, SYSTEMD, UPSTART, CONTROL, "_socket"}),
+    "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {SYSTEMD, UPSTART} | WATCH),
+    "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
+    "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, "fcntl"} | WATCH),
+    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, "cross_init.shapes.hand_over"} | PARENT),
+    "supervise": ("-t upstart -N --init none", {}, {NONE, UPSTART, "cross_init.shapes.supervise"} | PARENT),
+    "listen": (
+        "-t systemd --init none --listen unix:@cross-init-test-hot-path",
+        {},
+        {NONE, SYSTEMD, "cross_init.listen"} | SOCKETS,
+    ),
+}
+EXPENSIVE = {
+    *("argparse", "asyncio", "collections", "contextlib", "ctypes", "dataclasses", "enum", "functools"),
+    *("getopt", "json", "logging", "os", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess"),
+    *("tempfile", "typing"),
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_start_imports_exactly_this(start: str) -> None:
+    options, environ, beside = STARTS[start]
+    said = subprocess.run(
+        ["/usr/bin/python3", "-ISXutf8", "-c", SAY_AT_EXEC, str(BRIDGE), *options.split(), "--", "/bin/true"],
+        env={"PATH": PATH, **environ},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    imported = set(said.stdout.decode().split())
+    assert imported == ALWAYS | beside
+    assert not imported & EXPENSIVE
+
+
+def test_nothing_expensive_is_there_before_we_are() -> None:
+    first_line = BRIDGE.read_text().splitlines()[0].removeprefix("#!").split()
+    said = subprocess.run(
+        [*first_line, "-c", "import sys; print(*sys.modules)"], stdout=subprocess.PIPE, check=True, timeout=60
+    )
+    assert not set(said.stdout.decode().split()) & EXPENSIVE
