@@ -116,7 +116,12 @@ def run(wish: "Wish", environ: Environment) -> int:
     if wish.init:
         init, claim = init_named(wish.init), Claim("--init says so", True)
     else:
-        init, claim = detect(evidence)
+        try:
+            init, claim = detect(evidence)
+        except Failure as failure:
+            if not wish.explain:
+                raise
+            init, claim = init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
     target = target_named(wish.target)
     plan = choose(init, target, wish)
     if wish.explain:

@@ -2,11 +2,14 @@
 
 import posix
 
-from cross_init.model import Channel, Environment
+from cross_init.model import Channel, Environment, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.watched import Watched
+
+
+ENDING_S = 0.5  # longer than a process takes from closing its descriptors to its end
 
 
 class PipeChannel(Channel):
@@ -32,7 +35,13 @@ class PipeChannel(Channel):
         elif self.theirs == self.number:
             posix.set_inheritable(self.theirs, True)
         else:
-            posix.dup2(self.theirs, self.number, True)
+            try:
+                posix.dup2(self.theirs, self.number, True)
+            except OSError as error:
+                raise Failure(
+                    f"offering the daemon descriptor {self.number} to say that it is ready: {error.strerror}; "
+                    "is the limit on open files (ulimit -n) above it?"
+                ) from None
 
     def attach(self, watched: "Watched") -> None:
         """Read until it is said, or until nobody is left who could say it."""
@@ -50,7 +59,12 @@ class PipeChannel(Channel):
         elif not data:
             self.watched.engine.forget(self.ours)
             if not self.watched.ready:
-                self.watched.reporter.say("closed its readiness descriptor without having said that it is ready")
+                # A daemon that ends closes it too, just before it is gone; that is its init's to report.
+                self.watched.engine.after(ENDING_S, self._complain)
+
+    def _complain(self) -> None:
+        assert self.watched is not None
+        self.watched.reporter.say("closed its readiness descriptor without having said that it is ready")
 
     def leave(self) -> None:
         """Close our end; a daemon of this kind is done with its own."""

@@ -19,10 +19,11 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
-from cross_init.linux import NO_PROCESS, fork, pending_signals
+from cross_init.linux import fork, pending_signals
 from cross_init.model import STOP, Channel, Failure
-from cross_init.shapes.processes import Signals, block, end_like, fork_daemon, send
+from cross_init.shapes.processes import Given, Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
 
 TYPE_CHECKING = False
@@ -140,7 +141,7 @@ class Keeper:
 def run(start: "Start") -> int:
     """Run the daemon until it is ready and the init's; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    mask = block()
+    given = block()
     channel = start.target.channel(True)
     news, tell = posix.pipe2(posix.O_CLOEXEC)
     # That the bridge is gone, however it ended, is seen by this pipe's hanging up.
@@ -149,7 +150,7 @@ def run(start: "Start") -> int:
     if pid == 0:
         posix.close(news)
         posix.close(lifeline)
-        _keep(start, mask, channel, tell, bridge)
+        _keep(start, given, channel, tell, bridge)
     posix.close(tell)
     posix.close(bridge)
     start.close_sockets()
@@ -157,21 +158,21 @@ def run(start: "Start") -> int:
     line = keeper.read_line()
     if not line:
         channel.discard()
-        raise Failure(f"starting the daemon: {NO_PROCESS}")
+        return 125  # the keeper has said why
     engine = Engine()
     hand_over = HandOver(engine, start, keeper, int(line), channel, began)
     engine.run()
     return hand_over.finish()
 
 
-def _keep(start: "Start", mask: set[int], channel: Channel, tell: int, bridge: int) -> None:
+def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int) -> None:
     """The keeper's whole life: the daemon's parent until it is let go or the daemon ends. Does not return.
 
     If the bridge goes without letting go, the start has failed, and the daemon is ended.
     """
     try:
         posix.setsid()
-        pid = fork_daemon(start, mask, channel)
+        pid = fork_daemon(start, given, channel)
         posix.write(tell, b"%d\n" % pid)
         start.close_sockets()
         woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
@@ -195,5 +196,9 @@ def _keep(start: "Start", mask: set[int], channel: Channel, tell: int, bridge: i
                     if posix.read(bridge, 1) != LET_GO:
                         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
                     return
+    except Failure as failure:
+        complain(str(failure), 0)
+    except Exception as error:
+        complain_of_mistake(error)
     finally:
         posix._exit(0)

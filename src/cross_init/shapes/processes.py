@@ -22,10 +22,26 @@ PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number
 SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
 
-def block() -> set[int]:
-    """Block what is passed on, and news of children, to be waited for; returns the mask for the daemon."""
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it would take the exit status away from us
-    return _signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD))
+class Given:
+    """What this process was given and changes for itself: its signal mask, and whether SIGCHLD is ignored."""
+
+    __slots__ = ("children", "mask")
+
+    def __init__(self, mask: set[int], children: object) -> None:
+        self.mask = mask
+        self.children = children
+
+    def restore(self) -> None:
+        """Give it to the daemon as well."""
+        assert isinstance(self.children, int)
+        _signal.signal(_signal.SIGCHLD, self.children)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
+
+
+def block() -> Given:
+    """Block what is passed on, and news of children, to be waited for; returns what was given before."""
+    children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it would take the exit status away from us
+    return Given(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD)), children)
 
 
 class Signals:
@@ -59,8 +75,8 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
-def fork_daemon(start: "Start", mask: set[int], channel: Channel) -> int:
-    """Fork the daemon, with a channel to say that it is ready; returns its PID. mask: its signal mask. Raises Failure.
+def fork_daemon(start: "Start", given: Given, channel: Channel) -> int:
+    """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
 
     To be called while this process has one thread.
     """
@@ -69,17 +85,19 @@ def fork_daemon(start: "Start", mask: set[int], channel: Channel) -> int:
         return pid
     code = 125
     try:
-        from cross_init.cli import complain
+        from cross_init.cli import complain, complain_of_mistake
 
         try:
             start.lay_out()
             channel.expose(start.environ)
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+            given.restore()
             start.execute()
         except Failure as failure:
             code = complain(str(failure), failure.code)
         except OSError as error:
             code = complain(f"preparing the daemon's descriptors: {error.strerror}", 125)
+        except Exception as error:
+            code = complain_of_mistake(error)
     finally:
         posix._exit(code)
 

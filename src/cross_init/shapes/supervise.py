@@ -68,10 +68,10 @@ class Supervisor:
 def run(start: "Start") -> int:
     """Run the daemon as a child until it ends; returns the exit code to end with. Raises OSError."""
     began = monotonic()
-    mask = block()
+    given = block()
     channel = start.target.channel(False)
     try:
-        pid = fork_daemon(start, mask, channel)
+        pid = fork_daemon(start, given, channel)
     except BaseException:
         channel.discard()
         raise
