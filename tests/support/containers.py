@@ -93,7 +93,9 @@ def booted(tree: Path) -> Iterator[Container]:
                 start_new_session=True,
             )
         try:
-            if not _is_up(process, said):
+            is_up = _is_up(process, said)
+            said.close()  # the container goes on to tell, and would wait for us once nobody reads
+            if not is_up:
                 reason = (log.read_text(errors="replace").strip().splitlines() or ["no reason given"])[-1]
                 pytest.skip(f"needs systemd in a container, which did not boot: {reason}")
             nspawn = _children(process.pid)[0]

@@ -33,6 +33,10 @@ class Puppet:
         assert said["event"] == event, said
         return said
 
+    def hear_signal(self, number: int) -> None:
+        """The next thing that it says has to be that it got this signal."""
+        assert self.hear("signal")["number"] == number
+
     def last_words(self) -> list[dict[str, Any]]:
         """All that it says from now on until it has ended."""
         try:
