@@ -1,0 +1,138 @@
+"""A real systemd as PID 1 of a container, with a root of its own: an overlay of a tree that is not written to.
+
+The container lives in PID and mount namespaces of its own that end with one process, and with the test run itself,
+however that ends. Nothing is mounted outside.
+"""
+
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.support.packages import need
+
+PROJECT = Path(__file__).resolve().parents[2]
+INSIDE = "/mnt/project"  # where the container has it
+BRIDGE = f"{INSIDE}/bin/cross-init-bridge"
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+BOOT_S = 30
+COMMAND_S = 30
+# In namespaces of its own, which end with us.
+ALONE = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child"),
+)
+# $1: an empty folder, $2: the tree, $3: the project. basic.target: none of the services that the tree has enabled.
+BOOT = """
+mount -t tmpfs -o mode=0755 tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
+mkdir -p "$1/root/mnt/project"
+exec systemd-nspawn --quiet --directory="$1/root" --machine=cross-init --boot --notify-ready=yes --private-network \
+  --register=no --keep-unit --link-journal=no --bind-ro="$3:/mnt/project" -- --unit=basic.target
+"""
+
+
+class Container:
+    """One that has booted. pid: its PID 1, as the machine outside numbers it. root: its root folder."""
+
+    def __init__(self, pid: int) -> None:
+        assert pid > 1
+        self.pid = pid
+        self.root = Path(f"/proc/{pid}/root")
+
+    def enter(self, *words: str, user: int = 0) -> list[str]:
+        """The command line that runs these words inside."""
+        become = ["--setuid", str(user), "--setgid", str(user)] if user else []
+        return ["nsenter", "--target", str(self.pid), "--all", *become, *words]
+
+    def environment(self, user: int) -> dict[str, str]:
+        """The variables that a command inside gets."""
+        return {**ENVIRONMENT, "XDG_RUNTIME_DIR": f"/run/user/{user}"} if user else ENVIRONMENT
+
+    def run(self, *words: str, user: int = 0, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command inside until it ends."""
+        ran = subprocess.run(
+            self.enter(*words, user=user),
+            env=self.environment(user),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+        )
+        assert not check or ran.returncode == 0, f"{' '.join(words)}: {ran.returncode}\n{ran.stdout}{ran.stderr}"
+        return ran
+
+
+@contextmanager
+def booted(tree: Path) -> Iterator[Container]:
+    """Boot systemd on a copy of this tree; skips the test if that cannot be done here."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to boot systemd in a container")
+    need("systemd-container", "util-linux", "dbus")
+    with (
+        TemporaryDirectory(prefix="cross-init-test.") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said,
+    ):
+        below, address, log = Path(folder, "below"), f"{folder}/notify", Path(folder, "log")
+        below.mkdir()
+        said.bind(address)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*ALONE, "sh", "-ec", BOOT, "sh", str(below), str(tree), str(PROJECT)],
+                env={**ENVIRONMENT, "NOTIFY_SOCKET": address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            is_up = _is_up(process, said)
+            said.close()  # the container goes on to tell, and would wait for us once nobody reads
+            if not is_up:
+                reason = (log.read_text(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+                pytest.skip(f"needs systemd in a container, which did not boot: {reason}")
+            nspawn = _children(process.pid)[0]
+            yield Container(next(pid for pid in _children(nspawn) if _name(pid) == "systemd"))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _is_up(process: subprocess.Popen[bytes], said: socket.socket) -> bool:
+    """Wait for the container's systemd to say that it has booted; False if it ends instead."""
+    ended = os.pidfd_open(process.pid)
+    try:
+        while True:
+            ready = select.select([said.fileno(), ended], [], [], BOOT_S)[0]
+            if said.fileno() not in ready:
+                return False
+            if b"READY=1" in said.recv(65536).splitlines():
+                return True
+    finally:
+        os.close(ended)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def systemd_version(tree: Path) -> str:
+    """The version of systemd in this tree, "" if there is none to be asked."""
+    if not (tree / "usr/bin/systemctl").exists() or (tree != Path("/") and os.geteuid() != 0):
+        return ""
+    chroot = [] if tree == Path("/") else ["chroot", str(tree)]
+    asked = subprocess.run(
+        [*chroot, "/usr/bin/systemctl", "--version"], capture_output=True, text=True, timeout=COMMAND_S
+    )
+    return asked.stdout.split()[1] if asked.returncode == 0 else ""

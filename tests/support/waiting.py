@@ -1,0 +1,14 @@
+"""The one place that looks again and again: for what only /proc or a folder can show, and no event tells."""
+
+import time
+from collections.abc import Callable
+
+STEP_S = 0.01
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    """Return as soon as this holds; fail, saying what was waited for, if it does not in these seconds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
+        time.sleep(STEP_S)
