@@ -113,12 +113,20 @@ def end_like(status: int) -> int:
         # The daemon's core tells what went wrong; one of ours would tell nothing. 1 means "none" even where cores go to
         # a program, which 0 does not (core(5): the limit is not enforced there).
         setrlimit(RLIMIT_CORE, (1, 1))
-    except (ImportError, ValueError, OSError):
-        pass  # a core too many is better than a wrong status
+        can_limit = True
+    except ImportError:  # Debian's python3-minimal
+        can_limit = False
+    except (ValueError, OSError):
+        can_limit = True  # a core too many is better than a wrong status
     try:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
     except (ValueError, OSError):
         pass  # SIGKILL, and the two that the C library keeps for itself, are never caught or blocked
+    if not can_limit:
+        try:
+            posix.execve("/bin/sh", ["sh", "-c", f"ulimit -c 0; kill -{number} $$"], {})
+        except OSError:
+            pass
     _signal.raise_signal(number)  # to this thread: another one may be waiting for signals to the process
     return 128 + number  # not reached: the signal's default is to end us
