@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.command import BRIDGE
+from tests.support.containers import BRIDGE, PROJECT
 from tests.support.packages import need
 from tests.support.waiting import until
 
@@ -26,6 +26,8 @@ mount -t sysfs sysfs "$1/root/sys" || true
 mount -t tmpfs -o mode=0755 tmpfs "$1/root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$1/root/tmp"
 mount --rbind /dev "$1/root/dev"
+mkdir -p "$1/root/mnt/project"
+mount --rbind "$3" "$1/root/mnt/project"
 ip link set lo up
 mkdir -p "$1/root/etc/init"
 rm -f "$1/root"/etc/init/*.conf
@@ -98,7 +100,20 @@ def upstart() -> Iterator[Upstart]:
         boot = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"),
-                *("--net", "--ipc", "--uts", "--fork", "--kill-child", "sh", "-ec", BOOT, "sh", folder, prefix),
+                *(
+                    "--net",
+                    "--ipc",
+                    "--uts",
+                    "--fork",
+                    "--kill-child",
+                    "sh",
+                    "-ec",
+                    BOOT,
+                    "sh",
+                    folder,
+                    prefix,
+                    str(PROJECT),
+                ),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -152,7 +167,7 @@ def test_a_daemon_that_ends_before_it_is_ready_fails_the_start(upstart: Upstart)
 
 
 def test_a_shell_on_an_upstart_machine_is_no_job(upstart: Upstart) -> None:
-    ran = upstart.run(str(BRIDGE), "-t", "systemd", "--", "/bin/true")
+    ran = upstart.run(BRIDGE, "-t", "systemd", "--", "/bin/true")
     assert ran.returncode == 125
     assert "UPSTART_JOB is not set" in ran.stderr
 
