@@ -47,8 +47,8 @@ class Upstart:
         self.root = Path(f"/proc/{pid}/root")
 
     def enter(self, *words: str) -> list[str]:
-        """The command line that runs these words inside."""
-        return ["nsenter", "--target", str(self.pid), "--all", *words]
+        """The command line that runs these words inside: its root is no mount namespace's, so it is named as well."""
+        return ["nsenter", "--target", str(self.pid), "--all", "--root", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside until it ends."""
