@@ -1,6 +1,6 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import DESCRIPTOR, MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import ASKED, DESCRIPTOR, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
 from cross_init.plan import WATCH, Plan
 
 TYPE_CHECKING = False
@@ -11,13 +11,16 @@ SAID_BY = {
     MESSAGE: "a message on NOTIFY_SOCKET",
     STOP: "stopping itself with SIGSTOP",
     DESCRIPTOR: "a write to its descriptor",
-    NOTHING: "nothing",
+    EXIT: "forking and exiting",
+    NOTHING: "what --ready-when observes",
 }
 TOLD_BY = {
     MESSAGE: "a message on NOTIFY_SOCKET",
     STOP: "the main process being stopped",
     DESCRIPTOR: "a write to its descriptor",
     TEXT: "a line on standard error",
+    EXIT: "the end of the command that was started, with a PID file",
+    ASKED: "a state file, for whoever asks",
     NOTHING: "nothing",
 }
 

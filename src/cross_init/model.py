@@ -35,6 +35,8 @@ MESSAGE = "message"  # a datagram on a notification socket
 STOP = "stop"  # the main process stops on a signal
 DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
+EXIT = "exit"  # the command that was started ends with 0 and leaves the daemon running, named by a PID file
+ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file, or asks over HTTP
 NOTHING = "nothing"
 
 # Who may tell the init that the service is ready.
@@ -118,6 +120,8 @@ class Init:
     job_type: str = ""  # what the job's file has to say for readiness to be heard
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
     may_not_hear: bool = False  # whether unheard() has to be asked
+    stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
+    untested: bool = False  # written to its manual: it does not run where this project is tested
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
@@ -189,6 +193,7 @@ class Target:
     says: str = NOTHING  # how the daemon says that it is ready
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
+    forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there
 

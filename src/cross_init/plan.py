@@ -34,6 +34,12 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     if init.name == target.name and not target.option:
         changes = wish.listen or wish.selects or wish.wait_for_client
         return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
+    if init.stays:
+        return Plan(SUPERVISE, init.stays, False)
+    if target.forks:
+        return Plan(
+            SUPERVISE, f"only a parent can follow a daemon that leaves it, and {init.name} follows one process", False
+        )
     if not wish.notify:
         return Plan(EXEC, "without -N nothing has to be watched", False)
     if target.says != STOP and init.from_whom == ANYONE:

@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 INSIDE = "/mnt/project"  # where the container has it
 BRIDGE = f"{INSIDE}/bin/cross-init-bridge"
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+DAEMONS = ("redis-server",)  # what tests run inside
 BOOT_S = 30
 COMMAND_S = 30
 # In namespaces of its own, which end with us.
@@ -75,7 +76,8 @@ def booted(tree: Path) -> Iterator[Container]:
     """Boot systemd on a copy of this tree; skips the test if that cannot be done here."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to boot systemd in a container")
-    need("systemd-container", "util-linux", "dbus")
+    # The daemons too, and before the tree is overlaid: what changes below a mounted overlay may not be seen in it.
+    need("systemd-container", "util-linux", "dbus", *DAEMONS)
     with (
         TemporaryDirectory(prefix="cross-init-test.") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said,
