@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cross_init.cli import OPTIONS, Wish, parse
+from cross_init.cli import OPTIONS, ORIGINAL, Wish, parse
 from cross_init.detect import INITS, TARGETS
 from cross_init.model import Failure
 from tests.support.command import PATH, Result, close_descriptors, command, run, script
@@ -65,17 +65,26 @@ def test_the_first_word_that_is_no_option_begins_the_command(words: list[str], l
     assert not got.notify
 
 
+VALUES = {
+    "--target": "systemd",
+    "--init": "none",
+    "--notify-access": "all",
+    "--ready-timeout": "9",
+    "--pid-file": "/run/x.pid",
+}
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_is_known_by_each_beginning_that_is_its_own(option: str) -> None:
     for length in range(3, len(option) + 1):
         beginning = option[:length]
         fits = [each for each in OPTIONS if each.startswith(beginning)]
-        if beginning in OPTIONS or len(fits) > 1:
+        known = [each for each in fits if each in ORIGINAL] or fits
+        if beginning in OPTIONS or known != [option]:
             continue
         takes_value = OPTIONS[option][1]
-        value = {"--target": "systemd", "--init": "none", "--notify-access": "all"}.get(option, "x")
-        words = [f"{beginning}={value}" if takes_value else beginning]
-        got = wish("-N", "-t", "systemd", *words, "d")
+        words = [f"{beginning}={VALUES.get(option, 'x')}" if takes_value else beginning]
+        got = wish("-N", "-t", "systemd", "--ready-when=dbus:a.b", *words, "d")
         assert getattr(got, OPTIONS[option][0]) not in ("", False, [])
 
 
@@ -101,7 +110,7 @@ MISTAKES = [
     (["-t", "systemd", "-x", "d"], "-x: no such option; there are -t, -N, -h, -V, --target"),
     (["-t", "systemd", "-Nx", "d"], "-x: no such option"),
     (["-t", "systemd", "--frobnicate", "d"], "--frobnicate: no such option; there are --target"),
-    (["-t", "systemd", "--n", "d"], "--n: could be --notify, --notify-access"),
+    (["-t", "systemd", "--ready", "d"], "--ready: could be --ready-when, --ready-timeout"),
     (["-t", "systemd", "--=", "d"], "--: could be --target"),
     (["-t", "systemd", "--notify=yes", "d"], "--notify takes no value"),
     (["-t", "systemd", "--init", "launchd", "d"], f"--init launchd: not known; choose one of {INITS_LISTED}"),

@@ -27,7 +27,8 @@ exec(compile(text, __file__, "exec"))
 """
 ALWAYS = {
     *("errno", "cross_init", "cross_init.readiness", "cross_init.shapes", "cross_init.systems"),
-    *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.model", "cross_init.plan"),
+    *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.linux", "cross_init.model"),
+    "cross_init.plan",
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 CONTROL = "cross_init.systems.upstart_control"
@@ -43,6 +44,7 @@ PARENT = {
     ),
     *("_socket", "select"),
 }
+GUARD = {"cross_init.shapes.guard", "cross_init.surroundings"}
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
 
@@ -58,7 +60,11 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
     "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, "fcntl"} | WATCH),
     "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, "cross_init.shapes.hand_over"} | PARENT),
-    "supervise": ("-t upstart -N --init none", {}, {NONE, UPSTART, "cross_init.shapes.supervise"} | PARENT),
+    "supervise": (
+        "-t upstart -N --init none",
+        {},
+        {NONE, UPSTART, "cross_init.shapes.supervise", *GUARD} | PARENT,
+    ),
     "listen": (
         "-t systemd --init none --listen unix:@cross-init-test-hot-path",
         {},

@@ -5,12 +5,13 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
-from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
-from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
+from cross_init.model import CANNOT_RUN, NOT_FOUND, NOTHING, Channel, Claim, Environment, Failure, Init, Service, Target
+from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
+    from cross_init.model import Condition
     from cross_init.sockets import Passed
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
@@ -25,7 +26,10 @@ ADVICE = {
 class Start:
     """All that a shape needs to know of this one start."""
 
-    __slots__ = ("command", "environ", "init", "original", "program", "service", "sockets", "target", "wish")
+    __slots__ = (
+        *("command", "conditions", "environ", "init", "original", "passed_inodes"),
+        *("program", "service", "sockets", "target", "watchdog_usec", "wish"),
+    )
 
     def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
         self.wish = wish
@@ -37,6 +41,27 @@ class Start:
         self.sockets: list[Passed] = []
         self.command = wish.command
         self.program: list[bytes] = []  # where the command may be
+        self.conditions: list[Condition] = []  # what --ready-when asks for
+        self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
+        self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
+
+    def channel(self, leaving: bool) -> Channel:
+        """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
+        return self.target.channel(leaving) if self.wish.notify else Channel()
+
+    def expose(self, channel: Channel) -> None:
+        """Offer the daemon what it is heard and observed by, in the process that becomes it. Raises OSError."""
+        channel.expose(self.environ)
+        for condition in self.conditions:
+            condition.expose()
+
+    def descriptors(self, channel: Channel) -> set[int]:
+        """What the watching process needs to have open for all that."""
+        return {
+            *channel.descriptors,
+            *self.init.descriptors,
+            *(fd for each in self.conditions for fd in each.descriptors),
+        }
 
     def close_sockets(self) -> None:
         """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
@@ -53,6 +78,8 @@ class Start:
     def lay_out(self) -> None:
         """Sockets and variables as the target has them, for this process. Raises OSError."""
         self.target.lay_out(self.environ, self.sockets, self.service, posix.getpid())
+        if self.watchdog_usec:
+            self.target.ask_for_life(self.environ, self.watchdog_usec, posix.getpid())
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""
@@ -133,10 +160,18 @@ def run(wish: "Wish", environ: Environment) -> int:
     start.program = find_program(wish.command[0], environ)
     if plan.same:
         start.execute()
-    if plan.shape != EXEC:
+    if wish.ready_when:
+        from cross_init.readiness.conditions import parse_all
+
+        start.conditions = parse_all(wish)
+    if wish.notify and target.says == NOTHING and not wish.ready_when:
+        raise Failure(
+            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
+        )
+    if wish.waits and plan.shape != EXEC:
         deaf = init.deaf(environ)
         if deaf:
-            raise Failure(f"telling {init.name} that the daemon is ready (-N): {deaf}")
+            raise Failure(f"telling {init.name} that the daemon is ready: {deaf}")
     if init.name != target.name and (warnings := init.warnings(environ)):
         from cross_init.cli import complain
 
@@ -147,9 +182,13 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.waiting import wait_for_client
 
         wait_for_client(start)
-    if init.name != target.name:  # else the daemon goes on talking to the init itself
+    if plan.shape == SUPERVISE:
+        start.watchdog_usec = init.watchdog_usec(environ)
+    if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
         target.strip(start.environ)
+    for condition in start.conditions:
+        condition.prepare(start.environ)
     if plan.shape == EXEC:
         start.become()
     if plan.shape == WATCH:

@@ -20,10 +20,18 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--socket": ("socket", True),
     "--all-sockets": ("all_sockets", False),
     "--wait-for-client": ("wait_for_client", False),
+    "--ready-when": ("ready_when", True),
+    "--ready-timeout": ("ready_timeout", True),
+    "--bus": ("bus", True),
+    "--pid-file": ("pid_file", True),
+    "--supervise": ("supervise", False),
     "--help": ("help", False),
     "--version": ("version", False),
 }
+# Those of the C original: what abbreviated one of them goes on to mean it.
+ORIGINAL = ("--target", "--notify", "--end-after-ready", "--help", "--version")
 SHORT = {"t": "--target", "N": "--notify", "h": "--help", "V": "--version"}
+SECONDS = ("ready_timeout",)
 CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
 
 
@@ -41,9 +49,19 @@ class Wish:
         self.socket = ""
         self.all_sockets = False
         self.wait_for_client = False
+        self.ready_when: list[str] = []
+        self.ready_timeout = 0.0  # seconds; 0: no limit
+        self.bus = ""
+        self.pid_file = ""
+        self.supervise = False
         self.help = False
         self.version = False
         self.command: list[str] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether readiness is to be told to the init: what the daemon says of itself, or what is observed."""
+        return self.notify or bool(self.ready_when)
 
     @property
     def selects(self) -> bool:
@@ -65,8 +83,12 @@ class Wish:
         chosen = value.partition(":")[0] if attribute == "target" else value
         if attribute in CHOICES and chosen not in CHOICES[attribute]:
             raise usage(f"{option} {value}: not known; choose one of {', '.join(CHOICES[attribute])}")
-        if attribute == "listen":
-            self.listen.append(value)
+        if attribute in ("listen", "ready_when"):
+            getattr(self, attribute).append(value)
+        elif attribute in SECONDS:
+            setattr(self, attribute, seconds(option, value))
+        elif attribute == "pid_file" and not value.startswith("/"):
+            raise usage(f"{option} {value}: write the whole path, from / on")
         else:
             setattr(self, attribute, value)
 
@@ -76,11 +98,20 @@ def usage(message: str) -> Failure:
     return Failure(f"{message} (see {NAME} --help)")
 
 
+def seconds(option: str, value: str) -> float:
+    """A time in seconds, as 10 or 0.5. Raises Failure."""
+    digits = value.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdigit()) or len(value) > 9 or not float(value):
+        raise usage(f"{option} {value}: write a number of seconds above 0, as 10 or 0.5")
+    return float(value)
+
+
 def whole(word: str) -> str:
     """The long option that this is, or that it is the only one to begin like it, as getopt_long(3) has it."""
     if word in OPTIONS:
         return word
     found = [option for option in OPTIONS if option.startswith(word)]
+    found = [option for option in found if option in ORIGINAL] or found
     if len(found) == 1:
         return found[0]
     which = f"could be {', '.join(found)}" if found else f"no such option; there are {', '.join(OPTIONS)}"
@@ -121,8 +152,11 @@ def parse(words: list[str]) -> Wish:
         raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
     if not wish.command and not wish.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
-    if wish.end_after_ready and not wish.notify:
-        raise usage("--end-after-ready is about readiness, which has to be asked for with -N")
+    for option, given in (("--end-after-ready", wish.end_after_ready), ("--ready-timeout", wish.ready_timeout)):
+        if given and not wish.waits:
+            raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
+    if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):
+        raise usage("--bus says where to look for --ready-when dbus:NAME, which is not there")
     if wish.socket and wish.all_sockets:
         raise usage("--socket chooses one, --all-sockets passes all: use one of them")
     return wish

@@ -6,6 +6,7 @@ A system's file is imported only if its clue, below, is there: whoever runs unde
 
 import posix
 
+from cross_init.linux import read
 from cross_init.model import Claim, Environment, Failure, Init
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
 INITS = (*(name for name, _, _ in CLUES), "none")
-TARGETS = ("systemd", "upstart", "s6")
+TARGETS = ("systemd", "upstart", "s6", "sysv", "plain")
 
 
 class Evidence:
@@ -50,20 +51,6 @@ class Evidence:
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups
-
-
-def read(path: str) -> str:
-    """The text of a file in /proc, "" if it cannot be read. At most 64 KiB."""
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return posix.read(fd, 65536).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        posix.close(fd)
 
 
 def init_named(name: str) -> Init:

@@ -18,6 +18,17 @@ Readiness:
                          whose messages count: main (the daemon, the default), exec (what this command line started:
                          here the same), all (the daemon and its descendants)
 
+      --ready-when CONDITION
+                         ready when this holds as well (instead, without -N); may be repeated: tcp:HOST:PORT, unix:PATH,
+                         http:URL, file:PATH, pid-file:PATH, listening, log:REGEX, exec:COMMAND, dbus:NAME
+      --bus BUS          where dbus:NAME is looked for: system (the default), session, or unix:path=...
+      --ready-timeout SECONDS
+                         end the daemon if it is not ready by then, with exit code 125
+
+The life of the daemon:
+      --supervise        stay the main process: follow MAINPID= and the PID file, pass signals on, mirror the end
+      --pid-file PATH    the PID file that the daemon writes: how a daemon is followed that forks away (-t sysv)
+
 Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
                          open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one

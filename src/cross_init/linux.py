@@ -1,13 +1,33 @@
 """The few system calls that Python lacks or whose failure needs a sentence, and what /proc says of a process."""
 
-import _socket
 import posix
 
 from cross_init.model import Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
+
+
+def read(path: str, most: int = 65536) -> str:
+    """The text of a file in /proc, "" if it cannot be read; most: how many bytes of it."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    text = b""
+    try:
+        while len(text) < most and (part := posix.read(fd, most - len(text))):
+            text += part
+    except OSError:
+        return ""
+    finally:
+        posix.close(fd)
+    return text.decode("utf-8", "replace")
 
 
 def fork(what: str) -> int:
@@ -18,18 +38,19 @@ def fork(what: str) -> int:
         raise Failure(f"{what}: {NO_PROCESS} ({error.strerror})") from None
 
 
-def drop_everything(sock: _socket.socket) -> None:
+def drop_everything(sock: "socket") -> None:
     """Make this datagram socket a black hole: from now on every message to it succeeds and vanishes.
 
     The kernel drops each one as it arrives and closes the descriptors in it, so a sender is never held up, not even
     when nobody reads. What is queued already stays readable. No privilege is needed. Raises OSError.
     """
+    from _socket import SOL_SOCKET
     from array import array
     from struct import pack
 
     instruction = array("B", pack("HBBI", *BPF_RETURN_0))
     where, _ = instruction.buffer_info()
-    sock.setsockopt(_socket.SOL_SOCKET, SO_ATTACH_FILTER, pack("HP", 1, where))
+    sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, pack("HP", 1, where))
 
 
 def process_stat(pid: int) -> list[str]:
@@ -66,9 +87,9 @@ def descends(pid: int, ancestor: int) -> bool:
         if pid == ancestor:
             return True
         fields = process_stat(pid)
-        if len(fields) < 2 or int(fields[1]) <= 1:
-            return False
-        pid = int(fields[1])
+        pid = int(fields[1]) if len(fields) > 1 else 0
+        if pid <= 1:
+            return pid == ancestor
     return False
 
 
@@ -87,3 +108,32 @@ def pending_signals(pid: int) -> int:
     finally:
         posix.close(fd)
     return 0
+
+
+def _call(name: str, *arguments: int | bytes) -> int:
+    """A function of the C library, of ints and paths. Raises OSError, and Failure where Python has no ctypes."""
+    try:
+        import ctypes
+    except ImportError:  # Debian's python3-minimal
+        raise Failure(f"calling {name}: this Python has no module ctypes; install python3") from None
+    library = ctypes.CDLL(None, use_errno=True)
+    result: int = library[name](*arguments)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, posix.strerror(number))
+    return result
+
+
+def inotify_open() -> int:
+    """A descriptor to watch paths with (inotify(7)), non-blocking. Raises OSError."""
+    return _call("inotify_init1", posix.O_NONBLOCK | posix.O_CLOEXEC)
+
+
+def inotify_add(fd: int, path: str, events: int) -> None:
+    """Watch a path as well. Raises OSError."""
+    _call("inotify_add_watch", fd, path.encode("utf-8", "surrogateescape"), events)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
+    _call("prctl", 36, 1, 0, 0, 0)

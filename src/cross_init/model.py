@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cross_init.detect import Evidence
+    from cross_init.news import Assignments
     from cross_init.sockets import Passed
     from cross_init.watched import Watched
 
@@ -107,6 +108,32 @@ class Channel:
         """There never was a daemon: leave nothing."""
 
 
+class Condition:
+    """Something that can be observed and has to hold before the daemon counts as ready: a --ready-when.
+
+    text: as it was asked for. descriptors: what the watching process needs.
+    """
+
+    descriptors: tuple[int, ...] = ()
+    lasting: bool = False  # we have to stay when it holds
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def prepare(self, environ: Environment) -> None:
+        """Before anything is started: check it, and remember what was there before. Raises Failure, OSError."""
+
+    def expose(self) -> None:
+        """In the process that becomes the daemon: give it what has to be observed. Raises OSError."""
+
+    def attach(self, watched: "Watched") -> None:
+        """Begin to observe, in the process that watches; the condition is expected there."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
+
+
 class Init:
     """We run on it: recognise it, take the sockets that it passed, tell it the news in its own way."""
 
@@ -121,6 +148,8 @@ class Init:
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
     may_not_hear: bool = False  # whether unheard() has to be asked
     stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
+    ends_all: bool = False  # ends every process of the service when the main process has ended
+    signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     untested: bool = False  # written to its manual: it does not run where this project is tested
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
@@ -155,6 +184,13 @@ class Init:
 
     def strip(self, environ: Environment) -> None:
         """Remove the variables by which this init talks to its services: the daemon must not talk past us."""
+
+    def watchdog_usec(self, environ: Environment) -> int:
+        """How often this init wants a sign of life, in microseconds; 0 if it wants none."""
+        return 0
+
+    def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
+        """Tell it what the daemon said, as far as it has an ear for it; only from the main process. Raises OSError."""
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
@@ -219,3 +255,6 @@ class Target:
 
     def strip(self, environ: Environment) -> None:
         """Remove this protocol's variables that were inherited from elsewhere: lay_out says what is true."""
+
+    def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
+        """Have the daemon (pid) give a sign of life at least every usec microseconds, if its kind can."""

@@ -31,20 +31,33 @@ class Plan:
 
 def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     """The cheapest shape that translates what was asked for."""
-    if init.name == target.name and not target.option:
+    needed = forced(init, target, wish)
+    if init.name == target.name and not target.option and not wish.ready_when and not needed:
         changes = wish.listen or wish.selects or wish.wait_for_client
         return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
-    if init.stays:
-        return Plan(SUPERVISE, init.stays, False)
-    if target.forks:
-        return Plan(
-            SUPERVISE, f"only a parent can follow a daemon that leaves it, and {init.name} follows one process", False
-        )
-    if not wish.notify:
+    if needed:
+        return Plan(SUPERVISE, needed, False)
+    if not wish.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
-    if target.says != STOP and init.from_whom == ANYONE:
+    stops = wish.notify and target.says == STOP
+    if not stops and init.from_whom == ANYONE:
         return Plan(WATCH, f"{init.name} can be told from beside the daemon, which keeps the PID it tracks", False)
-    why = "only its parent sees a daemon stop" if target.says == STOP else f"{init.name} hears only the main process"
+    why = "only its parent sees a daemon stop" if stops else f"{init.name} hears only the main process"
     if init.moves_main:
         return Plan(HAND_OVER, f"{why}, and {init.name} can be given another main process", False)
     return Plan(SUPERVISE, f"{why}, and {init.name} cannot be given another main process", False)
+
+
+def forced(init: Init, target: Target, wish: "Wish") -> str:
+    """Why the bridge has to stay the main process, whatever would be cheaper; "" if it need not."""
+    if wish.supervise:
+        return "--supervise says so"
+    if init.stays:
+        return init.stays
+    if target.forks and init.name != target.name:
+        return f"only a parent can follow a daemon that leaves it, and {init.name} follows one process"
+    if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
+        return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
+    if wish.ready_timeout and not init.moves_main:
+        return "only the main process can end with an exit code of ours when the time is over (--ready-timeout)"
+    return ""

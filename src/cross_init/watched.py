@@ -7,7 +7,9 @@ import _signal
 import posix
 from time import monotonic
 
+from cross_init.cli import complain
 from cross_init.engine import Engine, Timer
+from cross_init.linux import descends
 from cross_init.model import TEXT, Init, Service
 from cross_init.report import Reporter
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.bridge import Start
+    from cross_init.news import Assignments
 
 KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
 
@@ -24,11 +27,20 @@ class Watched:
     """A daemon, and the conditions of its readiness.
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
+    root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
+    process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
+    where that cannot be done. helpers: processes of our own, with their wait status if somebody else reaped them.
     """
 
     def __init__(
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
+        self.root = pid
+        self.follow: Callable[[int, int], None] | None = None
+        self.pass_on: Callable[[Assignments, list[int]], None] | None = None
+        self.helpers: dict[int, int | None] = {}
+        self.timed_out = False
+        self.deadline: Timer | None = None
         self.engine = engine
         self.start = start
         self.pid = pid
@@ -45,6 +57,44 @@ class Watched:
         if self.cancellation is not None:
             engine.watch(self.cancellation.socket.fileno(), self._hear_cancellation)
 
+    def observe(self) -> None:
+        """Begin with what was asked for by --ready-when and --ready-timeout."""
+        for condition in self.start.conditions:
+            condition.attach(self)
+        if self.start.wish.ready_timeout:
+            self.extend(self.start.wish.ready_timeout - self.seconds)
+
+    def extend(self, seconds: float) -> None:
+        """Give the start at least these seconds from now on; a limit that is later stays."""
+        if self.deadline is None or self.deadline.when < monotonic() + seconds:
+            self.engine.cancel(self.deadline)
+            self.deadline = self.engine.after(seconds, self._too_late)
+
+    def _too_late(self) -> None:
+        """End the daemon, and say what it was that never held."""
+        self.timed_out = True
+        missing = " and ".join(self.outstanding)
+        complain(
+            f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s there was still no "
+            f"{missing}; ending it (--ready-timeout)",
+            0,
+        )
+        self.end_for_good()
+
+    def end_for_good(self) -> None:
+        """End the daemon as an init would: SIGTERM, and SIGKILL if that does not help."""
+        self.end(_signal.SIGTERM)
+        self.engine.cancel(self.timer)
+        self.timer = self.engine.after(KILL_S, lambda: self.end(_signal.SIGKILL))
+
+    def belongs(self, pid: int) -> bool:
+        """Whether this process is the service's: the daemon or a descendant, and none of ours."""
+        return pid > 1 and pid != posix.getpid() and pid not in self.helpers and descends(pid, self.root)
+
+    def family(self) -> list[int]:
+        """All processes of the service, as far as they are to be found."""
+        return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self.belongs(int(name))]
+
     @property
     def seconds(self) -> float:
         """How long ago its start began."""
@@ -60,6 +110,8 @@ class Watched:
                 if not self.outstanding and not self.ready:
                     self.ready = True
                     self._forget_cancellation()  # from now on the init ends the daemon itself
+                    self.engine.cancel(self.deadline)
+                    self._stop_observing()
                     self.tell()
 
         return held
@@ -77,8 +129,11 @@ class Watched:
         if cancelled:
             self._forget_cancellation()
             self.reporter.say(f"{self.init.name} cancels the start")
-            self.end(_signal.SIGTERM)
-            self.timer = self.engine.after(KILL_S, lambda: self.end(_signal.SIGKILL))
+            self.end_for_good()
+
+    def _stop_observing(self) -> None:
+        for condition in self.start.conditions:
+            condition.stop()
 
     def end(self, number: int) -> None:
         """Send this signal to the daemon's process group, or to the daemon if it leads none."""
@@ -99,7 +154,9 @@ class Watched:
     def close(self) -> None:
         """Watch it no longer."""
         self._forget_cancellation()
+        self._stop_observing()
         self.engine.cancel(self.timer)
+        self.engine.cancel(self.deadline)
         self.engine.forget(self.pidfd)
         posix.close(self.pidfd)
         self.reporter.close()

@@ -8,6 +8,7 @@ import posix
 
 from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
+from cross_init.surroundings import leave_surroundings
 from cross_init.watched import Watched
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ class Watcher:
         self.watched = Watched(engine, start, pid, pidfd, began, self._tell)
         engine.watch(pidfd, self._bury)
         channel.attach(self.watched)
+        self.watched.observe()
 
     def _tell(self) -> None:
         watched = self.watched
@@ -41,7 +43,7 @@ class Watcher:
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
             watched.reporter.say("the watcher stays: the daemon has closed its copy of the notification socket")
-        elif self.leave_after_ready or not (self.channel.lasting or watched.init.may_not_hear):
+        elif self.leave_after_ready or not (self._is_needed() or watched.init.may_not_hear):
             self._leave()
             return
         if watched.init.may_not_hear:
@@ -61,8 +63,13 @@ class Watcher:
             advice = f"looking whether {watched.init.name} has heard that it is ready failed: {error.strerror}"
         if advice:
             watched.reporter.say(advice)
-        if not self.channel.lasting:
+        if not self._is_needed():
             self._leave()
+
+    def _is_needed(self) -> bool:
+        """Whether there is something to do for the rest of the daemon's life."""
+        start = self.watched.start
+        return self.channel.lasting or any(condition.lasting for condition in start.conditions)
 
     def _bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""
@@ -73,7 +80,8 @@ class Watcher:
 def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) -> None:
     """Watch one daemon until it ends. Runs in the watcher's process; does not return."""
     try:
-        _leave_surroundings({pidfd, *channel.descriptors, *start.init.descriptors})
+        leave_surroundings({pidfd, *start.descriptors(channel)})
+        _settle_down()
         engine = Engine()
         Watcher(engine, start, pid, pidfd, channel, began)
         engine.run()
@@ -83,22 +91,8 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) 
         posix._exit(0)
 
 
-def _leave_surroundings(keep: set[int]) -> None:
-    """Keep nothing of the daemon's but standard error: no folder busy, no port taken, no pipe held open."""
-    posix.chdir("/")
-    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-    posix.dup2(null, 0)
-    posix.dup2(null, 1)
-    try:
-        descriptors = [int(name) for name in posix.listdir("/proc/self/fd")]
-    except OSError:  # no /proc here
-        descriptors = list(range(posix.sysconf("SC_OPEN_MAX")))
-    for fd in descriptors:
-        if fd > 2 and fd not in keep:
-            try:
-                posix.close(fd)
-            except OSError:
-                pass  # the descriptor by which the folder was read
+def _settle_down() -> None:
+    """Have a name of our own, and no part in what ends this machine's processes."""
     try:
         fd = posix.open("/proc/self/comm", posix.O_WRONLY)
         posix.write(fd, b"cross-init")

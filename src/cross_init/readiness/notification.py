@@ -7,7 +7,7 @@ import _socket
 import posix
 import sys
 
-from cross_init.linux import descends, drop_everything
+from cross_init.linux import drop_everything, read
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.report import report
 
@@ -42,7 +42,7 @@ class Listener:
         """Whether what this process says is said for the service (systemd.service(5), NotifyAccess=)."""
         if self.access in ("main", "exec"):
             return sender == self.watched.pid
-        return self.access == "all" and sender > 0 and descends(sender, self.watched.pid)
+        return self.access == "all" and self.watched.belongs(sender)
 
     def receive(self) -> bool:
         """Take in one message; False if none is waiting. Every descriptor that came with it is closed."""
@@ -58,14 +58,14 @@ class Listener:
             elif level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
                 sender = numbers(data)[0]
         try:
-            self._take(body, sender)
+            self._take(body, sender, descriptors)
         finally:
             # Only now: the descriptor of a BARRIER=1 being closed says that all before it was dealt with.
             for fd in descriptors:
                 posix.close(fd)
         return True
 
-    def _take(self, body: bytes, sender: int) -> None:
+    def _take(self, body: bytes, sender: int, descriptors: list[int]) -> None:
         try:
             message = parse(body)
         except Malformed as error:
@@ -79,13 +79,38 @@ class Listener:
                 f"(--notify-access {self.access}, process {self.watched.pid})"
             )
             return
-        self._heed(message)
+        self._heed(message, descriptors)
 
-    def _heed(self, message: Assignments) -> None:
+    def _heed(self, message: Assignments, descriptors: list[int]) -> None:
         access = first(message, "NOTIFYACCESS")
         if access in ("none", "main", "exec", "all"):
             self.access = access
+        if self.watched.follow is not None:
+            self._follow(message, descriptors)
+        usec = first(message, "EXTEND_TIMEOUT_USEC")
+        if usec is not None and is_number(usec) and self.watched.deadline is not None and not self.watched.ready:
+            self.watched.extend(int(usec) / 1e6)
+        if self.watched.pass_on is not None:
+            self.watched.pass_on(message, descriptors)
+        else:
+            self._report(message)
+        if has(message, "READY", "1"):
+            self.held()
+
+    def _follow(self, message: Assignments, descriptors: list[int]) -> None:
+        """The daemon names another main process: by number, or by a pidfd that comes with the message."""
+        assert self.watched.follow is not None
+        number = first(message, "MAINPID")
+        if has(message, "MAINPIDFD", "1") and len(descriptors) == 1:
+            self.watched.follow(pid_of(descriptors[0]), descriptors[0])
+        elif number is not None:
+            self.watched.follow(int(number) if is_number(number) else 0, -1)
+
+    def _report(self, message: Assignments) -> None:
+        """What the init has no ear for, to people."""
         for key, value in message:
+            if self.watched.follow is not None and key.startswith("MAINPID"):
+                continue
             if key == "STATUS":
                 if value == self.status:
                     continue
@@ -93,8 +118,6 @@ class Listener:
             line = report(key, value)
             if line:
                 self.watched.reporter.say(line)
-        if has(message, "READY", "1"):
-            self.held()
 
     def is_held_by(self, pid: int) -> bool:
         """Whether this process has the socket open, so that it will be there when we are gone."""
@@ -125,6 +148,20 @@ class Listener:
             if not self.receive():
                 break
         self.socket.close()
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a decimal number of a sane length."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def pid_of(pidfd: int) -> int:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
+    for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Pid" and is_number(value.strip()):
+            return int(value)
+    return 0
 
 
 def numbers(data: bytes) -> list[int]:

@@ -22,7 +22,7 @@ from time import monotonic
 from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import fork, pending_signals
-from cross_init.model import STOP, Channel, Failure
+from cross_init.model import FAILED, STOP, Channel, Failure
 from cross_init.shapes.processes import Given, Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
 
@@ -51,8 +51,10 @@ class HandOver:
         except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
             pidfd = posix.pidfd_open(keeper.pid)
         self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
-        self.stops = self.watched.expect("the daemon stops itself") if start.target.says == STOP else None
+        stops = start.wish.notify and start.target.says == STOP
+        self.stops = self.watched.expect("the daemon stops itself") if stops else None
         channel.attach(self.watched)
+        self.watched.observe()
         engine.watch(keeper.news, self._hear_keeper)
         Signals(engine, self._signalled)
 
@@ -92,7 +94,7 @@ class HandOver:
         """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
         if self.status is not None:
             self.channel.discard()
-            return end_like(self.status)
+            return FAILED if self.watched.timed_out else end_like(self.status)
         init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
         self.keeper.let_go()
         try:
@@ -142,7 +144,7 @@ def run(start: "Start") -> int:
     """Run the daemon until it is ready and the init's; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
     given = block()
-    channel = start.target.channel(True)
+    channel = start.channel(True)
     news, tell = posix.pipe2(posix.O_CLOEXEC)
     # That the bridge is gone, however it ended, is seen by this pipe's hanging up.
     bridge, lifeline = posix.pipe2(posix.O_CLOEXEC)

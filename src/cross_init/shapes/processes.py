@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from cross_init.bridge import Start
 
-# Never passed on: the kernel does not let them be caught, or they are about our own children.
+# Never passed on: the kernel does not let them be caught, or they are about our own children. A fault of our own, say
+# SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
-# Sent by the kernel to the process that did something wrong: ours, if we get one.
-FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP, _signal.SIGSYS)
-PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT and number not in FAULTS)
+PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT)
 SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
 
@@ -75,7 +74,7 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
-def fork_daemon(start: "Start", given: Given, channel: Channel) -> int:
+def fork_daemon(start: "Start", given: Given, channel: Channel, leads_session: bool = False) -> int:
     """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
 
     To be called while this process has one thread.
@@ -88,8 +87,10 @@ def fork_daemon(start: "Start", given: Given, channel: Channel) -> int:
         from cross_init.cli import complain, complain_of_mistake
 
         try:
+            if leads_session:
+                posix.setsid()
             start.lay_out()
-            channel.expose(start.environ)
+            start.expose(channel)
             given.restore()
             start.execute()
         except Failure as failure:

@@ -1,6 +1,8 @@
-"""The shape "supervise": this process stays the main process, with the daemon as its child.
+"""The shape "supervise": this process stays the main process, with the daemon as a descendant.
 
-It passes signals on, ends as the daemon ends, and tells the init of readiness itself.
+It adopts what loses its parent among the daemon's processes, so it can follow a main process that changes (MAINPID=, a
+PID file) and a daemon that forks away, with their exit status. It passes signals on, tells the init of readiness
+itself, and ends as the main process ends: with its exit code, or of its signal.
 """
 
 import _signal
@@ -8,7 +10,9 @@ import posix
 from time import monotonic
 
 from cross_init.engine import Engine
-from cross_init.model import STOP
+from cross_init.linux import process_stat
+from cross_init.model import FAILED, STOP, Failure
+from cross_init.shapes.guard import Guard
 from cross_init.shapes.processes import SI_KERNEL, Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
 
@@ -16,69 +20,233 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bridge import Start
     from cross_init.model import Channel
+    from cross_init.news import Assignments
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+START_TIME = 19  # of the fields of process_stat()
 
 
 class Supervisor:
-    """The parent of one daemon. status: the daemon's wait status, when it has ended."""
+    """The parent of one daemon.
 
-    def __init__(self, engine: Engine, start: "Start", pid: int, channel: "Channel", began: float) -> None:
+    main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last.
+    """
+
+    def __init__(
+        self, engine: Engine, start: "Start", pid: int, channel: "Channel", began: float, guard: Guard | None
+    ) -> None:
         self.engine = engine
-        self.pid = pid
+        self.start = start
+        self.first = self.main = pid
         self.status = 0
-        self.says_by_stopping = start.target.says == STOP
-        self.watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
-        self.stops = self.watched.expect("the daemon stops itself") if self.says_by_stopping else None
-        channel.attach(self.watched)
+        self.guard = guard
+        self.watched = watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
+        watched.root = posix.getpid()
+        watched.follow = self._named
+        if start.init.news:
+            watched.pass_on = self._pass_on
+        if guard is not None:
+            watched.helpers[guard.pid] = None
+        self.stops = self.forked = None
+        if start.wish.notify and start.target.says == STOP:
+            self.stops = watched.expect("the daemon stops itself")
+        if start.wish.notify and start.target.forks:
+            self.forked = watched.expect("the command that was started ends with 0 and leaves a daemon")
+        self._attend(pid)
+        channel.attach(watched)
+        watched.observe()
         Signals(engine, self._signalled)
 
     def _tell(self) -> None:
         watched = self.watched
         try:
-            watched.init.ready(watched.service, self.pid, posix.pidfd_open(posix.getpid()), watched.seconds)
+            watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
         except OSError as error:
             watched.reporter.say(f"telling {watched.init.name} that the daemon is ready failed: {error.strerror}")
 
+    def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
+        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
+        said = tuple(each for each in message if self.watched.ready or each != ("READY", "1"))
+        try:
+            self.watched.init.pass_on(self.start.original, said, descriptors)
+        except OSError as error:
+            self.watched.reporter.say(f"telling {self.watched.init.name} what the daemon says failed: {error.strerror}")
+
+    # Who the main process is.
+
+    def _attend(self, pid: int) -> None:
+        """This is the main process from now on; watched has its pidfd."""
+        self.main = self.watched.pid = pid
+        self.engine.watch(self.watched.pidfd, self._main_ended)
+        if self.guard is not None:
+            self.guard.follow(self.watched.pidfd)
+
+    def _named(self, pid: int, pidfd: int) -> None:
+        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep."""
+        if pid != self.main and not self._move(pid, pidfd):
+            self.watched.reporter.say(f"does not name a process of the service as its main process: {pid}")
+
+    def _move(self, pid: int, pidfd: int = -1) -> bool:
+        """Make this process the main one, if it is the service's and lives."""
+        try:
+            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid) if pid > 1 else -1
+        except OSError:
+            return False
+        if mine < 0 or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
+            if mine >= 0:
+                posix.close(mine)
+            return False
+        self.engine.forget(self.watched.pidfd)
+        posix.close(self.watched.pidfd)
+        self.watched.pidfd = mine
+        self._attend(pid)
+        return True
+
+    def _successor(self) -> bool:
+        """The main process has gone: whether another one has taken its place, as the PID file says it."""
+        from cross_init.readiness.files import read_pid
+
+        path = self.start.wish.pid_file
+        return bool(path) and self._move(read_pid(path))
+
+    def _forked_away(self) -> None:
+        """The command that was started has ended with 0; find the daemon that it has left."""
+        from cross_init.readiness.appearance import Appearance
+
+        self.main = 0
+        self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
+        if self.start.wish.pid_file:
+            news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
+            self._look_for_pid_file(news)
+        else:
+            children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
+            newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=0)
+            if self._move(newest) and self.forked is not None:
+                self.forked()
+
+    def _look_for_pid_file(self, news: "object") -> None:
+        from cross_init.readiness.appearance import Appearance
+
+        assert isinstance(news, Appearance)
+        if self._successor():
+            news.close()
+            if self.forked is not None:
+                self.forked()
+
+    # Who has ended.
+
+    def _main_ended(self) -> None:
+        """The main process's pidfd says that it has ended."""
+        main = self.main
+        self._reap()
+        if self.main == main and not self.engine.stopped and main:
+            # Not our child: its own parent is still there, and gets the status.
+            self.engine.forget(self.watched.pidfd)
+            self.status = 0
+            self._end(main)
+
+    def _reap(self) -> None:
+        while not self.engine.stopped:
+            try:
+                pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
+            except ChildProcessError:
+                pid = 0
+            if not pid:
+                break
+            if pid in self.watched.helpers:
+                if not posix.WIFSTOPPED(status):
+                    self.watched.helpers[pid] = status
+            elif posix.WIFSTOPPED(status):
+                if pid == self.first:
+                    self._stopped(status)
+            else:
+                if pid in (self.main, self.first) or not self.main:
+                    self.status = status
+                if pid == self.main:
+                    self._end(pid)
+        if not self.main and not self.engine.stopped and not self.watched.family():
+            self.engine.stop()  # it has forked away, and died there
+
+    def _end(self, pid: int) -> None:
+        """The main process has ended, with self.status."""
+        if pid == self.first and self.start.target.forks and self.status == 0:
+            self._forked_away()
+        elif not self._successor():
+            self.engine.stop()
+
+    def _stopped(self, status: int) -> None:
+        if posix.WSTOPSIG(status) in TERMINAL_STOPS:
+            _signal.raise_signal(_signal.SIGSTOP)  # for the shell's job control; its "fg" continues both
+            send(self.watched.pidfd, _signal.SIGCONT)
+        elif self.stops is not None:
+            stops, self.stops = self.stops, None
+            stops()
+            send(self.watched.pidfd, _signal.SIGCONT)
+
+    # What the init sends.
+
     def _signalled(self, number: int, code: int) -> None:
         if number == _signal.SIGCHLD:
-            self._look_at_daemon()
-        elif code != SI_KERNEL:
-            # What the kernel sends is a terminal's, and the daemon has it too, as it is in our process group.
-            send(self.watched.pidfd, number)
+            self._reap()
+        elif code == SI_KERNEL and self._shares_group():
+            pass  # a terminal's, which the daemon has as well
+        elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
+            self._pass_signal(number)
+        else:
+            self._settle()
+            if not self.guard.has(number):
+                self.engine.after(GROUP_S, lambda: self._pass_unless_all(number))
 
-    def _look_at_daemon(self) -> None:
-        while True:
-            ended, status = posix.waitpid(self.pid, posix.WNOHANG | posix.WUNTRACED)
-            if not ended:
-                return
-            if not posix.WIFSTOPPED(status):
-                self.status = status
-                self.engine.stop()
-                return
-            if posix.WSTOPSIG(status) in TERMINAL_STOPS:
-                _signal.raise_signal(_signal.SIGSTOP)  # for the shell's job control; its "fg" continues both
-                send(self.watched.pidfd, _signal.SIGCONT)
-            elif self.stops is not None:
-                stops, self.stops = self.stops, None
-                stops()
-                send(self.watched.pidfd, _signal.SIGCONT)
+    def _pass_unless_all(self, number: int) -> None:
+        """Pass it on if it was sent to us alone."""
+        if self.guard is None or not self.guard.has(number):
+            self._pass_signal(number)
+
+    def _pass_signal(self, number: int) -> None:
+        if self.main:
+            send(self.watched.pidfd, number)
+            return
+        for pid in self.watched.family():  # on its way: whoever there is
+            try:
+                posix.kill(pid, number)
+            except OSError:
+                pass
+
+    def _settle(self) -> None:
+        try:
+            self.watched.init.settle(self.start.original)
+        except OSError:
+            pass  # then the daemon may get it twice, which is better than never
+
+    def _shares_group(self) -> bool:
+        try:
+            return posix.getpgid(self.main or self.first) == posix.getpgrp()
+        except OSError:
+            return False
 
 
 def run(start: "Start") -> int:
-    """Run the daemon as a child until it ends; returns the exit code to end with. Raises OSError."""
+    """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
+    if start.target.forks:
+        adopt(start)
     given = block()
-    channel = start.target.channel(False)
+    channel = start.channel(False)
+    guard = None
     try:
-        pid = fork_daemon(start, given, channel)
+        if start.init.signals_all or not start.init.ends_all:
+            guard = Guard()
+        pid = fork_daemon(start, given, channel, lead_session())
     except BaseException:
         channel.discard()
         raise
     start.close_sockets()
     try:
+        if not start.target.forks:
+            adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
         engine = Engine()
-        supervisor = Supervisor(engine, start, pid, channel, began)
+        supervisor = Supervisor(engine, start, pid, channel, began, guard)
     except BaseException:  # the limit on open files; a daemon that nobody supervises must not remain
         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
         channel.discard()
@@ -86,4 +254,22 @@ def run(start: "Start") -> int:
     engine.run()
     channel.close()
     supervisor.watched.close()
-    return end_like(supervisor.status)
+    if guard is not None:
+        guard.dismiss()
+    return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
+
+
+def adopt(start: "Start") -> None:
+    """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
+    from cross_init.linux import adopt_orphans
+
+    try:
+        adopt_orphans()
+    except (Failure, OSError) as error:
+        if start.target.forks:
+            raise Failure(f"following a daemon that forks away: {error}") from None
+
+
+def lead_session() -> bool:
+    """Whether the daemon is to lead a session: if we do, and so it would without us, unless we have a terminal."""
+    return posix.getsid(0) == posix.getpid() and not posix.isatty(0)

@@ -23,7 +23,7 @@ def run(start: "Start") -> int:
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
-    channel = start.target.channel(start.wish.end_after_ready)
+    channel = start.channel(start.wish.end_after_ready)
     try:
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -34,7 +34,7 @@ def run(start: "Start") -> int:
             raise Failure(f"starting the watcher: {NO_PROCESS}")
         assert isinstance(children, int)
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
-        channel.expose(start.environ)
+        start.expose(channel)
         start.execute()
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.

@@ -77,7 +77,7 @@ class Init(Base):
 
 def notification_fd() -> int | None:
     """The number in the file, None if there is no such file or number."""
-    from cross_init.detect import read
+    from cross_init.linux import read
 
     text = read(FILE).strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None

@@ -7,6 +7,7 @@ from cross_init.model import Target as BaseTarget
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.news import Assignments
     from cross_init.sockets import Passed
     from cross_init.systems.systemd_manager import Manager
 
@@ -18,6 +19,7 @@ WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 # describes the surroundings (INVOCATION_ID, JOURNAL_STREAM, RUNTIME_DIRECTORY, ...) stays true and stays.
 PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
 NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
+OURS = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "NOTIFYACCESS", "BARRIER")  # what the daemon says to us alone
 EXTEND_S = 60  # how far each "this start takes its time" reaches, in seconds
 
 
@@ -30,7 +32,10 @@ class Init(Base):
     moves_main = True
     news = NEWS
     clean_environment = True
+    ends_all = True
+    signals_all = True  # systemd.kill(5), KillMode=control-group
     job_type = "Type=notify"
+    address = b""
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By its variables that name this process, by the parent, or by a notification socket that came down to us."""
@@ -75,7 +80,8 @@ class Init(Base):
 
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
-        if b"NOTIFY_SOCKET" in environ:
+        self.address = environ.get(b"NOTIFY_SOCKET", b"")
+        if self.address:
             return None
         return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
 
@@ -89,6 +95,28 @@ class Init(Base):
         """All of the protocol."""
         for variable in PROTOCOL:
             environ.pop(variable, None)
+
+    def watchdog_usec(self, environ: Environment) -> int:
+        """WATCHDOG_USEC (sd_watchdog_enabled(3))."""
+        text = environ.get(b"WATCHDOG_USEC", b"")
+        return int(text) if text.isdigit() and len(text) < 19 else 0
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """READY=1, from the main process, which stays that."""
+        self._send(b"READY=1", [])
+
+    def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
+        """As it was said; but the main process stays what it is, and nobody else may speak."""
+        said = [f"{key}={value}" for key, value in assignments if key not in OURS]
+        if said:
+            self._send("\n".join(said).encode("utf-8", "replace"), descriptors)
+
+    def _send(self, message: bytes, descriptors: list[int]) -> None:
+        manager = connect(self.address)
+        try:
+            manager.send(message, descriptors)
+        finally:
+            manager.close()
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
@@ -139,6 +167,11 @@ class Target(BaseTarget):
         """Nothing of a systemd further up is for this daemon."""
         for variable in PROTOCOL:
             environ.pop(variable, None)
+
+    def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
+        """WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3))."""
+        environ[b"WATCHDOG_USEC"] = str(usec).encode()
+        environ[b"WATCHDOG_PID"] = str(pid).encode()
 
     def channel(self, leaving: bool) -> Channel:
         """A notification socket."""

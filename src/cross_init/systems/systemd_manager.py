@@ -21,9 +21,11 @@ class Manager:
             self.socket.close()
             raise
 
-    def send(self, message: bytes) -> None:
-        """Send one message. Raises OSError."""
-        self.socket.send(message, _socket.MSG_NOSIGNAL)
+    def send(self, message: bytes, descriptors: "list[int] | tuple[int, ...]" = ()) -> None:
+        """Send one message, with these descriptors. Raises OSError."""
+        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
+        extra = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+        self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
 
     def barrier(self) -> None:
         """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).
@@ -35,9 +37,8 @@ class Manager:
 
         ours, theirs = posix.pipe2(posix.O_CLOEXEC)
         try:
-            rights = theirs.to_bytes(4, sys.byteorder)
             try:
-                self.socket.sendmsg([b"BARRIER=1"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+                self.send(b"BARRIER=1", [theirs])
             finally:
                 posix.close(theirs)
             poller = poll()

@@ -1,0 +1,61 @@
+"""Hear of a path that appears or changes, by inotify(7), also where folders on the way to it do not exist yet."""
+
+import posix
+
+from cross_init.linux import inotify_add, inotify_open
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.engine import Engine
+
+MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x4, 0x8, 0x40, 0x80, 0x100, 0x200
+DELETE_SELF, MOVE_SELF, ONLYDIR = 0x400, 0x800, 0x01000000
+EVENTS = MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
+
+
+class Appearance:
+    """Calls back whenever something has happened that may be about this path; what, the callback has to look at."""
+
+    def __init__(self, engine: "Engine", path: str, callback: "Callable[[], None]") -> None:
+        """Raises OSError."""
+        self.engine = engine
+        self.path = path
+        self.callback = callback
+        self.fd = inotify_open()
+        self.folder = ""
+        engine.watch(self.fd, self._hear)
+        self._follow()
+
+    def _hear(self) -> None:
+        try:
+            while posix.read(self.fd, 65536):
+                pass
+        except BlockingIOError:
+            pass
+        self._follow()
+        self.callback()
+
+    def _follow(self) -> None:
+        """Watch the deepest folder on the way to the path that exists by now."""
+        while True:
+            folder = self.path.rpartition("/")[0] or "/"
+            while True:
+                try:
+                    inotify_add(self.fd, folder, EVENTS)
+                    break
+                except OSError:
+                    if folder == "/":
+                        raise
+                    folder = folder.rpartition("/")[0] or "/"
+            if folder == self.folder:
+                return
+            self.folder = folder  # while it was found out, the next one may have been made: look again
+
+    def close(self) -> None:
+        """Hear no more."""
+        if self.fd >= 0:
+            self.engine.forget(self.fd)
+            posix.close(self.fd)
+            self.fd = -1

@@ -1,0 +1,210 @@
+"""--ready-when dbus:NAME: the name has an owner on the bus, and that owner belongs to the service.
+
+What systemd does for Type=dbus. The change of owners is subscribed to before the present owner is asked for, on one
+connection, so no change can be lost in between (D-Bus specification, "org.freedesktop.DBus.NameOwnerChanged"). Until
+there is a bus at all, and when it goes, we try again in steps that grow.
+"""
+
+import _socket
+from select import POLLIN, POLLOUT
+
+from cross_init.model import Condition, Environment, Failure
+from cross_init.readiness.libraries import find_library
+from cross_init.readiness.repeated import Repeated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jeepney.low_level import Message
+
+    from cross_init.cli import Wish
+
+SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-known Message Bus Instances"
+NAME_MAX = 255
+
+
+class BusName(Repeated):
+    """A name on a bus. where: system, session, or an address as D-Bus has it."""
+
+    def __init__(self, text: str, name: str, where: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.where = where
+        self.places: list[str] = []
+        self.socket: _socket.socket | None = None
+        self.complaint = ""
+
+    def prepare(self, environ: Environment) -> None:
+        """Find the library, and the bus. Raises Failure."""
+        find_library("jeepney", f"--ready-when {self.text}")
+        from jeepney.bus import get_connectable_addresses
+
+        address = bus_address(self.where, environ)
+        if not address:
+            raise Failure(
+                f"--ready-when {self.text}: --bus session, but neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is "
+                "set: give the address with --bus unix:path=..."
+            )
+        try:
+            self.places = list(get_connectable_addresses(address))
+        except (ValueError, RuntimeError):
+            raise Failure(
+                f"--ready-when {self.text}: {address} is no address of a bus on this machine: write unix:path=..."
+            ) from None
+
+    def ask(self) -> None:
+        """Connect, and say who we are."""
+        from jeepney.auth import Authenticator
+        from jeepney.low_level import Parser
+
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            self._connect()
+        except OSError as error:
+            self._lost(error.strerror or str(error))
+            return
+        self.socket.setblocking(False)
+        self.authenticator: Authenticator | None = Authenticator()
+        self.parser = Parser()
+        self.waiting: dict[int, str] = {}
+        self.serial = 0
+        self.unsent = b""
+        self._authenticate()
+
+    def _connect(self) -> None:
+        assert self.socket is not None
+        reason: OSError = ConnectionRefusedError()
+        for place in self.places:
+            try:
+                self.socket.connect(place)
+            except OSError as error:
+                reason = error
+            else:
+                return
+        raise reason
+
+    def _authenticate(self) -> None:
+        assert self.authenticator is not None
+        self._send(self.authenticator.data_to_send() or b"")
+        if self.authenticator.authenticated:
+            self.authenticator = None
+            from jeepney import DBus, MatchRule
+
+            bus = DBus()
+            change = MatchRule(type="signal", interface=bus.interface, member="NameOwnerChanged")
+            change.add_arg_condition(0, self.name)
+            self._call("Hello", bus.Hello())
+            self._call("AddMatch", bus.AddMatch(change))
+            self._call("GetNameOwner", bus.GetNameOwner(self.name))
+
+    def _call(self, what: str, message: "Message") -> None:
+        self.serial += 1
+        self.waiting[self.serial] = what
+        self._send(message.serialise(self.serial))
+
+    def _send(self, data: bytes) -> None:
+        assert self.socket is not None
+        self.unsent += data
+        try:
+            while self.unsent:
+                self.unsent = self.unsent[self.socket.send(self.unsent, _socket.MSG_NOSIGNAL) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._lost(error.strerror or str(error))
+            return
+        self.watched.engine.forget(self.socket.fileno())
+        self.watched.engine.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
+
+    def _hear(self) -> None:
+        from jeepney.auth import AuthenticationError
+
+        assert self.socket is not None
+        try:
+            data = self.socket.recv(65536)
+        except BlockingIOError:
+            self._send(b"")
+            return
+        except OSError as error:
+            self._lost(error.strerror or str(error))
+            return
+        if not data:
+            self._lost("the bus has closed the connection")
+            return
+        if self.authenticator is not None:
+            try:
+                self.authenticator.feed(data)
+            except AuthenticationError:
+                self._lost("the bus does not let us in: is it another user's?")
+                return
+            self._authenticate()
+            return
+        for message in self.parser.feed(data):
+            self._take(message)
+            if self.over or self.socket is None:
+                return
+
+    def _take(self, message: "Message") -> None:
+        from jeepney import DBus, HeaderFields, MessageType
+
+        kind, fields, body = message.header.message_type, message.header.fields, message.body
+        if kind is MessageType.signal and fields.get(HeaderFields.member) == "NameOwnerChanged":
+            if len(body) == 3 and body[0] == self.name and body[2]:
+                self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(body[2]))
+            return
+        what = self.waiting.pop(fields.get(HeaderFields.reply_serial, 0), "")
+        if kind is not MessageType.method_return:
+            return  # no owner yet, or one that has gone already: a signal tells of the next
+        if what == "GetNameOwner":
+            self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(body[0]))
+        elif what == "GetConnectionUnixProcessID":
+            if self.watched.belongs(body[0]):
+                self._close()
+                self.answer(True)
+            else:
+                self._complain(f"{self.name} belongs to process {body[0]}, which is not of this service")
+
+    def _lost(self, reason: str) -> None:
+        """Try again, some time."""
+        self._complain(f"talking to the bus ({self.where}): {reason}")
+        self._close()
+        self.answer(False)
+
+    def _complain(self, text: str) -> None:
+        if text != self.complaint:
+            self.complaint = text
+            self.watched.reporter.say(f"--ready-when {self.text}: {text}; waiting on")
+
+    def _close(self) -> None:
+        if self.socket is not None:
+            self.watched.engine.forget(self.socket.fileno())
+            self.socket.close()
+            self.socket = None
+
+    def stop(self) -> None:
+        """Leave the bus."""
+        super().stop()
+        if hasattr(self, "watched"):
+            self._close()
+
+
+def bus_address(where: str, environ: Environment) -> str:
+    """The address of this bus, for a service with these variables; "" if there is nothing to be found it by."""
+
+    def value(name: bytes) -> str:
+        return environ.get(name, b"").decode("utf-8", "surrogateescape")
+
+    if where == "system":
+        return value(b"DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM
+    if where == "session":
+        folder = value(b"XDG_RUNTIME_DIR")
+        return value(b"DBUS_SESSION_BUS_ADDRESS") or (f"unix:path={folder}/bus" if folder else "")
+    return where
+
+
+def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+    """Raises Failure."""
+    parts = rest.split(".")
+    good = all(part and (part.replace("_", "a").replace("-", "a").isalnum()) and part.isascii() for part in parts)
+    if len(parts) < 2 or not good or len(rest) > NAME_MAX or rest[0].isdigit():
+        raise Failure(f"--ready-when {text}: {rest} is no bus name, as org.example.Name is")
+    return BusName(text, rest, wish.bus or "system")

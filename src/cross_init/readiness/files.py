@@ -1,0 +1,97 @@
+"""--ready-when file:PATH (it appears, or is written anew) and pid-file:PATH (it names the daemon)."""
+
+import posix
+
+from cross_init.model import Condition, Environment, Failure
+from cross_init.readiness.appearance import Appearance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.cli import Wish
+    from cross_init.watched import Watched
+
+Identity = tuple[int, int, int, int]
+
+
+class File(Condition):
+    """A path. What was there before the start does not count: it may be a dead predecessor's."""
+
+    def __init__(self, text: str, path: str) -> None:
+        super().__init__(text)
+        self.path = path
+        self.before: Identity | None = None
+        self.news: Appearance | None = None
+        self.held: Callable[[], None] | None = None
+        self.watched: Watched | None = None
+
+    def prepare(self, environ: Environment) -> None:
+        """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises OSError."""
+        if not self.path.startswith("/"):
+            self.path = f"{posix.getcwd()}/{self.path}"
+        self.before = identity(self.path)
+
+    def attach(self, watched: "Watched") -> None:
+        """Look, and look again at every change."""
+        self.watched = watched
+        self.held = watched.expect(self.text)
+        self.news = Appearance(watched.engine, self.path, self._look)
+        watched.engine.after(0, self._look)
+
+    def _look(self) -> None:
+        if self.held is not None and self.holds():
+            held, self.held = self.held, None
+            self.stop()
+            held()
+
+    def holds(self) -> bool:
+        """Whether it is there and new."""
+        now = identity(self.path)
+        return now is not None and now != self.before
+
+    def stop(self) -> None:
+        """Look no more."""
+        self.held = None
+        if self.news is not None:
+            self.news.close()
+
+
+class PidFile(File):
+    """A file with a process number in it, which has to be the service's; so a dead predecessor's does not count."""
+
+    def holds(self) -> bool:
+        """Whether it names a process of the service."""
+        pid = read_pid(self.path)
+        return self.watched is not None and pid > 0 and self.watched.belongs(pid)
+
+
+def identity(path: str) -> Identity | None:
+    """What changes when a file is made or written anew; None if there is none."""
+    try:
+        status = posix.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def read_pid(path: str) -> int:
+    """The number in a PID file, 0 if there is none (yet)."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        words = posix.read(fd, 64).split()
+    except OSError:
+        return 0
+    finally:
+        posix.close(fd)
+    return int(words[0]) if words and words[0].isdigit() and len(words[0]) < 10 else 0
+
+
+def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+    """Raises Failure."""
+    if rest.endswith("/"):
+        raise Failure(f"--ready-when {text}: {rest} is a folder, not a file")
+    return PidFile(text, rest) if kind == "pid-file" else File(text, rest)

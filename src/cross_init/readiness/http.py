@@ -1,0 +1,74 @@
+"""--ready-when http:URL: a GET is answered with 2xx or 3xx."""
+
+import posix
+from _thread import start_new_thread
+
+from cross_init.model import Condition, Failure
+from cross_init.readiness.repeated import Repeated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.cli import Wish
+
+PATIENCE_S = 5.0  # for each step of one attempt
+YES, NO = b"y", b"n"
+
+
+class Http(Repeated):
+    """A URL. A thread asks, so that a server that takes its time holds up nothing else here."""
+
+    def __init__(self, text: str, scheme: str, host: str, port: int | None, path: str) -> None:
+        super().__init__(text)
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.path = path
+
+    def ask(self) -> None:
+        """Start a thread, and hear of its answer."""
+        news, tell = posix.pipe2(posix.O_CLOEXEC)
+
+        def hear() -> None:
+            said = posix.read(news, 1)
+            self.watched.engine.forget(news)
+            posix.close(news)
+            self.answer(said == YES)
+
+        self.watched.engine.watch(news, hear)
+        start_new_thread(self._ask, (tell,))
+
+    def _ask(self, tell: int) -> None:
+        said = NO
+        try:
+            from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+            made = HTTPSConnection if self.scheme == "https" else HTTPConnection
+            connection = made(self.host, self.port, timeout=PATIENCE_S)
+            try:
+                connection.request("GET", self.path, headers={"User-Agent": "cross-init-bridge", "Connection": "close"})
+                if 200 <= connection.getresponse().status < 400:
+                    said = YES
+            except (OSError, HTTPException):
+                pass
+            finally:
+                connection.close()
+        finally:
+            posix.write(tell, said)
+            posix.close(tell)
+
+
+def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+    """Raises Failure."""
+    from urllib.parse import urlsplit
+
+    try:
+        url = urlsplit(rest)
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise Failure(f"--ready-when {text}: {rest} is no URL: {error}") from None
+    if url.scheme not in ("http", "https") or not host:
+        raise Failure(f"--ready-when {text}: write http:http://HOST:PORT/PATH, or http://HOST:PORT/PATH alone")
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise Failure(f"--ready-when {text}: what is not printable ASCII has to be written as %XX in a URL")
+    return Http(text, url.scheme, host, port, path)

@@ -1,0 +1,162 @@
+"""--ready-when tcp:HOST:PORT and unix:PATH: something accepts a connection there."""
+
+import _socket
+import errno
+import posix
+from select import POLLOUT
+
+from cross_init.model import Condition, Environment, Failure
+from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.repeated import Repeated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cross_init.cli import Wish
+    from cross_init.engine import Timer
+
+PATIENCE_S = 5.0  # how long one attempt may take: a firewall may swallow it
+IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN)
+
+
+class Reachable(Repeated):
+    """places: what to connect to, one after the other: (address family, type of socket, address)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.socket: _socket.socket | None = None
+        self.too_late: Timer | None = None
+        self.places: list[tuple[int, int, Any]] = []
+        self.next = 0
+
+    def ask(self) -> None:
+        """Try the next place."""
+        family, kind, address = self.places[self.next]
+        self.next = (self.next + 1) % len(self.places)
+        try:
+            self.socket = _socket.socket(family, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+            refused = self.socket.connect_ex(address)
+        except OSError:  # too many open files, or a path that is too long: nothing that a line would mend
+            self._done(False)
+            return
+        if refused in IN_PROGRESS and family != _socket.AF_UNIX:
+            self.watched.engine.watch(self.socket.fileno(), self._hear, POLLOUT)
+            self.too_late = self.watched.engine.after(PATIENCE_S, lambda: self._done(False))
+        else:
+            # A UNIX socket whose queue is full (EAGAIN) has somebody who listens.
+            self._done(refused in (0, errno.EAGAIN) and not self._is_itself())
+
+    def _hear(self) -> None:
+        assert self.socket is not None
+        error = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        self._done(error == 0 and not self._is_itself())
+
+    def _is_itself(self) -> bool:
+        """Whether TCP has connected the socket with itself, as it can where nobody listens on an ephemeral port."""
+        assert self.socket is not None
+        try:
+            return self.socket.family != _socket.AF_UNIX and self.socket.getsockname() == self.socket.getpeername()
+        except OSError:
+            return True
+
+    def _done(self, holds: bool) -> None:
+        self._close()
+        self.answer(holds)
+
+    def _close(self) -> None:
+        self.watched.engine.cancel(self.too_late)
+        if self.socket is not None:
+            self.watched.engine.forget(self.socket.fileno())
+            self.socket.close()
+            self.socket = None
+
+    def stop(self) -> None:
+        """Close the attempt that is under way."""
+        super().stop()
+        if hasattr(self, "watched"):
+            self._close()
+
+
+class Tcp(Reachable):
+    """A TCP port."""
+
+    def __init__(self, text: str, host: str, port: int) -> None:
+        super().__init__(text)
+        self.host = host
+        self.port = port
+
+    def prepare(self, environ: Environment) -> None:
+        """Look the host's addresses up. Raises Failure."""
+        name = self.host.encode("utf-8", "surrogateescape")
+        try:
+            found = _socket.getaddrinfo(name, self.port, 0, int(_socket.SOCK_STREAM))
+        except (OSError, _socket.gaierror) as error:
+            raise Failure(f"--ready-when {self.text}: looking up {self.host}: {error.strerror or error}") from None
+        self.places = [(family, int(kind), address) for family, kind, _, _, address in found]
+
+
+class Unix(Reachable):
+    """A UNIX socket, for streams, packets or datagrams."""
+
+    def __init__(self, text: str, path: str) -> None:
+        super().__init__(text)
+        self.path = path
+        where = "\0" + path[1:] if path.startswith("@") else path
+        kinds = (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET, _socket.SOCK_DGRAM)
+        self.places = [(int(_socket.AF_UNIX), int(kind), where) for kind in kinds]
+        self.news: Appearance | None = None
+
+    def ask(self) -> None:
+        """All three kinds at once: the wrong ones are refused without any effect (EPROTOTYPE)."""
+        for family, kind, address in self.places:
+            probe = _socket.socket(family, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+            try:
+                refused = probe.connect_ex(address)
+            except OSError:
+                refused = errno.ENAMETOOLONG
+            finally:
+                probe.close()
+            if refused in (0, errno.EAGAIN):  # EAGAIN: its queue is full, so somebody listens
+                self.answer(True)
+                return
+        if refused != errno.ENOENT or not isinstance(address, str) or address.startswith("\0"):
+            self.answer(False)  # that a socket is bound already but nobody listens yet, nothing tells of
+        elif self.news is None and not self.over:
+            self.news = Appearance(self.watched.engine, address, self._look)
+            self._look()  # it may have been bound before we looked there
+
+    def _look(self) -> None:
+        """Something has happened where the socket is to be."""
+        try:
+            posix.stat(self.path)
+        except OSError:
+            return
+        self._close_news()
+        self.answer(False)  # bound by now; whether somebody listens already is asked in a moment
+
+    def _close_news(self) -> None:
+        if self.news is not None:
+            self.news.close()
+            self.news = None
+
+    def stop(self) -> None:
+        """Look no more."""
+        super().stop()
+        self._close_news()
+
+
+def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+    """Raises Failure."""
+    if kind == "unix":
+        if not rest.startswith(("/", "@")) or len(rest) < 2:
+            raise Failure(f"--ready-when {text}: {rest} is no absolute path (or @NAME)")
+        return Unix(text, rest)
+    host, colon, port = rest.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65536:
+        raise Failure(f"--ready-when {text}: write tcp:HOST:PORT, IPv6 in brackets")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise Failure(f"--ready-when {text}: an IPv6 address stands in brackets: tcp:[{host}]:{port}")
+    return Tcp(text, host, int(port))

@@ -1,0 +1,51 @@
+"""Conditions that the kernel does not tell of: ask again, in steps that grow."""
+
+from cross_init.model import Condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.engine import Timer
+    from cross_init.watched import Watched
+
+FIRST_S = 0.01
+GROWTH = 1.5
+LONGEST_S = 2.0  # most starts are over by then; a late answer costs at most this much
+
+
+class Repeated(Condition):
+    """Asks until the answer is yes. A subclass has ask(), which calls answer() at once or later."""
+
+    step = FIRST_S
+    watched: "Watched"
+    held: "Callable[[], None]"
+    timer: "Timer | None" = None
+    over = False
+
+    def attach(self, watched: "Watched") -> None:
+        """Ask for the first time."""
+        self.watched = watched
+        self.held = watched.expect(self.text)
+        self.timer = watched.engine.after(0, self.ask)
+
+    def ask(self) -> None:
+        """Look whether it holds."""
+        raise NotImplementedError
+
+    def answer(self, holds: bool) -> None:
+        """What ask() has found."""
+        if self.over:
+            return
+        if holds:
+            self.over = True
+            self.held()
+        else:
+            self.timer = self.watched.engine.after(self.step, self.ask)
+            self.step = min(self.step * GROWTH, LONGEST_S)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self.over = True
+        if self.timer is not None:
+            self.watched.engine.cancel(self.timer)

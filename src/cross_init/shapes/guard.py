@@ -1,0 +1,98 @@
+"""The guard: a small process beside the bridge while that supervises, for what the bridge cannot do itself.
+
+It ends the daemon when the bridge is gone without having said goodbye: killed. The kernel's own means, a parent's
+death signal, is lost when the daemon changes its user (PR_SET_PDEATHSIG, prctl(2)).
+
+And it is the canary for signals. It blocks what it gets, so what waits at the guard was sent to all of the process
+group, or of the control group, and the daemon has it as well.
+"""
+
+import _signal
+import _socket
+import posix
+import sys
+from select import POLLIN, poll
+
+from cross_init.cli import complain_of_mistake
+from cross_init.linux import fork
+from cross_init.surroundings import leave_surroundings
+
+FOLLOW, ASK, GOODBYE = b"f", b"a", b"g"
+YES, NO = b"y", b"n"
+ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
+
+
+class Guard:
+    """The guard, as the bridge has it. pid: to be told apart from the daemon's processes."""
+
+    def __init__(self) -> None:
+        """Start it. To be called while this process has one thread, with its signals blocked. Raises Failure."""
+        self.socket, theirs = _socketpair()
+        self.pid = fork("starting the daemon's guard")
+        if self.pid == 0:
+            try:
+                self.socket.close()
+                _guard(theirs)
+            except Exception as error:
+                complain_of_mistake(error)
+            finally:
+                posix._exit(0)
+        theirs.close()
+
+    def follow(self, pidfd: int) -> None:
+        """This is the process to be ended if we are killed."""
+        try:
+            rights = pidfd.to_bytes(4, sys.byteorder)
+            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
+        except OSError:
+            pass  # somebody has killed it; the service goes on without
+
+    def has(self, number: int) -> bool:
+        """Whether the guard was sent this signal too, since it was asked last."""
+        try:
+            self.socket.send(ASK + bytes((number,)), _socket.MSG_NOSIGNAL)
+            answered = poll()
+            answered.register(self.socket.fileno(), POLLIN)
+            return bool(answered.poll(ANSWER_MS)) and self.socket.recv(1) == YES
+        except OSError:
+            return False
+
+    def dismiss(self) -> None:
+        """The daemon has ended, and we are about to: the guard goes first."""
+        try:
+            self.socket.send(GOODBYE, _socket.MSG_NOSIGNAL)
+        except OSError:
+            pass
+        self.socket.close()
+        try:
+            posix.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass  # killed, and reaped already
+
+
+def _socketpair() -> tuple[_socket.socket, _socket.socket]:
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+
+
+def _guard(bridge: _socket.socket) -> None:
+    """The guard's whole life."""
+    leave_surroundings({bridge.fileno()})
+    pidfd = -1
+    while True:
+        said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
+        if said[:1] == FOLLOW and extra:
+            if pidfd >= 0:
+                posix.close(pidfd)
+            pidfd = int.from_bytes(extra[0][2][:4], sys.byteorder)
+        elif said[:1] == ASK:
+            has = _signal.sigtimedwait((said[1],), 0) is not None
+            bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
+        elif said == GOODBYE:
+            return
+        elif not said:
+            if pidfd >= 0:
+                try:
+                    _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+                except OSError:
+                    pass  # it has ended, or is another user's and we are not root
+            return
