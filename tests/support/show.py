@@ -46,6 +46,13 @@ class Show:
         return job, puppet
 
 
+def get_ready(job: Job, puppet: Puppet, message: str = "READY=1") -> None:
+    """Have the puppet say that it is ready, and return when the job runs."""
+    puppet.tell(f"notify {message}")
+    assert job.wait_running()
+    puppet.hear("notified")  # only now: it may have been stopped before it could say so
+
+
 # argv: where to, what to say, and how many descriptors go with it.
 SENDER = """
 import os, socket, sys
