@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.packages import need
 from tests.support.puppet import Puppet
-from tests.support.show import SENDER, Show, send_as_another
+from tests.support.show import SENDER, Show, get_ready, send_as_another
 from tests.support.waiting import until
 
 BASE = Path("/run/cross-init")
@@ -27,8 +27,7 @@ def test_the_job_runs_when_the_daemon_says_ready_and_not_before(show: Show) -> N
     job, puppet = show.started()
     say(puppet, "STATUS=not yet\nX_NOTHING=1")
     assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
-    say(puppet, "STATUS=first another line\nREADY=1")
-    assert job.wait_running()
+    get_ready(job, puppet, "STATUS=first another line\nREADY=1")
     (watcher,) = job.orphans()
     assert os.getsid(watcher) != os.getsid(job.pid), "a signal to the daemon's group does not reach the watcher"
     assert list(Path(f"/proc/{job.pid}/task/{job.pid}").joinpath("children").read_text().split()) == []
@@ -39,8 +38,7 @@ def test_the_job_runs_when_the_daemon_says_ready_and_not_before(show: Show) -> N
 
 def test_ready_stops_the_daemon_once(show: Show) -> None:
     job, puppet = show.started()
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
     for _ in range(20):
         say(puppet, "RELOADING=1\nREADY=1")
     say(puppet, "STATUS=all of it was read when this was")
@@ -73,16 +71,14 @@ def test_nothing_is_left_on_disk(show: Show) -> None:
 
 def test_what_a_killed_watcher_left_is_swept_by_the_next_start(show: Show) -> None:
     job, puppet = show.started()
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
     left = Path(puppet.environ["NOTIFY_SOCKET"]).parent
     (watcher,) = job.orphans()
     os.kill(watcher, signal.SIGKILL)
     os.waitpid(watcher, 0)
     assert left.exists()
     other, second = show.started()
-    say(second, "READY=1")
-    assert other.wait_running()
+    get_ready(other, second)
     until(lambda: not left.exists(), "the next watcher sweeps")
     assert Path(f"/proc/{job.pid}").exists(), "the daemon lives on without its watcher"
 
@@ -106,8 +102,7 @@ def test_nobody_else_can_say_ready(show: Show, access: str, user: int) -> None:
     job, puppet = show.started("--notify-access", access)
     send_as_another(puppet.environ["NOTIFY_SOCKET"], "READY=1", user)
     assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
 
 
 CHILD_SAYS = f"""
@@ -151,8 +146,7 @@ def test_a_job_of_another_user_works(show: Show) -> None:
     job.spawn(user=65534)
     puppet = show.stage.puppet()
     assert puppet.environ["NOTIFY_SOCKET"].startswith("@")
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
 
 
 MILLION = """
