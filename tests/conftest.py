@@ -1,13 +1,17 @@
 """Fixtures of the whole suite: the inits that tests run on."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.containers import booted, systemd_version
+from tests.support.puppet import stage
+from tests.support.show import Show
 from tests.support.systemd import Host, Manager
 from tests.support.trees import sid, sid_folder
+from tests.support.upstart import reap
 
 TREES = {
     f"systemd-{systemd_version(Path('/')) or 'host'}": lambda: Path("/"),
@@ -32,3 +36,21 @@ def system(host: Host) -> Manager:
 def manager(request: pytest.FixtureRequest, host: Host) -> Manager:
     """The system's manager, then that of an unprivileged user."""
     return host.system if request.param == "system" else host.user
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Iterator[Show]:
+    """A place for jobs under the stand-in for Upstart; all that they leave is ended with it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to change users and to have /run/cross-init")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    reap(True)
+    with stage(tmp_path / "stage") as where:
+        shown = Show(tmp_path, where)
+        try:
+            yield shown
+        finally:
+            for job in shown.jobs:
+                job.close()
+            reap(False)

@@ -6,62 +6,16 @@ Upstart is the stand-in of tests/support/upstart.py; test_upstart_real.py runs a
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import BRIDGE
 from tests.support.packages import need
-from tests.support.puppet import Puppet, Stage, stage
-from tests.support.upstart import Job, reap
+from tests.support.puppet import Puppet
+from tests.support.show import SENDER, Show, get_ready, send_as_another
 from tests.support.waiting import until
 
-PUPPET = str(Path(__file__).parent / "daemons" / "puppet.py")
 BASE = Path("/run/cross-init")
-
-
-class Show:
-    """Jobs with a puppet as their daemon."""
-
-    def __init__(self, folder: Path, where: Stage) -> None:
-        self.folder = folder
-        self.stage = where
-        self.jobs: list[Job] = []
-
-    def job(self, *options: str, expect_stop: bool = True, command: tuple[str, ...] = (), instance: str = "") -> Job:
-        """A job that runs the bridge with these options; not started."""
-        daemon = command or ("/usr/bin/python3", "-IS", PUPPET, str(self.folder / "stage"))
-        job = Job("testjob", [str(BRIDGE), *options, "--", *daemon], expect_stop, instance)
-        self.jobs.append(job)
-        return job
-
-
-@pytest.fixture
-def show(tmp_path: Path) -> Iterator[Show]:
-    """A place for jobs; all that they leave is ended with it."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to change users and to have /run/cross-init")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    reap(True)
-    with stage(tmp_path / "stage") as where:
-        shown = Show(tmp_path, where)
-        try:
-            yield shown
-        finally:
-            for job in shown.jobs:
-                job.close()
-            reap(False)
-
-
-def started(show: Show, *options: str) -> tuple[Job, Puppet]:
-    """A job whose puppet has come, and has not said that it is ready."""
-    job = show.job("-t", "systemd", "-N", *options)
-    job.spawn()
-    puppet = show.stage.puppet()
-    assert puppet.pid == job.pid
-    return job, puppet
 
 
 def say(puppet: Puppet, text: str) -> None:
@@ -70,11 +24,10 @@ def say(puppet: Puppet, text: str) -> None:
 
 
 def test_the_job_runs_when_the_daemon_says_ready_and_not_before(show: Show) -> None:
-    job, puppet = started(show)
+    job, puppet = show.started()
     say(puppet, "STATUS=not yet\nX_NOTHING=1")
     assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
-    say(puppet, "STATUS=first another line\nREADY=1")
-    assert job.wait_running()
+    get_ready(job, puppet, "STATUS=first another line\nREADY=1")
     (watcher,) = job.orphans()
     assert os.getsid(watcher) != os.getsid(job.pid), "a signal to the daemon's group does not reach the watcher"
     assert list(Path(f"/proc/{job.pid}/task/{job.pid}").joinpath("children").read_text().split()) == []
@@ -84,9 +37,8 @@ def test_the_job_runs_when_the_daemon_says_ready_and_not_before(show: Show) -> N
 
 
 def test_ready_stops_the_daemon_once(show: Show) -> None:
-    job, puppet = started(show)
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    job, puppet = show.started()
+    get_ready(job, puppet)
     for _ in range(20):
         say(puppet, "RELOADING=1\nREADY=1")
     say(puppet, "STATUS=all of it was read when this was")
@@ -98,7 +50,7 @@ def test_ready_stops_the_daemon_once(show: Show) -> None:
 
 
 def test_a_daemon_that_ends_before_it_is_ready_fails_the_start_with_its_status(show: Show) -> None:
-    job, puppet = started(show)
+    job, puppet = show.started()
     puppet.tell("exit 7")
     assert not job.wait_running()
     assert os.waitstatus_to_exitcode(job.ended()) == 7
@@ -107,7 +59,7 @@ def test_a_daemon_that_ends_before_it_is_ready_fails_the_start_with_its_status(s
 
 def test_nothing_is_left_on_disk(show: Show) -> None:
     before = set(BASE.glob("*")) if BASE.exists() else set()
-    job, puppet = started(show)
+    job, puppet = show.started()
     made = set(BASE.glob("*")) - before
     assert len(made) == 1
     assert puppet.environ["NOTIFY_SOCKET"] == f"{made.pop()}/notify"
@@ -118,17 +70,15 @@ def test_nothing_is_left_on_disk(show: Show) -> None:
 
 
 def test_what_a_killed_watcher_left_is_swept_by_the_next_start(show: Show) -> None:
-    job, puppet = started(show)
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    job, puppet = show.started()
+    get_ready(job, puppet)
     left = Path(puppet.environ["NOTIFY_SOCKET"]).parent
     (watcher,) = job.orphans()
     os.kill(watcher, signal.SIGKILL)
     os.waitpid(watcher, 0)
     assert left.exists()
-    other, second = started(show)
-    say(second, "READY=1")
-    assert other.wait_running()
+    other, second = show.started()
+    get_ready(other, second)
     until(lambda: not left.exists(), "the next watcher sweeps")
     assert Path(f"/proc/{job.pid}").exists(), "the daemon lives on without its watcher"
 
@@ -146,47 +96,18 @@ def test_redis_for_systemd_runs_as_the_main_process(show: Show) -> None:
     assert "Ready to accept connections" in job.said()
 
 
-SENDER = """
-import os, socket, sys
-address, text = sys.argv[1:]
-sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-sender.connect("\\0" + address[1:] if address[0] == "@" else address)
-read, write = os.pipe()
-sender.sendall(text.encode())
-socket.send_fds(sender, [b"BARRIER=1"], [write])
-os.close(write)
-assert os.read(read, 1) == b""
-"""
-
-
-def send_as_another(address: str, text: str, user: int = 0) -> None:
-    """Send from a process of its own, and return when it was dealt with: BARRIER=1 is answered for everybody."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if user:
-                os.setgroups([])
-                os.setgid(user)
-                os.setuid(user)
-            os.execv("/usr/bin/python3", ["python3", "-ISc", SENDER, address, text])
-        finally:
-            os._exit(255)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
 @pytest.mark.parametrize("access", ["main", "exec", "all"])
 @pytest.mark.parametrize("user", [0, 65534])
 def test_nobody_else_can_say_ready(show: Show, access: str, user: int) -> None:
-    job, puppet = started(show, "--notify-access", access)
+    job, puppet = show.started("--notify-access", access)
     send_as_another(puppet.environ["NOTIFY_SOCKET"], "READY=1", user)
     assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
 
 
 CHILD_SAYS = f"""
 import os, signal, subprocess, sys
-words = [sys.executable, "-ISc", {SENDER!r}, os.environ["NOTIFY_SOCKET"], "READY=1"]
+words = [sys.executable, "-ISc", {SENDER!r}, os.environ["NOTIFY_SOCKET"], "READY=1", "0"]
 subprocess.run(words, check=True)
 """
 
@@ -225,8 +146,7 @@ def test_a_job_of_another_user_works(show: Show) -> None:
     job.spawn(user=65534)
     puppet = show.stage.puppet()
     assert puppet.environ["NOTIFY_SOCKET"].startswith("@")
-    say(puppet, "READY=1")
-    assert job.wait_running()
+    get_ready(job, puppet)
 
 
 MILLION = """

@@ -5,8 +5,8 @@ systemd's manager: a line without "=" is ignored, as is a key that nobody knows;
 NUL in it, is ignored whole; a text (STATUS=) counts where it stands first, a flag (READY=1) wherever it stands.
 """
 
-# One byte more than a message may have shows that it was longer. systemd takes 4096 bytes (PIPE_BUF); a daemon that
-# says more is ignored there and served here.
+# One byte more than a message may have shows that it was longer. systemd takes 4096 bytes, a NUL at the end included
+# (seen with 252 and 262); a daemon that says more is ignored there and served here.
 MESSAGE_MAX = 65536
 
 Assignments = tuple[tuple[str, str], ...]

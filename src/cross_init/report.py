@@ -6,6 +6,7 @@ Without a syslog it goes to standard error. Only the watcher's process uses this
 import _socket
 import errno
 import posix
+from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
 LOG = "/dev/log"
@@ -74,7 +75,8 @@ class Reporter:
         """Say one line, if the rate allows."""
         if self.bucket.take(monotonic()):
             self._say_what_was_left_out()
-            self._write(text)
+            if not self._write(text):
+                self.bucket.left_out += 1
 
     def close(self) -> None:
         """The last line: how many were left out, if any were."""
@@ -83,33 +85,43 @@ class Reporter:
             self.log.close()
 
     def _say_what_was_left_out(self) -> None:
-        count, self.bucket.left_out = self.bucket.left_out, 0
-        if count:
-            self._write(f"({count} lines left out: more than {PER_SECOND:g} a second)")
+        count = self.bucket.left_out
+        if count and self._write(f"({count} lines left out: more than {PER_SECOND:g} a second, or than the log takes)"):
+            self.bucket.left_out = 0
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str) -> bool:
+        """Say this; False if whoever takes it takes nothing just now: the daemon must not wait for that."""
         line = printable(text)
         if not self.to_stderr:
             now = localtime()
             stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {strftime('%H:%M:%S', now)}"
             entry = f"<{FACILITY_DAEMON | INFO}>{stamp} {self.name}[{self.pid}]: {line}"
-            if self._send(entry.encode("utf-8", "backslashreplace")):
-                return
+            try:
+                if self._send(entry.encode("utf-8", "backslashreplace")):
+                    return True
+            except BlockingIOError:
+                return False
+        # Not by making it non-blocking, which would make it so for the daemon as well.
+        poller = poll()
+        poller.register(2, POLLOUT)
+        if not poller.poll(0):
+            return False
         try:
             posix.write(2, f"cross-init-bridge: {self.name}[{self.pid}]: {line}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # nobody is left to tell
+        return True
 
     def _send(self, entry: bytes) -> bool:
+        """Give it to syslog; False if there is none. Raises BlockingIOError if that takes nothing just now."""
         for _ in range(2):  # once more after syslog was started anew
             try:
                 if self.log is None:
                     self.log = connect()
                 end = b"\0" if self.log.type == _socket.SOCK_STREAM else b""
-                self.log.send(entry + end, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+                self.log.send(entry + end, _socket.MSG_NOSIGNAL)
             except BlockingIOError:
-                self.bucket.left_out += 1  # its queue is full; the daemon must not wait for it
-                return True
+                raise
             except OSError:
                 if self.log is not None:
                     self.log.close()
@@ -120,9 +132,10 @@ class Reporter:
 
 
 def connect() -> _socket.socket:
-    """Connected to syslog, by datagrams, or by a stream where it has that (syslog(3)). Raises OSError."""
+    """Connected to syslog, by datagrams, or by a stream where it has that (syslog(3)); never waits. Raises OSError."""
     for kind in (_socket.SOCK_DGRAM, _socket.SOCK_STREAM):
         log = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
+        log.setblocking(False)
         try:
             log.connect(LOG)
         except OSError as error:

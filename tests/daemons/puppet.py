@@ -38,6 +38,19 @@ def notify(text: str) -> None:
         to_manager.send(text.encode("latin-1"))
 
 
+def send(expression: str) -> None:
+    """Send the bytes that this Python expression is, and return when whoever hears us has dealt with them."""
+    address = os.environ["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_manager:
+        to_manager.connect("\0" + address[1:] if address.startswith("@") else address)
+        to_manager.send(eval(expression))
+        read, write = os.pipe()
+        socket.send_fds(to_manager, [b"BARRIER=1"], [write])
+        os.close(write)
+        os.read(read, 1)
+        os.close(read)
+
+
 def serve_one() -> str:
     """Greet the client that waits on the socket that we were given, as a daemon for Upstart finds it."""
     with socket.socket(fileno=os.dup(int(os.environ["UPSTART_FDS"].split()[0]))) as listening:
@@ -80,6 +93,9 @@ def main() -> None:
                 elif command == "notify":
                     notify(rest)
                     say(event="notified")
+                elif command == "send":
+                    send(rest)
+                    say(event="sent")
                 elif command == "serve":
                     say(event="served", asked=serve_one())
                 else:  # the test is gone

@@ -44,6 +44,11 @@ class Puppet:
         except ConnectionResetError:  # killed before it had read what we told it
             return []
 
+    def send(self, message: str) -> None:
+        """Have it send the bytes of this Python expression as a notification, and return when that was dealt with."""
+        self.tell(f"send {message}")
+        self.hear("sent")
+
     def get_ready(self) -> None:
         """Have it stop itself, as a daemon for Upstart does that is ready, and return when it was continued."""
         self.tell("stop")
