@@ -2,29 +2,13 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cross_init.state import FILE, READY, STARTING, write
-from tests.support.command import BRIDGE, PATH, close_descriptors
-
-FRONT_DOOR = BRIDGE.parent / "cross-init"
-
-
-def ask(*words: str, cwd: Path | None = None, before: Callable[[], None] | None = None) -> tuple[int, str, str]:
-    """Run cross-init check: its exit code, standard output and error."""
-    ran = subprocess.run(
-        [FRONT_DOOR, "check", *words],
-        env={"PATH": PATH},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        preexec_fn=before,
-        timeout=60,
-    )
-    return ran.returncode, ran.stdout, ran.stderr
+from tests.support.command import FRONT_DOOR, ask, close_descriptors
 
 
 @pytest.fixture

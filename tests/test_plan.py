@@ -25,6 +25,9 @@ SHAPES = {
     ("s6", "upstart"): SUPERVISE,
     ("s6", "s6"): EXEC,
     ("none", "s6"): WATCH,
+    ("runit", "systemd"): WATCH,
+    ("runit", "upstart"): SUPERVISE,
+    ("runit", "s6"): WATCH,
 }
 # Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
 EXTRAS = {
@@ -43,8 +46,10 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit")},
     ("s6", "upstart"): set(),
+    ("runit", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("runit", "upstart"): set(),
 }
 
 

@@ -18,6 +18,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
+    ("runit", (), ("runsv",)),
 )
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)

@@ -156,6 +156,9 @@ class Init:
     def strip(self, environ: Environment) -> None:
         """Remove the variables by which this init talks to its services: the daemon must not talk past us."""
 
+    def starting(self, service: Service, pid: int) -> None:
+        """The daemon (pid) is there, and not ready: noted for an init that asks. Failing is no error here."""
+
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
 
