@@ -40,6 +40,7 @@ def evidence(parent_name: str, environ: Mapping[bytes, bytes], parent: int = 432
         ("bash", {b"UPSTART_JOB": b""}, "upstart", False),
         ("init", {}, "none", True),
         ("runsv", {}, "runit", True),
+        ("supervise", {}, "daemontools", True),
         ("runsv", {b"NOTIFY_SOCKET": b"/run/notify"}, "runit", True),
         ("bash", {b"UPSTART_EVENTS": b"socket"}, "none", True),
         # The nearest one wins: what came down from an init further up is no claim to have started us.

@@ -5,7 +5,7 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
-from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
+from cross_init.model import CANNOT_RUN, NOT_FOUND, NOTHING, Claim, Environment, Failure, Init, Service, Target
 from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
 
 TYPE_CHECKING = False
@@ -137,6 +137,11 @@ def run(wish: "Wish", environ: Environment) -> int:
         deaf = init.deaf(environ)
         if deaf:
             raise Failure(f"telling {init.name} that the daemon is ready (-N): {deaf}")
+        if init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+            from cross_init.cli import complain
+            from cross_init.effects import unheard
+
+            complain(f"telling that the daemon is ready (-N): {unheard(init)}", 0)
     if init.name != target.name and (warnings := init.warnings(environ)):
         from cross_init.cli import complain
 

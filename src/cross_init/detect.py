@@ -19,6 +19,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
     ("runit", (), ("runsv",)),
+    ("daemontools", (), ("supervise",)),
 )
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)

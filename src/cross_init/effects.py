@@ -21,8 +21,12 @@ TOLD_BY = {
     TEXT: "a line on standard error",
     EXIT: "the end of the command that was started, with a PID file",
     ASKED: "a state file, for whoever asks",
-    NOTHING: "nothing",
 }
+
+
+def unheard(init: Init) -> str:
+    """What -N means on an init that hears nothing."""
+    return f"{init.name} waits for no daemon to be ready; it goes to syslog{f'; {init.instead}' * bool(init.instead)}"
 
 
 def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[str], list[str]]:
@@ -36,7 +40,10 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
         said.append("news: the daemon talks to the init itself")
         return said, lost
     if wish.notify:
-        said.append(f"readiness: {SAID_BY[target.says]} becomes {TOLD_BY[init.hears]}")
+        if init.hears == NOTHING:
+            lost.append(f"readiness: {unheard(init)}")
+        else:
+            said.append(f"readiness: {SAID_BY[target.says]} becomes {TOLD_BY[init.hears]}")
         if init.job_type:
             said.append(f'the job has to say "{init.job_type}"')
         if wish.end_after_ready and plan.shape == WATCH:

@@ -113,6 +113,7 @@ class Init:
     name: str
     hears: str = NOTHING  # how it is told that the service is ready
     from_whom: str = MAIN  # who may tell it
+    instead: str = ""  # what to do where it hears nothing, in words for people
     moves_main: bool = False  # can be told that another process is the main process from now on
     news: tuple[str, ...] = ()  # what else it has an ear for: "status", "stopping", "main PID", ...
     clean_environment: bool = False  # gives a service none of the variables that it was itself started with
@@ -163,8 +164,13 @@ class Init:
         """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
 
         pidfd: of the main process, which is the daemon itself unless we supervise it.
+        An init that hears nothing is told nothing: it goes where all goes that an init has no ear for.
         """
-        raise NotImplementedError
+        from cross_init.report import Reporter
+
+        reporter = Reporter(str(service), pid, False)
+        reporter.say(f"ready after {seconds:.3f} s")
+        reporter.close()
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """Tell it that pid is the main process from now on and ready, and return when it knows. Raises OSError."""
