@@ -1,6 +1,6 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import ASKED, DESCRIPTOR, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
 from cross_init.plan import WATCH, Plan
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ TOLD_BY = {
     DESCRIPTOR: "a write to its descriptor",
     TEXT: "a line on standard error",
     EXIT: "the end of the command that was started, with a PID file",
+    EVENT: "an event for the init's listeners",
     ASKED: "a state file, for whoever asks",
 }
 

@@ -37,6 +37,7 @@ DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
 EXIT = "exit"  # the command that was started ends with 0 and leaves the daemon running, named by a PID file
 ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file, or asks over HTTP
+EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
 # Who may tell the init that the service is ready.
@@ -123,6 +124,13 @@ class Init:
     may_not_hear: bool = False  # whether unheard() has to be asked
     stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
     untested: bool = False  # written to its manual: it does not run where this project is tested
+    options: str = ""  # what may stand behind its name and a colon, for people
+
+    def configure(self, option: str) -> None:
+        """Take in what stands behind the init's name and a colon, "" if nothing does. Raises Failure."""
+        if option:
+            takes = f"there it takes {self.options}" if self.options else "nothing may stand behind its name"
+            raise Failure(f"--init {self.name}:{option}: {takes}")
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
