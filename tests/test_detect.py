@@ -41,6 +41,7 @@ def evidence(parent_name: str, environ: Mapping[bytes, bytes], parent: int = 432
         ("init", {}, "none", True),
         ("runsv", {}, "runit", True),
         ("supervise", {}, "daemontools", True),
+        ("circusd", {}, "circus", True),
         ("supervisord", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", True),
         ("bash", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", False),
         ("runsv", {b"SUPERVISOR_ENABLED": b"1"}, "runit", True),

@@ -12,7 +12,7 @@ from cross_init.model import Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
 
 # Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
-UNHEARING = ("daemontools", "supervisord")
+UNHEARING = ("daemontools", "supervisord", "circus")
 BESIDE = ("runit", *UNHEARING)
 # (init, target): the shape with -N. Without it, it is exec for all.
 SHAPES = {

@@ -21,6 +21,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("runit", (), ("runsv",)),
     ("daemontools", (), ("supervise",)),
     ("supervisord", (b"SUPERVISOR_ENABLED",), ()),
+    ("circus", (), ("circusd",)),
 )
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
