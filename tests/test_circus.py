@@ -152,7 +152,7 @@ def test_sockets_that_do_not_block_are_pointed_out(init: Circus) -> None:
 
 
 def test_a_socket_as_standard_input(init: Circus) -> None:
-    init.start("-t", "systemd", use_sockets=False, more="stdin_socket = web\nclose_child_stdin = False")
+    init.start("-t", "systemd", use_sockets=False, more="stdin_socket = web")
     puppet = init.stage.puppet()
     assert puppet.environ["LISTEN_FDS"] == "1"
     assert puppet.hello["fds"]["3"].startswith("socket:")
