@@ -19,6 +19,7 @@ demo:
 
 dist:
 	$(PYTHON) -I tools/make_zipapp.py --interpreter $(INTERPRETER) dist/cross-init-bridge
+	ln -sf cross-init-bridge dist/cross-init
 
 bench: $(VENV)/ready
 	$(VENV)/bin/python benchmarks/startup.py

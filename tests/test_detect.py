@@ -39,6 +39,13 @@ def evidence(parent_name: str, environ: Mapping[bytes, bytes], parent: int = 432
         ("bash", {b"UPSTART_JOB": b"web"}, "upstart", False),
         ("bash", {b"UPSTART_JOB": b""}, "upstart", False),
         ("init", {}, "none", True),
+        ("runsv", {}, "runit", True),
+        ("supervise", {}, "daemontools", True),
+        ("circusd", {}, "circus", True),
+        ("supervisord", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", True),
+        ("bash", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", False),
+        ("runsv", {b"SUPERVISOR_ENABLED": b"1"}, "runit", True),
+        ("runsv", {b"NOTIFY_SOCKET": b"/run/notify"}, "runit", True),
         ("bash", {b"UPSTART_EVENTS": b"socket"}, "none", True),
         # The nearest one wins: what came down from an init further up is no claim to have started us.
         ("init", {b"UPSTART_JOB": b"web", b"NOTIFY_SOCKET": b"/run/notify"}, "upstart", True),

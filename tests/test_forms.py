@@ -33,14 +33,16 @@ def works(program: Path) -> None:
     ran = subprocess.run([program, *words], env=environ, capture_output=True, text=True, timeout=60, cwd="/")
     assert ran.returncode == 5, ran
     assert "is ready after" in ran.stderr
-    version = subprocess.run([program, "-V"], env={}, capture_output=True, text=True, timeout=60)
-    assert version.stdout.startswith("cross-init-bridge 1.")
+    for name in (program, program.with_name("cross-init")):
+        version = subprocess.run([name, "-V"], env={}, capture_output=True, text=True, timeout=60)
+        assert version.stdout.startswith(f"{'cross-init' if name != program else 'cross-init-bridge'} 1.")
 
 
 def test_a_checkout_and_a_link_to_it(tmp_path: Path) -> None:
     works(ROOT / "bin/cross-init-bridge")
     link = tmp_path / "linked"
-    link.symlink_to(os.path.relpath(ROOT / "bin/cross-init-bridge", tmp_path))
+    for name in (link, tmp_path / "cross-init"):
+        name.symlink_to(os.path.relpath(ROOT / "bin/cross-init-bridge", tmp_path))
     works(link)
 
 
@@ -51,6 +53,7 @@ def test_the_one_file_is_always_the_same(tmp_path: Path) -> None:
         subprocess.run(words, check=True, capture_output=True, timeout=60)
         made.append((tmp_path / name).read_bytes())
     assert made[0] == made[1]
+    (tmp_path / "cross-init").symlink_to("one")
     works(tmp_path / "one")
 
 

@@ -25,6 +25,13 @@ sys.argv = sys.argv[1:]
 __file__ = sys.argv[0]
 exec(compile(text, __file__, "exec"))
 """
+CHECK = """
+import sys
+sys.path.append(sys.argv[1])
+from cross_init.front_door import answer
+answer("check", [])
+print(*sys.modules)
+"""
 ALWAYS = {
     *("errno", "cross_init", "cross_init.readiness", "cross_init.shapes", "cross_init.systems"),
     *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.linux", "cross_init.model"),
@@ -90,6 +97,18 @@ def test_a_start_imports_exactly_this(start: str) -> None:
     )
     imported = set(said.stdout.decode().split())
     assert imported == ALWAYS | beside
+    assert not imported & EXPENSIVE
+
+
+def test_a_check_is_as_cheap() -> None:
+    said = subprocess.run(
+        ["/usr/bin/python3", "-ISc", CHECK, str(BRIDGE.parents[1] / "src")],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    imported = set(said.stdout.decode().split())
+    assert "cross_init.state" in imported
     assert not imported & EXPENSIVE
 
 

@@ -11,6 +11,9 @@ from cross_init.effects import effects
 from cross_init.model import Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
 
+# Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
+UNHEARING = ("daemontools", "supervisord", "circus")
+BESIDE = ("runit", *UNHEARING)
 # (init, target): the shape with -N. Without it, it is exec for all.
 SHAPES = {
     ("none", "systemd"): WATCH,
@@ -25,6 +28,9 @@ SHAPES = {
     ("s6", "upstart"): SUPERVISE,
     ("s6", "s6"): EXEC,
     ("none", "s6"): WATCH,
+    **{(init, "systemd"): WATCH for init in BESIDE},
+    **{(init, "upstart"): SUPERVISE for init in BESIDE},
+    **{(init, "s6"): WATCH for init in BESIDE},
 }
 # Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
 EXTRAS = {
@@ -43,8 +49,12 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit")},
     ("s6", "upstart"): set(),
+    ("runit", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("runit", "upstart"): set(),
+    **{(init, "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"} for init in UNHEARING},
+    **{(init, target): {"readiness"} for init in UNHEARING for target in ("upstart", "s6")},
 }
 
 
@@ -79,7 +89,7 @@ def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, ta
     said, lost = effects(choose(on, to, wish), on, to, wish)
     assert {line.partition(":")[0] for line in lost} == LOSSES[init, target]
     assert all(init in line for line in lost)
-    assert any(line.startswith("readiness: ") for line in said)
+    assert any(line.startswith("readiness: ") for line in said) == (init not in UNHEARING)
 
 
 @pytest.mark.parametrize(("init", "target"), LOSSES)

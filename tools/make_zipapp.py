@@ -1,5 +1,7 @@
 """Make cross-init-bridge one file: a zip archive of the package behind a line that names the interpreter.
 
+Under the name cross-init, by a link or a copy, it is that command.
+
 usage: make_zipapp.py [--interpreter PATH] OUTPUT
 
 Nothing in it is compressed, and it holds the compiled modules beside their sources: the former are used by the minor
@@ -17,7 +19,10 @@ MAIN = '''"""Where the interpreter starts in this archive."""
 
 import sys
 
-from cross_init.cli import main
+if sys.argv[0].rpartition("/")[2] == "cross-init":  # as bin/cross-init-bridge has it
+    from cross_init.front_door import main
+else:
+    from cross_init.cli import main
 
 main(sys.argv)
 '''

@@ -172,6 +172,11 @@ def run(wish: "Wish", environ: Environment) -> int:
         deaf = init.deaf(environ)
         if deaf:
             raise Failure(f"telling {init.name} that the daemon is ready: {deaf}")
+        if init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+            from cross_init.cli import complain
+            from cross_init.effects import unheard
+
+            complain(f"telling that the daemon is ready: {unheard(init)}", 0)
     if init.name != target.name and (warnings := init.warnings(environ)):
         from cross_init.cli import complain
 

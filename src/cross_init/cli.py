@@ -80,7 +80,7 @@ class Wish:
             return
         if not value:
             raise usage(f"{option} needs a value")
-        chosen = value.partition(":")[0] if attribute == "target" else value
+        chosen = value.partition(":")[0] if attribute in ("target", "init") else value
         if attribute in CHOICES and chosen not in CHOICES[attribute]:
             raise usage(f"{option} {value}: not known; choose one of {', '.join(CHOICES[attribute])}")
         if attribute in ("listen", "ready_when"):

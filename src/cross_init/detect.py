@@ -19,6 +19,10 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
+    ("runit", (), ("runsv",)),
+    ("daemontools", (), ("supervise",)),
+    ("supervisord", (b"SUPERVISOR_ENABLED",), ()),
+    ("circus", (), ("circusd",)),
 )
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
@@ -53,10 +57,12 @@ class Evidence:
         return self._cgroups
 
 
-def init_named(name: str) -> Init:
-    """The half that runs on the init system of this name, which is one of INITS."""
+def init_named(words: str) -> Init:
+    """The half that runs on an init system: one of INITS, and perhaps a colon and an option. Raises Failure."""
+    name, _, option = words.partition(":")
     module = __import__(f"cross_init.systems.{name}", fromlist=("Init",))
     found: Init = module.Init()
+    found.configure(option)
     return found
 
 

@@ -1,6 +1,6 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import ASKED, DESCRIPTOR, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
 from cross_init.plan import WATCH, Plan
 
 TYPE_CHECKING = False
@@ -20,9 +20,14 @@ TOLD_BY = {
     DESCRIPTOR: "a write to its descriptor",
     TEXT: "a line on standard error",
     EXIT: "the end of the command that was started, with a PID file",
+    EVENT: "an event for the init's listeners",
     ASKED: "a state file, for whoever asks",
-    NOTHING: "nothing",
 }
+
+
+def unheard(init: Init) -> str:
+    """What -N means on an init that hears nothing."""
+    return f"{init.name} waits for no daemon to be ready; it goes to syslog{f'; {init.instead}' * bool(init.instead)}"
 
 
 def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[str], list[str]]:
@@ -36,7 +41,10 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
         said.append("news: the daemon talks to the init itself")
         return said, lost
     if wish.notify:
-        said.append(f"readiness: {SAID_BY[target.says]} becomes {TOLD_BY[init.hears]}")
+        if init.hears == NOTHING:
+            lost.append(f"readiness: {unheard(init)}")
+        else:
+            said.append(f"readiness: {SAID_BY[target.says]} becomes {TOLD_BY[init.hears]}")
         if init.job_type:
             said.append(f'the job has to say "{init.job_type}"')
         if wish.end_after_ready and plan.shape == WATCH:

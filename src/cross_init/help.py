@@ -7,7 +7,7 @@ Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
 
   -t, --target TARGET    the init system that the daemon was written for: {targets}
   -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
-                         systemd: Type=notify; Upstart: expect stop
+                         systemd: Type=notify; Upstart: expect stop; runit: ./check with "exec cross-init check"
 
 What runs, without running it:
       --explain[=json]   say what was detected and why, what would be done, and what would get lost
@@ -36,7 +36,11 @@ Sockets:
       --all-sockets      for Upstart daemons: pass several sockets as a list
       --wait-for-client  start the daemon only when a client waits on a socket
 
-      --init NAME        do not detect what we run on: {inits}
+      --init NAME[:OPTION]
+                         do not detect what we run on; it is one of
+                         {inits}.
+                         supervisord:event tells its event listeners when the daemon is ready (the program has to
+                         have stdout_capture_maxbytes); circus:web=$(circus.sockets.web),... names its sockets
   -h, --help             this text
   -V, --version          the version
 

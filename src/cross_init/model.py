@@ -38,6 +38,7 @@ DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
 EXIT = "exit"  # the command that was started ends with 0 and leaves the daemon running, named by a PID file
 ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file, or asks over HTTP
+EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
 # Who may tell the init that the service is ready.
@@ -140,6 +141,7 @@ class Init:
     name: str
     hears: str = NOTHING  # how it is told that the service is ready
     from_whom: str = MAIN  # who may tell it
+    instead: str = ""  # what to do where it hears nothing, in words for people
     moves_main: bool = False  # can be told that another process is the main process from now on
     news: tuple[str, ...] = ()  # what else it has an ear for: "status", "stopping", "main PID", ...
     clean_environment: bool = False  # gives a service none of the variables that it was itself started with
@@ -151,6 +153,13 @@ class Init:
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     untested: bool = False  # written to its manual: it does not run where this project is tested
+    options: str = ""  # what may stand behind its name and a colon, for people
+
+    def configure(self, option: str) -> None:
+        """Take in what stands behind the init's name and a colon, "" if nothing does. Raises Failure."""
+        if option:
+            takes = f"there it takes {self.options}" if self.options else "nothing may stand behind its name"
+            raise Failure(f"--init {self.name}:{option}: {takes}")
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
@@ -192,12 +201,20 @@ class Init:
     def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
         """Tell it what the daemon said, as far as it has an ear for it; only from the main process. Raises OSError."""
 
+    def starting(self, service: Service, pid: int) -> None:
+        """The daemon (pid) is there, and not ready: noted for an init that asks. Failing is no error here."""
+
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.
 
         pidfd: of the main process, which is the daemon itself unless we supervise it.
+        An init that hears nothing is told nothing: it goes where all goes that an init has no ear for.
         """
-        raise NotImplementedError
+        from cross_init.report import Reporter
+
+        reporter = Reporter(str(service), pid, False)
+        reporter.say(f"ready after {seconds:.3f} s")
+        reporter.close()
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """Tell it that pid is the main process from now on and ready, and return when it knows. Raises OSError."""

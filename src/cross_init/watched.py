@@ -53,6 +53,7 @@ class Watched:
         self.ready = False
         self.outstanding: list[str] = []
         self.timer: Timer | None = None
+        self.init.starting(self.service, pid)
         self.cancellation = self.init.cancellation(self.service, start.original)
         if self.cancellation is not None:
             engine.watch(self.cancellation.socket.fileno(), self._hear_cancellation)

@@ -1,4 +1,4 @@
-"""Run cross-init-bridge as a user does, as a process of its own, and see how it ended and what it said."""
+"""Run cross-init-bridge and cross-init as a user does, as processes, and see how they ended and what they said."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 BRIDGE = Path(__file__).resolve().parents[2] / "bin" / "cross-init-bridge"
+FRONT_DOOR = BRIDGE.parent / "cross-init"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_S = 60  # a run that takes longer hangs
 
@@ -65,6 +66,21 @@ def run(
         timeout=LONGEST_S,
     )
     return Result(ended.returncode, ended.stdout or b"", ended.stderr or b"")
+
+
+def ask(*words: Word, cwd: Path | None = None, before: Callable[[], None] | None = None) -> tuple[int, str, str]:
+    """Run cross-init check with these words: its exit code, standard output and error."""
+    ended = subprocess.run(
+        [FRONT_DOOR, "check", *words],
+        env={"PATH": PATH},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        preexec_fn=before,
+        cwd=cwd,
+        timeout=LONGEST_S,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 def script(folder: Path, name: str, text: str, mode: int = 0o755) -> Path:

@@ -1,0 +1,80 @@
+"""runit: sv(8) asks ./check whether a service is ready; a state file in the service directory knows the answer."""
+
+import posix
+
+from cross_init.model import ANYONE, ASKED, Claim, Environment, Service
+from cross_init.model import Init as Base
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+
+FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot
+SCRIPT = "check"
+
+
+class Init(Base):
+    """We run as a service of runsv, which starts us in the service directory."""
+
+    name = "runit"
+    hears = ASKED
+    from_whom = ANYONE
+    job_type = "exec cross-init check, in the executable file check of the service directory"
+    file = ""  # the state file
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By the parent's name."""
+        if evidence.parent_name == "runsv":
+            return Claim(f"the parent process {evidence.parent} is runsv", True)
+        return None
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """Named as its directory is."""
+        return Service(directory().rpartition("/")[2])
+
+    def deaf(self, environ: Environment) -> str | None:
+        """Without ./check nobody would ask (sv(8), start); and the state has to be writable for us."""
+        folder = directory()
+        # What sv cannot run counts as success, as if the file were not there.
+        if not posix.access(f"{folder}/{SCRIPT}", posix.X_OK):
+            return (
+                f"there is no executable file {SCRIPT} in the service directory {folder}, so sv start would not wait: "
+                f"printf '#!/bin/sh\\nexec cross-init check\\n' >{folder}/{SCRIPT}; chmod +x {folder}/{SCRIPT}"
+            )
+        if not posix.access(f"{folder}/{FOLDER}", posix.W_OK | posix.X_OK, effective_ids=True):
+            return (
+                f"the state file has to be made in {folder}/{FOLDER}, where we may not write or which is not there: "
+                "in the run script, change the user behind cross-init-bridge (-- chpst -u USER ...), not before it"
+            )
+        from cross_init.state import FILE
+
+        self.file = f"{folder}/{FILE}"
+        return None
+
+    def starting(self, service: Service, pid: int) -> None:
+        """So that whoever asks meanwhile is told more than that the last daemon has ended."""
+        from cross_init.state import STARTING, write
+
+        try:
+            write(self.file, STARTING, pid)
+        except OSError:
+            pass  # the daemon has ended; or ready() fails as well, and that is said
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Nobody is told; whoever asks from now on is."""
+        from cross_init.state import READY, write
+
+        write(self.file, READY, pid)
+
+
+def directory() -> str:
+    """The service directory: the working directory, or runsv's own if the run script has left it."""
+    here = posix.getcwd()
+    try:
+        posix.stat(FOLDER)
+    except OSError:
+        try:
+            return posix.readlink(f"/proc/{posix.getppid()}/cwd")
+        except OSError:
+            pass
+    return here

@@ -1,0 +1,84 @@
+"""supervisord: it waits for no readiness, but passes on what a child writes between two marks on standard output.
+
+A PROCESS_COMMUNICATION event (supervisord.org/events.html, "PROCESS_COMMUNICATION Event Type") for its event listeners.
+Only who has the service's standard output can write it, so the watcher keeps that until the daemon is ready.
+"""
+
+import posix
+
+from cross_init.model import ANYONE, EVENT, Claim, Environment, Failure, Service
+from cross_init.model import Init as Base
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+
+# What supervisord sets for each child (supervisord.org/subprocess.html, "Subprocess Environment").
+ENABLED, NAME, GROUP = b"SUPERVISOR_ENABLED", b"SUPERVISOR_PROCESS_NAME", b"SUPERVISOR_GROUP_NAME"
+VARIABLES = (ENABLED, NAME, GROUP, b"SUPERVISOR_SERVER_URL")
+BEGIN, END = "<!--XSUPERVISOR:BEGIN-->", "<!--XSUPERVISOR:END-->"
+OPTION = "event"
+
+
+class Init(Base):
+    """We run as a program of supervisord; for supervisorctl it is RUNNING when it has lived for startsecs."""
+
+    name = "supervisord"
+    from_whom = ANYONE
+    instead = "with --init supervisord:event its event listeners are told"
+    options = f"{OPTION}, to tell supervisord's event listeners"
+
+    def configure(self, option: str) -> None:
+        """Whether to write events: their program has to have stdout_capture_maxbytes. Raises Failure."""
+        if option and option != OPTION:
+            raise Failure(f"--init {self.name}:{option}: there it takes {self.options}")
+        if option:
+            self.hears = EVENT
+            self.job_type = "stdout_capture_maxbytes = 1KB"
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By SUPERVISOR_ENABLED; directly, if it is supervisord that is our parent."""
+        if ENABLED not in evidence.environ:
+            return None
+        return Claim(f"{ENABLED.decode()} is set", is_supervisord(evidence))
+
+    def service(self, evidence: "Evidence", command: str) -> Service:
+        """As supervisorctl(1) shows it: the process, behind its group if that has another name."""
+        if NAME not in evidence.environ:
+            return super().service(evidence, command)
+        name, group = (evidence.environ.get(key, b"").decode("utf-8", "replace") for key in (NAME, GROUP))
+        return Service(name if group in ("", name) else f"{group}:{name}")
+
+    def strip(self, environ: Environment) -> None:
+        """What says that supervisord started this process: it is not so for what the daemon starts."""
+        for variable in VARIABLES:
+            environ.pop(variable, None)
+
+    def deaf(self, environ: Environment) -> str | None:
+        """For an event, standard output has to be the pipe that supervisord reads."""
+        if self.hears != EVENT:
+            return None
+        from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+        try:
+            if posix.fstat(1).st_mode & 0o170000 == 0o010000:
+                self.descriptors = (fcntl(1, F_DUPFD_CLOEXEC, 3),)
+                return None
+        except OSError:
+            pass
+        return "standard output, where events are written, is no pipe to supervisord: do not redirect it"
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """Write the event, in one piece: the daemon may write there at any time (pipe(7), PIPE_BUF)."""
+        if self.hears != EVENT:
+            super().ready(service, pid, pidfd, seconds)
+        for fd in self.descriptors:
+            posix.write(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
+            posix.close(fd)
+
+
+def is_supervisord(evidence: "Evidence") -> bool:
+    """Whether our parent is one: by its name, or, where "python3 -m" started it, by its command line."""
+    from cross_init.linux import read
+
+    return evidence.parent_name == "supervisord" or "supervisord" in read(f"/proc/{evidence.parent}/cmdline")
