@@ -5,7 +5,7 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
-from cross_init.model import CANNOT_RUN, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
+from cross_init.model import CANNOT_RUN, EXIT, NOT_FOUND, Claim, Environment, Failure, Init, Service, Target
 from cross_init.plan import EXEC, HAND_OVER, WATCH, choose
 
 TYPE_CHECKING = False
@@ -122,8 +122,15 @@ def run(wish: "Wish", environ: Environment) -> int:
             if not wish.explain:
                 raise
             init, claim = init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
+    init.look(evidence)
+    if wish.daemonize or wish.pid_file or wish.ready_fd:
+        from cross_init.telling import adapt
+
+        adapt(init, wish)
     target = target_named(wish.target)
     plan = choose(init, target, wish)
+    if plan.shape == EXEC and (wish.daemonize or wish.pid_file or wish.ready_fd):
+        raise Failure(f"the daemon talks to {init.name} itself: leave out --daemonize, --pid-file and --ready-fd")
     if wish.explain:
         from cross_init.explain import show
 
@@ -133,10 +140,12 @@ def run(wish: "Wish", environ: Environment) -> int:
     start.program = find_program(wish.command[0], environ)
     if plan.same:
         start.execute()
-    if plan.shape != EXEC:
-        deaf = init.deaf(environ)
-        if deaf:
-            raise Failure(f"telling {init.name} that the daemon is ready (-N): {deaf}")
+    if plan.shape != EXEC and wish.ready_fd:
+        from cross_init.descriptor import ByDescriptor
+
+        start.init = ByDescriptor(init.name, wish.ready_fd)
+    elif plan.shape != EXEC and (deaf := init.deaf(environ)):
+        raise Failure(f"telling {init.name} that the daemon is ready (-N): {deaf}")
     if init.name != target.name and (warnings := init.warnings(environ)):
         from cross_init.cli import complain
 
@@ -152,6 +161,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         target.strip(start.environ)
     if plan.shape == EXEC:
         start.become()
+    if init.hears == EXIT:
+        from cross_init.front import split
+
+        split(start)
     if plan.shape == WATCH:
         from cross_init.shapes.watch import run as run_shape
     elif plan.shape == HAND_OVER:

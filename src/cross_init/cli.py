@@ -13,6 +13,9 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--target": ("target", True),
     "--notify": ("notify", False),
     "--end-after-ready": ("end_after_ready", False),
+    "--daemonize": ("daemonize", False),
+    "--pid-file": ("pid_file", True),
+    "--ready-fd": ("ready_fd", True),
     "--init": ("init", True),
     "--explain": ("explain", False),
     "--listen": ("listen", True),
@@ -34,6 +37,9 @@ class Wish:
         self.target = ""
         self.notify = False
         self.end_after_ready = False
+        self.daemonize = False
+        self.pid_file = ""
+        self.ready_fd = ""
         self.init = ""
         self.explain = ""
         self.listen: list[str] = []
@@ -121,8 +127,12 @@ def parse(words: list[str]) -> Wish:
         raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
     if not wish.command and not wish.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
-    if wish.end_after_ready and not wish.notify:
-        raise usage("--end-after-ready is about readiness, which has to be asked for with -N")
+    wish.notify = wish.notify or wish.daemonize
+    for option in ("--end-after-ready", "--pid-file", "--ready-fd"):
+        if getattr(wish, OPTIONS[option][0]) and not wish.notify:
+            raise usage(f"{option} is about readiness, which has to be asked for with -N")
+    if wish.ready_fd and (wish.daemonize or wish.pid_file):
+        raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize and --pid-file are another")
     if wish.socket and wish.all_sockets:
         raise usage("--socket chooses one, --all-sockets passes all: use one of them")
     return wish

@@ -17,6 +17,9 @@ Readiness:
       --notify-access WHO
                          whose messages count: main (the daemon, the default), exec (what this command line started:
                          here the same), all (the daemon and its descendants)
+      --daemonize        from a shell: return when the daemon is ready, and leave it running. Includes -N
+      --pid-file PATH    with --daemonize, and for inits that look for one: name the main process there when it is ready
+      --ready-fd N       do not tell the init in its own way: write a newline to this descriptor
 
 Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH

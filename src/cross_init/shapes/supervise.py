@@ -85,5 +85,6 @@ def run(start: "Start") -> int:
         raise
     engine.run()
     channel.close()
+    start.init.ended()
     supervisor.watched.close()
     return end_like(supervisor.status)
