@@ -110,7 +110,7 @@ MISTAKES = [
     (["-t", "systemd", "-x", "d"], "-x: no such option; there are -t, -N, -h, -V, --target"),
     (["-t", "systemd", "-Nx", "d"], "-x: no such option"),
     (["-t", "systemd", "--frobnicate", "d"], "--frobnicate: no such option; there are --target"),
-    (["-t", "systemd", "--ready", "d"], "--ready: could be --ready-when, --ready-timeout"),
+    (["-t", "systemd", "--ready", "d"], "--ready: could be --ready-"),
     (["-t", "systemd", "--=", "d"], "--: could be --target"),
     (["-t", "systemd", "--notify=yes", "d"], "--notify takes no value"),
     (["-t", "systemd", "--init", "launchd", "d"], f"--init launchd: not known; choose one of {INITS_LISTED}"),

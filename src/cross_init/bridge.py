@@ -5,7 +5,19 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
-from cross_init.model import CANNOT_RUN, NOT_FOUND, NOTHING, Channel, Claim, Environment, Failure, Init, Service, Target
+from cross_init.model import (
+    CANNOT_RUN,
+    EXIT,
+    NOT_FOUND,
+    NOTHING,
+    Channel,
+    Claim,
+    Environment,
+    Failure,
+    Init,
+    Service,
+    Target,
+)
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
 
 TYPE_CHECKING = False
@@ -149,8 +161,15 @@ def run(wish: "Wish", environ: Environment) -> int:
             if not wish.explain:
                 raise
             init, claim = init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
+    init.look(evidence)
     target = target_named(wish.target)
+    if wish.daemonize or wish.pid_file or wish.ready_fd:
+        from cross_init.telling import adapt
+
+        adapt(init, target, wish)
     plan = choose(init, target, wish)
+    if plan.shape == EXEC and (wish.daemonize or wish.pid_file or wish.ready_fd):
+        raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
     if wish.explain:
         from cross_init.explain import show
 
@@ -169,10 +188,13 @@ def run(wish: "Wish", environ: Environment) -> int:
             f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
         )
     if wish.waits and plan.shape != EXEC:
-        deaf = init.deaf(environ)
-        if deaf:
+        if wish.ready_fd:
+            from cross_init.descriptor import ByDescriptor
+
+            start.init = ByDescriptor(init.name, wish.ready_fd)
+        elif deaf := init.deaf(environ):
             raise Failure(f"telling {init.name} that the daemon is ready: {deaf}")
-        if init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+        elif init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
             from cross_init.cli import complain
             from cross_init.effects import unheard
 
@@ -196,6 +218,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         condition.prepare(start.environ)
     if plan.shape == EXEC:
         start.become()
+    if init.hears == EXIT:
+        from cross_init.front import split
+
+        split(start)
     if plan.shape == WATCH:
         from cross_init.shapes.watch import run as run_shape
     elif plan.shape == HAND_OVER:

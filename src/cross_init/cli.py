@@ -13,6 +13,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--target": ("target", True),
     "--notify": ("notify", False),
     "--end-after-ready": ("end_after_ready", False),
+    "--daemonize": ("daemonize", False),
+    "--ready-fd": ("ready_fd", True),
     "--init": ("init", True),
     "--explain": ("explain", False),
     "--listen": ("listen", True),
@@ -42,6 +44,8 @@ class Wish:
         self.target = ""
         self.notify = False
         self.end_after_ready = False
+        self.daemonize = False
+        self.ready_fd = ""
         self.init = ""
         self.explain = ""
         self.listen: list[str] = []
@@ -87,8 +91,6 @@ class Wish:
             getattr(self, attribute).append(value)
         elif attribute in SECONDS:
             setattr(self, attribute, seconds(option, value))
-        elif attribute == "pid_file" and not value.startswith("/"):
-            raise usage(f"{option} {value}: write the whole path, from / on")
         else:
             setattr(self, attribute, value)
 
@@ -152,9 +154,12 @@ def parse(words: list[str]) -> Wish:
         raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
     if not wish.command and not wish.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
-    for option, given in (("--end-after-ready", wish.end_after_ready), ("--ready-timeout", wish.ready_timeout)):
-        if given and not wish.waits:
+    wish.notify = wish.notify or wish.daemonize
+    for option in ("--end-after-ready", "--ready-timeout", "--ready-fd"):
+        if getattr(wish, OPTIONS[option][0]) and not wish.waits:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
+    if wish.ready_fd and wish.daemonize:
+        raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
     if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):
         raise usage("--bus says where to look for --ready-when dbus:NAME, which is not there")
     if wish.socket and wish.all_sockets:

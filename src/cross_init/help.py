@@ -17,6 +17,8 @@ Readiness:
       --notify-access WHO
                          whose messages count: main (the daemon, the default), exec (what this command line started:
                          here the same), all (the daemon and its descendants)
+      --daemonize        from a shell: return when the daemon is ready, and leave it running. Includes -N
+      --ready-fd N       do not tell the init in its own way: write a newline to this descriptor
 
       --ready-when CONDITION
                          ready when this holds as well (instead, without -N); may be repeated: tcp:HOST:PORT, unix:PATH,
@@ -27,7 +29,8 @@ Readiness:
 
 The life of the daemon:
       --supervise        stay the main process: follow MAINPID= and the PID file, pass signals on, mirror the end
-      --pid-file PATH    the PID file that the daemon writes: how a daemon is followed that forks away (-t sysv)
+      --pid-file PATH    with -t sysv or --supervise: the PID file that the daemon writes, to be followed; else one
+                         that we write, with --daemonize and for inits that look for it
 
 Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH

@@ -149,6 +149,7 @@ class Init:
     job_type: str = ""  # what the job's file has to say for readiness to be heard
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
     may_not_hear: bool = False  # whether unheard() has to be asked
+    reads_pid_file: bool = False  # learns the main process from the file that --pid-file names, though it does not EXIT
     stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
@@ -164,6 +165,9 @@ class Init:
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Whether this init started us, and by what evidence."""
         raise NotImplementedError
+
+    def look(self, evidence: "Evidence") -> None:
+        """Find out what differs from service to service: by which of its ways it hears this one."""
 
     def stranger(self, evidence: "Evidence") -> str | None:
         """This init runs the machine, did not start us, and that is a mistake to be pointed out: how. None: no."""
@@ -237,6 +241,9 @@ class Init:
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """A while after ready(): if nobody heard it, mend what can be and return the advice. Raises OSError."""
         return None
+
+    def ended(self) -> None:
+        """The daemon, which was ready or not, has ended: leave nothing of what ready() made."""
 
 
 class Target:

@@ -74,6 +74,7 @@ class Watcher:
     def _bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""
         self.channel.close()
+        self.watched.init.ended()
         self.watched.close()
 
 

@@ -3,6 +3,7 @@
 import posix
 
 from cross_init.model import Condition, Environment, Failure
+from cross_init.pidfile import read as read_pid_file
 from cross_init.readiness.appearance import Appearance
 
 TYPE_CHECKING = False
@@ -62,8 +63,8 @@ class PidFile(File):
 
     def holds(self) -> bool:
         """Whether it names a process of the service."""
-        pid = read_pid(self.path)
-        return self.watched is not None and pid > 0 and self.watched.belongs(pid)
+        pid = read_pid_file(self.path) or 0
+        return self.watched is not None and self.watched.belongs(pid)
 
 
 def identity(path: str) -> Identity | None:
@@ -73,21 +74,6 @@ def identity(path: str) -> Identity | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
-
-
-def read_pid(path: str) -> int:
-    """The number in a PID file, 0 if there is none (yet)."""
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
-    except OSError:
-        return 0
-    try:
-        words = posix.read(fd, 64).split()
-    except OSError:
-        return 0
-    finally:
-        posix.close(fd)
-    return int(words[0]) if words and words[0].isdigit() and len(words[0]) < 10 else 0
 
 
 def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:

@@ -105,10 +105,10 @@ class Supervisor:
 
     def _successor(self) -> bool:
         """The main process has gone: whether another one has taken its place, as the PID file says it."""
-        from cross_init.readiness.files import read_pid
+        from cross_init.pidfile import read
 
         path = self.start.wish.pid_file
-        return bool(path) and self._move(read_pid(path))
+        return bool(path) and self._move(read(path) or 0)
 
     def _forked_away(self) -> None:
         """The command that was started has ended with 0; find the daemon that it has left."""
@@ -253,6 +253,7 @@ def run(start: "Start") -> int:
         raise
     engine.run()
     channel.close()
+    start.init.ended()
     supervisor.watched.close()
     if guard is not None:
         guard.dismiss()

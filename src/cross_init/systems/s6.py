@@ -5,7 +5,6 @@ socket as its standard input.
 """
 
 import posix
-from fcntl import F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
 from cross_init.model import (
     ANYONE,
@@ -61,18 +60,20 @@ class Init(Base):
         number = notification_fd()
         if number is None:
             return f"there is no file {FILE} in the service directory {posix.getcwd()}: write a number, say 3, into it"
-        try:
-            fcntl(number, F_SETFD, fcntl(number, F_GETFD) | FD_CLOEXEC)
-        except OSError:
+        from cross_init.descriptor import keep
+
+        kept = keep(number)
+        if kept is None:
             return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
-        self.descriptors = (number,)
+        self.descriptors = (kept,)
         return None
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Write the newline, and close: nothing more can be said there."""
+        from cross_init.descriptor import tell
+
         for fd in self.descriptors:
-            posix.write(fd, b"\n")
-            posix.close(fd)
+            tell(fd)
 
 
 def notification_fd() -> int | None:

@@ -1,0 +1,59 @@
+"""A descriptor that an init left open for us to say on it that the daemon is ready: by one newline.
+
+So s6, OpenRC (notify=fd:N) and whoever is named by --ready-fd hear it (s6-supervise(8), "Readiness notification").
+"""
+
+import posix
+from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
+
+from cross_init.model import ANYONE, DESCRIPTOR, Failure, Init, Service
+
+NEWLINE = b"\n"
+HIGH = 100  # more sockets than anybody passes
+
+
+def keep(fd: int) -> int | None:
+    """Keep the descriptor from the daemon, out of the way of the sockets that it gets from 3 on.
+
+    Returns its number from now on, None if it is not open for writing.
+    """
+    try:
+        if fcntl(fd, F_GETFL) & posix.O_ACCMODE == posix.O_RDONLY:
+            return None
+        kept: int = fcntl(fd, F_DUPFD_CLOEXEC, HIGH)
+    except OSError:
+        return None
+    posix.close(fd)
+    return kept
+
+
+def tell(fd: int, text: bytes = NEWLINE) -> None:
+    """Write it and close: nothing more can be said there. Raises OSError."""
+    try:
+        posix.write(fd, text)
+    finally:
+        posix.close(fd)
+
+
+class ByDescriptor(Init):
+    """Any init, told by --ready-fd instead of in its own way."""
+
+    hears = DESCRIPTOR
+    from_whom = ANYONE
+
+    def __init__(self, name: str, words: str) -> None:
+        """name: the init's. words: the descriptor's number. Raises Failure."""
+        self.name = name
+        fd = int(words) if words.isascii() and words.isdigit() and len(words) < 8 else 0
+        kept = keep(fd) if fd > 2 else None  # the daemon has its own use for the standard ones
+        if kept is None:
+            raise Failure(
+                f"--ready-fd {words}: this is no number of a descriptor from 3 on that is open for writing; "
+                "what starts us has to open it and leave it open, as a shell does with: --ready-fd 3 3>FILE"
+            )
+        self.descriptors = (kept,)
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """The newline."""
+        for fd in self.descriptors:
+            tell(fd)
