@@ -211,6 +211,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         wait_for_client(start)
     if plan.shape == SUPERVISE:
         start.watchdog_usec = init.watchdog_usec(environ)
+    if wish.watchdog[0]:
+        if "watchdog" not in target.news:
+            raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+        start.watchdog_usec = int(wish.watchdog[0] * 1e6)
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
         target.strip(start.environ)

@@ -1,5 +1,6 @@
 """The command line: from its words to a wish, and from whatever goes wrong to one line and an exit code."""
 
+import _signal
 import posix
 import sys
 
@@ -27,6 +28,9 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--bus": ("bus", True),
     "--pid-file": ("pid_file", True),
     "--supervise": ("supervise", False),
+    "--watchdog": ("watchdog", True),
+    "--stop-signal": ("stop_signal", True),
+    "--reload-signal": ("reload_signal", True),
     "--help": ("help", False),
     "--version": ("version", False),
 }
@@ -34,6 +38,7 @@ OPTIONS: dict[str, tuple[str, bool]] = {
 ORIGINAL = ("--target", "--notify", "--end-after-ready", "--help", "--version")
 SHORT = {"t": "--target", "N": "--notify", "h": "--help", "V": "--version"}
 SECONDS = ("ready_timeout",)
+GRACE_S = 30.0  # a core of a large daemon takes its time
 CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
 
 
@@ -58,6 +63,8 @@ class Wish:
         self.bus = ""
         self.pid_file = ""
         self.supervise = False
+        self.watchdog = (0.0, 0.0)  # seconds between two signs of life, 0: any number; and from SIGABRT to SIGKILL
+        self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
         self.help = False
         self.version = False
         self.command: list[str] = []
@@ -91,6 +98,11 @@ class Wish:
             getattr(self, attribute).append(value)
         elif attribute in SECONDS:
             setattr(self, attribute, seconds(option, value))
+        elif attribute == "watchdog":
+            limit, colon, grace = value.partition(":")
+            self.watchdog = (seconds(option, limit), seconds(option, grace) if colon else GRACE_S)
+        elif attribute in ("stop_signal", "reload_signal"):
+            setattr(self, attribute, signal_number(option, value))
         else:
             setattr(self, attribute, value)
 
@@ -106,6 +118,22 @@ def seconds(option: str, value: str) -> float:
     if not (digits.isascii() and digits.isdigit()) or len(value) > 9 or not float(value):
         raise usage(f"{option} {value}: write a number of seconds above 0, as 10 or 0.5")
     return float(value)
+
+
+def signal_number(option: str, value: str) -> int:
+    """A signal, as QUIT, SIGQUIT or 3. Raises Failure."""
+    if value.isascii() and value.isdigit() and len(value) < 3:
+        number = int(value)
+    else:
+        name = value.upper()
+        number = getattr(_signal, name if name.startswith("SIG") else f"SIG{name}", 0)
+    if (
+        not isinstance(number, int)
+        or number not in _signal.valid_signals()
+        or number in (_signal.SIGKILL, _signal.SIGSTOP)
+    ):
+        raise usage(f"{option} {value}: write the name of a signal that can be caught, as QUIT or USR1")
+    return number
 
 
 def whole(word: str) -> str:
@@ -158,6 +186,8 @@ def parse(words: list[str]) -> Wish:
     for option in ("--end-after-ready", "--ready-timeout", "--ready-fd"):
         if getattr(wish, OPTIONS[option][0]) and not wish.waits:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
+    if wish.watchdog[0] and (not wish.notify or wish.end_after_ready):
+        raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
     if wish.ready_fd and wish.daemonize:
         raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
     if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):

@@ -12,6 +12,7 @@ from cross_init.model import FAILED, Failure
 NAME = "cross-init"
 # Command: (what stands behind it, what it does).
 COMMANDS = {
+    "status": ("[--json] [SERVICE...]", "the services that bridges look after: what they do, and since when"),
     "check": ("[FILE]", "exit with 0 if the service is ready, with 1 if not, and say why"),
 }
 
@@ -50,7 +51,7 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
 
 def usage() -> list[str]:
     """The help, by lines."""
-    lines = [f"  {NAME} {command} {behind:<8} {does}" for command, (behind, does) in COMMANDS.items()]
+    lines = [f"  {NAME} {command} {behind:<21} {does}" for command, (behind, does) in COMMANDS.items()]
     return [
         "Usage:",
         *lines,

@@ -29,6 +29,10 @@ Readiness:
 
 The life of the daemon:
       --supervise        stay the main process: follow MAINPID= and the PID file, pass signals on, mirror the end
+      --watchdog SECONDS[:GRACE]
+                         end it if it gives no sign of life for so long (WATCHDOG=1): SIGABRT, and SIGKILL after GRACE
+      --stop-signal SIG, --reload-signal SIG
+                         what the daemon gets when the init sends SIGTERM, or SIGHUP
       --pid-file PATH    with -t sysv or --supervise: the PID file that the daemon writes, to be followed; else one
                          that we write, with --daemonize and for inits that look for it
 

@@ -58,6 +58,10 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return f"only a parent can follow a daemon that leaves it, and {init.name} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
+    if wish.stop_signal or wish.reload_signal:
+        return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
+    if wish.watchdog[0] and init.from_whom != ANYONE:
+        return "somebody has to stay and count the daemon's signs of life (--watchdog)"
     if wish.ready_timeout and not init.moves_main:
         return "only the main process can end with an exit code of ours when the time is over (--ready-timeout)"
     return ""

@@ -12,6 +12,7 @@ from cross_init.engine import Engine, Timer
 from cross_init.linux import descends
 from cross_init.model import TEXT, Init, Service
 from cross_init.report import Reporter
+from cross_init.watchdog import Watchdog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from cross_init.bridge import Start
     from cross_init.news import Assignments
+    from cross_init.status_socket import StatusSocket
 
+STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
 KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
 
 
@@ -27,6 +30,7 @@ class Watched:
     """A daemon, and the conditions of its readiness.
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
+    state, since, status: for who asks: what it is doing, since when, and what it says of it.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
     where that cannot be done. helpers: processes of our own, with their wait status if somebody else reaped them.
@@ -41,6 +45,12 @@ class Watched:
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
         self.deadline: Timer | None = None
+        self.state = STARTING
+        self.since = began
+        self.status = ""
+        self.status_socket: StatusSocket | None = None
+        limit, grace = start.wish.watchdog
+        self.watchdog = Watchdog(self, limit, grace) if limit else None
         self.engine = engine
         self.start = start
         self.pid = pid
@@ -57,6 +67,15 @@ class Watched:
         self.cancellation = self.init.cancellation(self.service, start.original)
         if self.cancellation is not None:
             engine.watch(self.cancellation.socket.fileno(), self._hear_cancellation)
+
+    def answer_questions(self, shape: str) -> None:
+        """Let "cross-init status" know of this service."""
+        from cross_init.status_socket import StatusSocket
+
+        try:
+            self.status_socket = StatusSocket(self, shape)
+        except OSError:
+            pass  # it works without
 
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
@@ -110,6 +129,9 @@ class Watched:
                 self.outstanding.remove(condition)
                 if not self.outstanding and not self.ready:
                     self.ready = True
+                    self.enter(READY)
+                    if self.watchdog is not None:
+                        self.watchdog.start()
                     self._forget_cancellation()  # from now on the init ends the daemon itself
                     self.engine.cancel(self.deadline)
                     self._stop_observing()
@@ -131,6 +153,18 @@ class Watched:
             self._forget_cancellation()
             self.reporter.say(f"{self.init.name} cancels the start")
             self.end_for_good()
+
+    def enter(self, state: str) -> None:
+        """The daemon is in this state from now on, for who asks."""
+        if state != self.state:
+            self.state, self.since = state, monotonic()
+
+    def send(self, number: int) -> None:
+        """Send the main process a signal; that it has ended is no error here."""
+        try:
+            _signal.pidfd_send_signal(self.pidfd, number)
+        except OSError:
+            pass
 
     def _stop_observing(self) -> None:
         for condition in self.start.conditions:
@@ -156,6 +190,10 @@ class Watched:
         """Watch it no longer."""
         self._forget_cancellation()
         self._stop_observing()
+        if self.status_socket is not None:
+            self.status_socket.close()
+        if self.watchdog is not None:
+            self.watchdog.stop()
         self.engine.cancel(self.timer)
         self.engine.cancel(self.deadline)
         self.engine.forget(self.pidfd)

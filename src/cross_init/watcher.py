@@ -8,6 +8,7 @@ import posix
 
 from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
+from cross_init.plan import WATCH
 from cross_init.surroundings import leave_surroundings
 from cross_init.watched import Watched
 
@@ -30,6 +31,7 @@ class Watcher:
         engine.watch(pidfd, self._bury)
         channel.attach(self.watched)
         self.watched.observe()
+        self.watched.answer_questions(WATCH)
 
     def _tell(self) -> None:
         watched = self.watched

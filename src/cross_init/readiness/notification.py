@@ -10,6 +10,7 @@ import sys
 from cross_init.linux import drop_everything, read
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.report import report
+from cross_init.watched import READY, RELOADING, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ class Listener:
         self.watched = watched
         self.socket = sock
         self.access = access
-        self.status = ""
         self.held = watched.expect("READY=1")
         watched.engine.watch(sock.fileno(), self.hear)
 
@@ -90,6 +90,9 @@ class Listener:
         usec = first(message, "EXTEND_TIMEOUT_USEC")
         if usec is not None and is_number(usec) and self.watched.deadline is not None and not self.watched.ready:
             self.watched.extend(int(usec) / 1e6)
+        self._note(message)
+        if self.watched.watchdog is not None:
+            self.watched.watchdog.heed(message)
         if self.watched.pass_on is not None:
             self.watched.pass_on(message, descriptors)
         else:
@@ -106,15 +109,28 @@ class Listener:
         elif number is not None:
             self.watched.follow(int(number) if is_number(number) else 0, -1)
 
+    def _note(self, message: Assignments) -> None:
+        """What state it is in, for who asks."""
+        watched = self.watched
+        status = first(message, "STATUS")
+        self.is_new = status is not None and status != watched.status
+        if status is not None:
+            watched.status = status
+        if has(message, "STOPPING", "1"):
+            watched.enter(STOPPING)
+        elif has(message, "READY", "1"):
+            if watched.ready:
+                watched.enter(READY)
+        elif has(message, "RELOADING", "1") and watched.ready:
+            watched.enter(RELOADING)
+
     def _report(self, message: Assignments) -> None:
         """What the init has no ear for, to people."""
         for key, value in message:
             if self.watched.follow is not None and key.startswith("MAINPID"):
                 continue
-            if key == "STATUS":
-                if value == self.status:
-                    continue
-                self.status = value
+            if key == "STATUS" and not self.is_new:
+                continue
             line = report(key, value)
             if line:
                 self.watched.reporter.say(line)

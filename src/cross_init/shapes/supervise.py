@@ -7,14 +7,15 @@ itself, and ends as the main process ends: with its exit code, or of its signal.
 
 import _signal
 import posix
-from time import monotonic
+from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
 from cross_init.linux import process_stat
 from cross_init.model import FAILED, STOP, Failure
+from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
 from cross_init.shapes.processes import SI_KERNEL, Signals, block, end_like, fork_daemon, send
-from cross_init.watched import Watched
+from cross_init.watched import STOPPING, Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Supervisor:
         self.first = self.main = pid
         self.status = 0
         self.guard = guard
+        wish = start.wish
+        chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
+        self.instead = {sent: wanted for sent, wanted in chosen if wanted}
         self.watched = watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
         watched.root = posix.getpid()
         watched.follow = self._named
@@ -56,6 +60,7 @@ class Supervisor:
         self._attend(pid)
         channel.attach(watched)
         watched.observe()
+        watched.answer_questions(SUPERVISE)
         Signals(engine, self._signalled)
 
     def _tell(self) -> None:
@@ -204,14 +209,35 @@ class Supervisor:
             self._pass_signal(number)
 
     def _pass_signal(self, number: int) -> None:
+        is_reload = self._announce(number)
+        wanted = self.instead.get(number, number)
         if self.main:
-            send(self.watched.pidfd, number)
-            return
-        for pid in self.watched.family():  # on its way: whoever there is
-            try:
-                posix.kill(pid, number)
-            except OSError:
-                pass
+            send(self.watched.pidfd, wanted)
+        else:
+            for pid in self.watched.family():  # on its way: whoever there is
+                try:
+                    posix.kill(pid, wanted)
+                except OSError:
+                    pass
+        if is_reload:
+            self._pass_on((("READY", "1"),), [])
+
+    def _announce(self, number: int) -> bool:
+        """Tell an init that listens what it has begun, for a daemon that does not say so itself.
+
+        Returns whether it is a reload, of whose end the init has to be told as well: a unit with
+        Type=notify-reload waits for both messages (systemd.service(5)).
+        """
+        hears, says = self.watched.init.news, self.start.target.news
+        if number == _signal.SIGTERM:
+            self.watched.enter(STOPPING)
+            if "stopping" in hears and "stopping" not in says:
+                self._pass_on((("STOPPING", "1"),), [])
+        elif number == _signal.SIGHUP and "reloading" in hears and "reloading" not in says and self.watched.ready:
+            usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
+            self._pass_on((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))), [])
+            return True
+        return False
 
     def _settle(self) -> None:
         try:
