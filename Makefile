@@ -4,7 +4,7 @@ VENV ?= .venv
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test demo dist lint bench clean
+.PHONY: test demo dist lint docs bench clean
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
@@ -20,6 +20,9 @@ demo:
 dist:
 	$(PYTHON) -I tools/make_zipapp.py --interpreter $(INTERPRETER) dist/cross-init-bridge
 	ln -sf cross-init-bridge dist/cross-init
+
+docs:
+	$(PYTHON) -I tools/make_table.py
 
 bench: $(VENV)/ready
 	$(VENV)/bin/python benchmarks/startup.py

@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: the inits that tests run on."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ TREES = {
     f"systemd-{systemd_version(Path('/')) or 'host'}": lambda: Path("/"),
     f"systemd-{systemd_version(sid_folder()) or 'sid'}": sid,
 }
+
+
+# A shell that starts the suite in the background has it ignore these, and every process of a test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", params=list(TREES))

@@ -70,6 +70,9 @@ VALUES = {
     "--init": "none",
     "--notify-access": "all",
     "--ready-timeout": "9",
+    "--watchdog": "9",
+    "--stop-signal": "QUIT",
+    "--reload-signal": "USR1",
     "--pid-file": "/run/x.pid",
 }
 

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,9 @@ from cross_init.detect import CLUES, INITS, PRESENT, TARGETS, init_named, target
 from cross_init.effects import effects
 from cross_init.model import Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
+from tools.make_table import rows, text
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
 UNHEARING = ("daemontools", "supervisord", "circus")
@@ -62,9 +66,13 @@ def wish_of(target: str, *options: str) -> Wish:
     return parse(["-t", target, *options, "--", "daemon"])
 
 
-def test_the_tables_have_every_init_and_target() -> None:
-    assert set(SHAPES) == set(product(INITS, TARGETS))
-    assert set(LOSSES) == {(init, target) for init, target in SHAPES if init != target}
+def test_the_documented_table_is_what_the_code_decides() -> None:
+    assert (ROOT / "docs/compatibility.md").read_text() == text(), "make docs"
+
+
+def test_every_pair_has_a_shape_and_none_is_forgotten() -> None:
+    table = "\n".join(rows())
+    assert table.count("\n| ") == len(INITS) * (len(TARGETS) + 1)
 
 
 CASES = [

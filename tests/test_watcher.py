@@ -46,6 +46,13 @@ def lives_through(pid: int, seconds: float) -> bool:
         os.close(fd)
 
 
+def status_inode(watcher: int) -> str:
+    """Where it answers "cross-init status", as its descriptors show it."""
+    lines = Path(f"/proc/{watcher}/net/unix").read_text().splitlines()
+    (mine,) = (line.split() for line in lines if f"/cross-init-status/{watcher}-" in line)
+    return f"socket:[{mine[6]}]"
+
+
 @pytest.mark.parametrize("ready", [False, True])
 @pytest.mark.parametrize("init", ["upstart", "none"])
 def test_it_costs_nothing_while_the_daemon_has_nothing_to_say(show: Show, init: str, ready: bool) -> None:
@@ -105,7 +112,7 @@ def test_it_holds_nothing_of_the_daemons_but_standard_error(show: Show, ready: b
         held = descriptors(watcher)
         assert {held.pop(fd) for fd in (0, 1)} == {"/dev/null"}
         assert held.pop(2) == puppet.hello["fds"]["2"]
-        allowed = {"/dev/null", "anon_inode:[pidfd]", "pidfd", notify_inode(puppet)}
+        allowed = {"/dev/null", "anon_inode:[pidfd]", "pidfd", notify_inode(puppet), status_inode(watcher)}
         assert {where for where in held.values() if not where.startswith("pidfd:")} <= allowed
         assert os.readlink(f"/proc/{job.pid}/cwd") == str(tmp_path)
         assert os.readlink(f"/proc/{watcher}/cwd") == "/"

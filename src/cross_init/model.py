@@ -139,6 +139,7 @@ class Init:
     """We run on it: recognise it, take the sockets that it passed, tell it the news in its own way."""
 
     name: str
+    passes: str = ""  # how it passes sockets, in a word or two; "" if it has none
     hears: str = NOTHING  # how it is told that the service is ready
     from_whom: str = MAIN  # who may tell it
     instead: str = ""  # what to do where it hears nothing, in words for people
@@ -250,6 +251,7 @@ class Target:
     """We stand in for it: give the daemon sockets, variables and signals as it expects them, and hear what it says."""
 
     name: str
+    takes: str = ""  # how its daemons are passed sockets, in a word or two; "" if they open their own
     says: str = NOTHING  # how the daemon says that it is ready
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored

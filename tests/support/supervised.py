@@ -26,6 +26,7 @@ class Supervised:
         self.puppet = puppet
         self.process: subprocess.Popen[bytes] | None = None
         self.waiting: list[subprocess.Popen[str]] = []
+        self.before = children()
 
     def write_run(self, *options: str, before: str = "", command: tuple[str, ...] = ()) -> None:
         """The run script: the bridge with these options. before: what stands before it in the script."""
@@ -63,9 +64,8 @@ class Supervised:
 
     def orphans(self) -> list[int]:
         """Our other children, which were orphaned to us: the watchers."""
-        own = {self.pid, *(process.pid for process in self.waiting)}
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        return [pid for pid in map(int, children) if pid not in own]
+        own = {self.pid, *(process.pid for process in self.waiting), *self.before}
+        return [pid for pid in children() if pid not in own]
 
     def bury(self) -> None:
         """Wait for the end of all that was orphaned to us; that it ends by itself is a part of each test."""
@@ -75,6 +75,11 @@ class Supervised:
                 until(lambda fd=fd: bool(os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)), f"{pid} ends")  # type: ignore[misc]
             finally:
                 os.close(fd)
+
+
+def children() -> list[int]:
+    """The test run's own."""
+    return [int(word) for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
 @contextmanager

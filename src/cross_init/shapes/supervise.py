@@ -110,10 +110,12 @@ class Supervisor:
 
     def _successor(self) -> bool:
         """The main process has gone: whether another one has taken its place, as the PID file says it."""
+        path = self.start.wish.pid_file
+        if not path:
+            return False
         from cross_init.pidfile import read
 
-        path = self.start.wish.pid_file
-        return bool(path) and self._move(read(path) or 0)
+        return self._move(read(path) or 0)
 
     def _forked_away(self) -> None:
         """The command that was started has ended with 0; find the daemon that it has left."""

@@ -19,6 +19,7 @@ class Init(Base):
     """We run as a process of one of circusd's watchers. numbers: where its sockets are, by their names, if told."""
 
     name = "circus"
+    passes = "descriptors"
     from_whom = ANYONE
     options = "what circusd wrote for its sockets, as in circus:web=$(circus.sockets.web),..."
 

@@ -35,6 +35,7 @@ class Init(Base):
     """We run as a service of s6-supervise; the working directory is the service's directory."""
 
     name = "s6"
+    passes = "standard input"
     hears = DESCRIPTOR
     from_whom = ANYONE
     job_type = "a file notification-fd in the service directory"
@@ -88,6 +89,7 @@ class Target(BaseTarget):
     """We stand in for s6."""
 
     name = "s6"
+    takes = "standard input"
     says = DESCRIPTOR
     options = "the number of a descriptor, as in s6:4 (without one, 3)"
     number = DEFAULT

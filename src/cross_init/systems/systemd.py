@@ -27,6 +27,7 @@ class Init(Base):
     """We run on systemd: the system's or a user's manager, or whoever speaks its protocol (Podman does)."""
 
     name = "systemd"
+    passes = "LISTEN_FDS"
     hears = MESSAGE
     from_whom = MAIN
     moves_main = True
@@ -159,6 +160,7 @@ class Target(BaseTarget):
     """We stand in for systemd."""
 
     name = "systemd"
+    takes = "LISTEN_FDS"
     says = MESSAGE
     news = NEWS
     ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=

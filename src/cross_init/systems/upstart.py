@@ -32,6 +32,7 @@ class Init(Base):
     """We run as an Upstart job."""
 
     name = "upstart"
+    passes = "UPSTART_FDS"
     hears = STOP
     from_whom = ANYONE
     clean_environment = True
@@ -132,6 +133,7 @@ class Target(BaseTarget):
     """We stand in for Upstart."""
 
     name = "upstart"
+    takes = "UPSTART_FDS"
     says = STOP
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:

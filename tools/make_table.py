@@ -1,0 +1,71 @@
+"""Write docs/compatibility.md: for every init and target what is brought through, as plan.py and effects.py decide it.
+
+usage: make_table.py [--check]
+
+With --check nothing is written, and the exit code is 1 if the file is not what it should be.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "docs" / "compatibility.md"
+HEAD = """# What is brought through
+
+Made by `make docs` from what the code decides; a test keeps it equal to that. Each row is what `-N` does (for the
+targets that say nothing themselves, `--ready-when`), without further options. `--explain` says the same of one start,
+with its reasons.
+
+- **shape**: how the processes stand to each other; docs/design.md.
+- **readiness**: how the daemon says it → how the init hears it.
+- **sockets**: how the init passes them → how the daemon is given them. `--listen` opens some everywhere.
+- **status**, **reload**: where the daemon's words about these go.
+- **watchdog**: who counts its signs of life. `--watchdog` does it on every init.
+- **main PID**: the process that the init shows. With `--supervise` it is ours everywhere, and follows `MAINPID=`.
+- **exit status**: *mirrored*: our process ends as the daemon did, with its exit code or of its signal.
+"""
+
+
+def rows() -> list[str]:
+    """The table's lines, an init after the other."""
+    from cross_init.cli import Wish
+    from cross_init.detect import INITS, TARGETS, init_named, target_named
+    from cross_init.effects import carried
+    from cross_init.model import NOTHING
+    from cross_init.plan import choose
+
+    lines: list[str] = []
+    for on in INITS:
+        init = init_named(on)
+        note = " (untested: written to its manual)" if init.untested else ""
+        lines += ["", f"## On {on}{note}", ""]
+        for number, to in enumerate(TARGETS):
+            target = target_named(to if to not in OPTIONS else f"{to}:{OPTIONS[to]}")
+            wish = Wish()
+            wish.notify = target.says != NOTHING
+            wish.ready_when = [] if wish.notify else ["tcp:HOST:PORT"]
+            cells = {"target": to, **carried(choose(init, target, wish), init, target, wish)}
+            if not number:
+                lines += ["| " + " | ".join(cells) + " |", "|" + "---|" * len(cells)]
+            lines.append("| " + " | ".join(cells.values()) + " |")
+    return lines
+
+
+OPTIONS: dict[str, str] = {}  # what has to stand behind a target's name
+
+
+def text() -> str:
+    """The whole file."""
+    return "\n".join([HEAD.rstrip(), *rows()]) + "\n"
+
+
+def main() -> None:
+    """Write it, or check it."""
+    sys.path.insert(0, str(ROOT / "src"))
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(FILE.read_text() != text())
+    FILE.write_text(text())
+
+
+if __name__ == "__main__":
+    main()
