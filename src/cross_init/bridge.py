@@ -241,6 +241,10 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
     Raises Failure before anything is opened if the daemon cannot be given them.
     """
     sockets, left_out = select(wish, init, environ, pid)
+    if wish.adopt_socket and not sockets:
+        from cross_init.adopt import adopt
+
+        sockets = [adopt(wish.adopt_socket)]
     if wish.listen:
         from cross_init.listen import open_all, parse
 

@@ -19,6 +19,7 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--init": ("init", True),
     "--explain": ("explain", False),
     "--listen": ("listen", True),
+    "--adopt-socket": ("adopt_socket", True),
     "--notify-access": ("notify_access", True),
     "--socket": ("socket", True),
     "--all-sockets": ("all_sockets", False),
@@ -54,6 +55,7 @@ class Wish:
         self.init = ""
         self.explain = ""
         self.listen: list[str] = []
+        self.adopt_socket = ""
         self.notify_access = "main"
         self.socket = ""
         self.all_sockets = False

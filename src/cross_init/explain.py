@@ -37,6 +37,10 @@ def gather(
         sockets = [f"{each}, passed by {init.name}" for each in passed]
         addresses = [parse(text) for text in wish.listen]
         sockets += [f"{address.text}, opened by --listen" for address in addresses]
+        if wish.adopt_socket and not passed:
+            adopted = parse(wish.adopt_socket).announced()
+            sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
+            passed = [adopted]
         target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
         if wish.wait_for_client and not sockets:
             refusals.append("--wait-for-client: there is no socket to wait on")

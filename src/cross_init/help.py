@@ -39,6 +39,9 @@ The life of the daemon:
 Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
                          open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one
+      --adopt-socket ADDRESS
+                         if the init passes none: take the listening socket there (tcp:, unix:) from root's process
+                         that holds it, as upstart-socket-bridge does when the job was started by hand
       --socket NAME      of the sockets that the init passed, use the one of this name
       --all-sockets      for Upstart daemons: pass several sockets as a list
       --wait-for-client  start the daemon only when a client waits on a socket

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
+PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
 
 
@@ -137,3 +138,16 @@ def inotify_add(fd: int, path: str, events: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
     _call("prctl", 36, 1, 0, 0, 0)
+
+
+def copy_descriptor(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor, closed at exec (pidfd_getfd(2)). Raises OSError."""
+    return _call("syscall", PIDFD_GETFD, pidfd, fd, 0)
+
+
+def process_owner(pid: int) -> int:
+    """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
+    for line in read(f"/proc/{pid}/status").splitlines():
+        if line.startswith("Uid:"):
+            return max(map(int, line.split()[1:3]))  # real and effective
+    return -1

@@ -42,7 +42,9 @@ class Watchdog:
         if usec is not None and usec.isascii() and usec.isdigit() and len(usec) < 19:
             self.limit = int(usec) / 1e6
             self.watched.reporter.say(f"sets its watchdog to {self.limit:g} s")
-            if self.last:
+            if self.last and not self.is_over:
+                self.watched.engine.cancel(self.timer)  # it may be due too late now
+                self.timer = None
                 self.ping()
         if has(message, "WATCHDOG", "trigger"):
             self._end("says itself that something is wrong (WATCHDOG=trigger)")
