@@ -2,6 +2,7 @@
 """A daemon as they are written for systemd: sockets by LISTEN_FDS, readiness by a message to NOTIFY_SOCKET.
 
 It answers each connection with one line, and ends on SIGTERM. It knows nothing of cross-init-bridge.
+usage: systemd_daemon.py [FIFO]; with a FIFO, it is not ready before that is opened.
 """
 
 import os
@@ -32,6 +33,8 @@ def main() -> None:
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         sys.exit("systemd_daemon: no socket was passed to this process (LISTEN_PID)")
     signal.signal(signal.SIGTERM, stop)
+    if len(sys.argv) > 1:
+        open(sys.argv[1], "rb").close()
     listener = socket.socket(fileno=FIRST_FD)
     notify("STATUS=waiting for clients\nREADY=1")
     while True:

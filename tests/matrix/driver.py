@@ -1,0 +1,44 @@
+"""What a driver of an init has to be able to do; one file per family of inits has the drivers."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+
+class Driver(ABC):
+    """One service on one init.
+
+    waits: the init waits for readiness, or can be asked. restarts: it starts a daemon that crashed anew by itself.
+    here: the daemon's own folder, as the daemon has it; folder: as the test has it. bridge: the program, and project,
+    where it is, as the init has it.
+    """
+
+    waits = True
+    restarts = False
+    here: str
+    folder: Path
+    bridge: str
+    project: str
+
+    @abstractmethod
+    def install(self, words: list[str]) -> None:
+        """Have a service, not started, that runs this command line."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Have the init start it; do not wait for readiness."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether the init says, or would say, that it is ready."""
+
+    @abstractmethod
+    def main_pid(self) -> int:
+        """The main process that the init shows, by its outermost PID."""
+
+    @abstractmethod
+    def is_down(self) -> bool:
+        """Whether the init says that it does not run."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Have the init stop it."""
