@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from cross_init.cli import Wish, parse
-from cross_init.detect import CLUES, INITS, PRESENT, TARGETS, init_named, target_named
+from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
 from cross_init.effects import effects
 from cross_init.model import Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
@@ -25,6 +25,9 @@ SHAPES = {
     ("s6", "upstart"): SUPERVISE,
     ("s6", "s6"): EXEC,
     ("none", "s6"): WATCH,
+    ("sysv", "systemd"): WATCH,
+    ("sysv", "upstart"): HAND_OVER,
+    ("sysv", "s6"): WATCH,
 }
 # Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
 EXTRAS = {
@@ -43,8 +46,10 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "sysv")},
     ("s6", "upstart"): set(),
+    ("sysv", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("sysv", "upstart"): set(),
 }
 
 
@@ -114,5 +119,5 @@ def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
 
 
 def test_every_init_but_none_has_a_clue() -> None:
-    assert [name for name, _, _ in CLUES] == [name for name in INITS if name != "none"]
+    assert [name for name, _, _ in (*CLUES, *LATER)] == [name for name in INITS if name != "none"]
     assert set(PRESENT) <= set(INITS)
