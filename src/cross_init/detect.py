@@ -18,6 +18,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
+    ("openrc", (b"RC_SVCNAME",), ("start-stop-daem", "supervise-daemo", "openrc-run.sh")),
 )
 # The same for inits that are asked only when none of those is our parent: a part of NOTIFY_SOCKET, or how a word of the
 # parent's command line begins, which takes a file more to read.

@@ -21,6 +21,7 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bookworm-sysvinit": ("bookworm", ("sysvinit-core", "sysv-rc")),
     "bookworm-openrc": ("bookworm", ("openrc",)),
     "trixie": ("trixie", ("openrc", "finit", "shepherd")),
+    "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
 }
 LONGEST_S = 600
 
