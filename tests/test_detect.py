@@ -13,10 +13,13 @@ PID = str(os.getpid()).encode()
 OTHER = b"1"
 
 
-def evidence(parent_name: str, environ: Mapping[bytes, bytes], parent: int = 4321) -> Evidence:
+def evidence(
+    parent_name: str, environ: Mapping[bytes, bytes], parent: int = 4321, words: tuple[str, ...] = ()
+) -> Evidence:
     made = Evidence(dict(environ))
     made.parent = parent
     made._parent_name = parent_name
+    made._parent_words = list(words)
     return made
 
 
@@ -56,6 +59,27 @@ def test_the_init_is_told_by_its_evidence(parent: str, environ: dict[bytes, byte
     found, claim = detect(evidence(parent, environ))
     assert (found.name, claim.direct) == (init, direct)
     assert claim.because
+
+
+@pytest.mark.parametrize(
+    ("words", "service"),
+    [
+        ("/bin/sh /etc/init.d/web start", "web"),
+        ("/bin/sh -e /etc/init.d/web start", "web"),
+        ("/bin/sh /lib/init/init-d-script /etc/init.d/web start", "web"),
+        ("/bin/sh /etc/rc2.d/S03web start", "web"),
+        ("/usr/bin/python3 /etc/init.d/Seven start", "Seven"),
+        ("vi /etc/passwd", ""),
+        ("/bin/sh -c cat /etc/passwd", ""),
+        ("", ""),
+    ],
+)
+def test_a_script_of_sysvinit_is_told_by_the_parents_command_line(words: str, service: str) -> None:
+    seen = evidence("web", {b"NOTIFY_SOCKET": b"/run/notify"} if service else {}, words=tuple(words.split()))
+    found, claim = detect(seen)
+    assert found.name == ("sysv" if service else "none")
+    assert claim.direct
+    assert found.service(seen, "/usr/sbin/webd").name == (service or "webd")
 
 
 def test_an_init_with_the_number_1_is_a_parent_too() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.cli import Wish, parse
-from cross_init.detect import CLUES, INITS, PRESENT, TARGETS, init_named, target_named
+from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
 from cross_init.effects import effects
 from cross_init.model import Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
@@ -35,6 +35,12 @@ SHAPES = {
     **{(init, "systemd"): WATCH for init in BESIDE},
     **{(init, "upstart"): SUPERVISE for init in BESIDE},
     **{(init, "s6"): WATCH for init in BESIDE},
+    ("openrc", "systemd"): WATCH,
+    ("openrc", "upstart"): HAND_OVER,
+    ("openrc", "s6"): WATCH,
+    ("sysv", "systemd"): WATCH,
+    ("sysv", "upstart"): HAND_OVER,
+    ("sysv", "s6"): WATCH,
 }
 # Options that change nothing of the shape, and whether the daemon then gets something else than what the init passed.
 EXTRAS = {
@@ -59,6 +65,11 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("runit", "upstart"): set(),
     **{(init, "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"} for init in UNHEARING},
     **{(init, target): {"readiness"} for init in UNHEARING for target in ("upstart", "s6")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "openrc", "sysv")},
+    ("openrc", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("openrc", "upstart"): set(),
+    ("sysv", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
+    ("sysv", "upstart"): set(),
 }
 
 
@@ -132,5 +143,5 @@ def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
 
 
 def test_every_init_but_none_has_a_clue() -> None:
-    assert [name for name, _, _ in CLUES] == [name for name in INITS if name != "none"]
+    assert [name for name, _, _ in (*CLUES, *LATER)] == [name for name in INITS if name != "none"]
     assert set(PRESENT) <= set(INITS)

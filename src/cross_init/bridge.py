@@ -18,7 +18,7 @@ from cross_init.model import (
     Service,
     Target,
 )
-from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
+from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose, is_one_contract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def run(wish: "Wish", environ: Environment) -> int:
 
         adapt(init, target, wish)
     plan = choose(init, target, wish)
-    if plan.shape == EXEC and (wish.daemonize or wish.pid_file or wish.ready_fd):
+    if plan.shape == EXEC and not is_one_contract(init, target) and (wish.daemonize or wish.pid_file or wish.ready_fd):
         raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
     if wish.explain:
         from cross_init.explain import show

@@ -23,10 +23,14 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("daemontools", (), ("supervise",)),
     ("supervisord", (b"SUPERVISOR_ENABLED",), ()),
     ("circus", (), ("circusd",)),
+    ("openrc", (b"RC_SVCNAME",), ("start-stop-daem", "supervise-daemo", "openrc-run.sh")),
 )
+# The same for inits that are asked only when none of those is our parent: a part of NOTIFY_SOCKET, or how a word of the
+# parent's command line begins, which takes a file more to read.
+LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-notify.", ("/etc/init.d/", "/etc/rc")),)
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
-INITS = (*(name for name, _, _ in CLUES), "none")
+INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
 TARGETS = ("systemd", "upstart", "s6", "sysv", "plain")
 
 
@@ -38,6 +42,7 @@ class Evidence:
         self.pid = posix.getpid()
         self.parent = posix.getppid()
         self._parent_name: str | None = None
+        self._parent_words: list[str] | None = None
         self._cgroups: list[str] | None = None
 
     @property
@@ -46,6 +51,13 @@ class Evidence:
         if self._parent_name is None:
             self._parent_name = read(f"/proc/{self.parent}/comm").rstrip("\n")
         return self._parent_name
+
+    @property
+    def parent_words(self) -> list[str]:
+        """The parent's command line, empty if it cannot be read."""
+        if self._parent_words is None:
+            self._parent_words = read(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
+        return self._parent_words
 
     @property
     def cgroups(self) -> list[str]:
@@ -84,6 +96,8 @@ def detect(evidence: Evidence) -> tuple[Init, Claim]:
             claim = init.recognise(evidence)
             if claim is not None:
                 claims.append((init, claim))
+    if not any(claim.direct for _, claim in claims):
+        claims += _later_claims(evidence)
     if not claims:
         return _no_claim(evidence)
     # The nearest one started us: a claim as our own parent beats what came down with the environment.
@@ -97,6 +111,19 @@ def detect(evidence: Evidence) -> tuple[Init, Claim]:
                     f"as only {other.name} does: remove {marks[0]} from the service's environment, or say --init NAME"
                 )
     return nearest, claim
+
+
+def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
+    claims: list[tuple[Init, Claim]] = []
+    for name, socket, beginnings in LATER:
+        if socket in evidence.environ.get(b"NOTIFY_SOCKET", b"") or any(
+            word.startswith(beginnings) for word in evidence.parent_words
+        ):
+            init = init_named(name)
+            claim = init.recognise(evidence)
+            if claim is not None:
+                claims.append((init, claim))
+    return claims
 
 
 def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:

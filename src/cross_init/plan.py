@@ -9,7 +9,7 @@ hand over   the daemon is a child until it is ready, then the main process. Need
 supervise   the bridge stays the main process, with the daemon as its child. Works everywhere and costs a process.
 """
 
-from cross_init.model import ANYONE, STOP, Init, Target
+from cross_init.model import ANYONE, EXIT, STOP, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
         return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
     if needed:
         return Plan(SUPERVISE, needed, False)
+    if is_one_contract(init, target):
+        return Plan(EXEC, f"{init.name} waits for a command that forks away, and so does the daemon", False)
     if not wish.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
     stops = wish.notify and target.says == STOP
@@ -48,13 +50,18 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     return Plan(SUPERVISE, f"{why}, and {init.name} cannot be given another main process", False)
 
 
+def is_one_contract(init: Init, target: Target) -> bool:
+    """Whether the init waits for the very thing that the daemon does: to fork away and exit."""
+    return init.hears == EXIT and target.forks
+
+
 def forced(init: Init, target: Target, wish: "Wish") -> str:
     """Why the bridge has to stay the main process, whatever would be cheaper; "" if it need not."""
     if wish.supervise:
         return "--supervise says so"
     if init.stays:
         return init.stays
-    if target.forks and init.name != target.name:
+    if target.forks and init.name != target.name and not is_one_contract(init, target):
         return f"only a parent can follow a daemon that leaves it, and {init.name} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"

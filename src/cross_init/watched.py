@@ -12,7 +12,6 @@ from cross_init.engine import Engine, Timer
 from cross_init.linux import descends
 from cross_init.model import TEXT, Init, Service
 from cross_init.report import Reporter
-from cross_init.watchdog import Watchdog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.bridge import Start
     from cross_init.news import Assignments
     from cross_init.status_socket import StatusSocket
+    from cross_init.watchdog import Watchdog
 
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
 KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
@@ -31,10 +31,13 @@ class Watched:
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
     state, since, status: for who asks: what it is doing, since when, and what it says of it.
+    watchdog: who counts its signs of life, if that was asked for.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
     where that cannot be done. helpers: processes of our own, with their wait status if somebody else reaped them.
     """
+
+    watchdog: "Watchdog | None" = None
 
     def __init__(
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
@@ -50,7 +53,10 @@ class Watched:
         self.status = ""
         self.status_socket: StatusSocket | None = None
         limit, grace = start.wish.watchdog
-        self.watchdog = Watchdog(self, limit, grace) if limit else None
+        if limit:
+            from cross_init.watchdog import Watchdog
+
+            self.watchdog = Watchdog(self, limit, grace)
         self.engine = engine
         self.start = start
         self.pid = pid

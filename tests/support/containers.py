@@ -100,8 +100,8 @@ def booted(tree: Path) -> Iterator[Container]:
             if not is_up:
                 reason = (log.read_text(errors="replace").strip().splitlines() or ["no reason given"])[-1]
                 pytest.skip(f"needs systemd in a container, which did not boot: {reason}")
-            nspawn = _children(process.pid)[0]
-            yield Container(next(pid for pid in _children(nspawn) if _name(pid) == "systemd"))
+            nspawn = children(process.pid)[0]
+            yield Container(next(pid for pid in children(nspawn) if _name(pid) == "systemd"))
         finally:
             process.kill()
             process.wait()
@@ -121,7 +121,8 @@ def _is_up(process: subprocess.Popen[bytes], said: socket.socket) -> bool:
         os.close(ended)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes whose parent this is."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

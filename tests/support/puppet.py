@@ -72,6 +72,13 @@ class Stage:
         self.puppets.append(Puppet(connection))
         return self.puppets[-1]
 
+    def dismiss(self) -> None:
+        """End all that have come."""
+        for puppet in self.puppets:
+            puppet.lines.close()
+            puppet.connection.close()
+        self.puppets.clear()
+
     def is_empty(self) -> bool:
         """Whether no puppet waits to be let in."""
         self.listener.setblocking(False)
@@ -91,8 +98,6 @@ def stage(path: Path) -> Iterator[Stage]:
     try:
         yield opened
     finally:
-        for puppet in opened.puppets:
-            puppet.lines.close()
-            puppet.connection.close()
+        opened.dismiss()
         opened.listener.close()
         path.unlink()
