@@ -1,0 +1,267 @@
+"""A soak: many services on a real init, started, reloaded, crashed and stopped in random order; nothing may be left.
+
+usage: python -m tests.soak [--init s6 | systemd] [--services N] [--minutes M] [--seed S]
+
+After each step the init has to say what is true, and "cross-init status" too, where somebody of ours stays. At the end
+all are stopped: no process, descriptor, socket or folder may be left. The suite runs it shortly.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
+from tests.support.containers import BRIDGE as BRIDGE_INSIDE
+from tests.support.containers import INSIDE, PROJECT, booted
+from tests.support.packages import need
+from tests.support.systemd import Host, Manager
+from tests.support.waiting import until
+
+LONGEST_S = 30
+# How a service runs: the bridge's options, and the kind of daemon. Those that stay are asked by cross-init status.
+FORMS = {
+    "s6": [("-t systemd -N", "systemd"), ("-t systemd -N --supervise", "systemd"), ("-t upstart -N", "upstart")],
+    "systemd": [("-t upstart -N", "upstart"), ("-t systemd -N --supervise", "systemd")],
+}
+FOLDERS = ("run/cross-init", "run/cross-init-status")
+
+
+class Init(ABC):
+    """An init with services 0, 1, 2, ...; root: its root folder, as we have it."""
+
+    root = Path("/")
+    restarts: bool
+
+    @abstractmethod
+    def tell(self, word: str, number: int) -> None:
+        """start, stop or reload a service; returns when that is done, or begun."""
+
+    @abstractmethod
+    def main_pid(self, number: int) -> int:
+        """The main process that it shows, as it numbers it; 0 if the service is not up and ready."""
+
+    @abstractmethod
+    def kill(self, number: int) -> None:
+        """SIGKILL for the main process."""
+
+    @abstractmethod
+    def status(self) -> list[dict[str, object]]:
+        """What cross-init status says there."""
+
+    @abstractmethod
+    def holders(self) -> list[int]:
+        """Its own processes that live through all of it, whose descriptors are counted."""
+
+
+class S6(Init):
+    restarts = True
+
+    def __init__(self, folder: Path, services: int) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        for number in range(services):
+            options, kind = FORMS["s6"][number % len(FORMS["s6"])]
+            service = folder / str(number)
+            service.mkdir()
+            (service / "down").touch()
+            (service / "notification-fd").write_text("3\n")
+            daemon = f"/usr/bin/python3 -IS {PROJECT}/tests/daemons/soak.py {kind} {folder}"
+            script(service, "run", f"#!/bin/sh\nexec 2>/dev/null\nexec {BRIDGE} {options} -- {daemon}\n")
+            self.processes.append(subprocess.Popen(["s6-supervise", service], env={"PATH": PATH}))
+        for number in range(services):
+            until((folder / str(number) / "supervise/status").exists, "s6-supervise is up", LONGEST_S)
+
+    def run(self, *words: str | Path) -> str:
+        return subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=LONGEST_S).stdout
+
+    def tell(self, word: str, number: int) -> None:
+        letter = {"start": "-u", "stop": "-d", "reload": "-h"}[word]
+        self.run("s6-svc", letter, self.folder / str(number))
+
+    def main_pid(self, number: int) -> int:
+        ready, pid = self.run("s6-svstat", "-o", "ready,pid", self.folder / str(number)).split()
+        return int(pid) if ready == "true" else 0
+
+    def kill(self, number: int) -> None:
+        self.run("s6-svc", "-k", self.folder / str(number))
+
+    def status(self) -> list[dict[str, object]]:
+        said: list[dict[str, object]] = json.loads(self.run(FRONT_DOOR, "status", "--json"))
+        return said
+
+    def holders(self) -> list[int]:
+        return [process.pid for process in self.processes]
+
+    def close(self) -> None:
+        for number, process in enumerate(self.processes):
+            self.run("s6-svc", "-dx", self.folder / str(number))
+            try:
+                process.wait(LONGEST_S)
+            finally:
+                process.kill()
+                process.wait()
+
+
+class Systemd(Init):
+    restarts = False
+
+    def __init__(self, manager: Manager, services: int) -> None:
+        self.manager = manager
+        self.root = manager.container.root
+        for number in range(services):
+            options, kind = FORMS["systemd"][number % len(FORMS["systemd"])]
+            reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID" if kind == "upstart" else "Type=notify-reload"
+            if not self.has_notify_reload:
+                reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID"
+            daemon = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/soak.py {kind} soak"
+            text = f"[Service]\n{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
+            (manager.folder / f"soak-{number}.service").write_text(text)
+        manager.systemctl("daemon-reload")
+
+    @property
+    def has_notify_reload(self) -> bool:
+        return int(self.manager.systemctl("--version").stdout.split()[1]) >= 253
+
+    def tell(self, word: str, number: int) -> None:
+        self.manager.systemctl(word, f"soak-{number}")
+
+    def main_pid(self, number: int) -> int:
+        shown = self.manager.systemctl("show", "-p", "ActiveState", "-p", "MainPID", f"soak-{number}").stdout
+        facts = dict(line.split("=", 1) for line in shown.splitlines())
+        return int(facts["MainPID"]) if facts["ActiveState"] == "active" else 0
+
+    def kill(self, number: int) -> None:
+        self.manager.systemctl("kill", "--kill-whom=main", "--signal=KILL", f"soak-{number}")
+
+    def status(self) -> list[dict[str, object]]:
+        ran = self.manager.container.run(f"{INSIDE}/bin/cross-init", "status", "--json")
+        said: list[dict[str, object]] = json.loads(ran.stdout)
+        return said
+
+    def holders(self) -> list[int]:
+        return [self.manager.container.pid]
+
+
+@contextmanager
+def init_of(name: str, services: int) -> Iterator[Init]:
+    """A real init with these services, all down."""
+    if name == "systemd":
+        with booted(Path("/")) as container:
+            yield Systemd(Host(container).system, services)
+        return
+    need("s6")
+    with TemporaryDirectory(prefix="cross-init-soak.") as folder:
+        made = None
+        try:
+            made = S6(Path(folder), services)
+            yield made
+        finally:
+            if made:
+                made.close()
+
+
+def soak(init: Init, name: str, services: int, seconds: float, chance: random.Random) -> dict[str, int]:
+    """Do it; returns how often what was done."""
+    up: dict[int, int] = {}
+    done = {"start": 0, "stop": 0, "reload": 0, "crash": 0}
+    before = descriptors(init)
+    left = {folder: entries(init, folder) for folder in FOLDERS}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        number = chance.randrange(services)
+        what = chance.choice(("reload", "crash", "stop")) if number in up else "start"
+        done[what] += 1
+        if what == "crash":
+            init.kill(number)
+            if not init.restarts:
+                until(lambda number=number: init.main_pid(number) == 0, f"{number}: the crash is seen", LONGEST_S)  # type: ignore[misc]
+                init.tell("start", number)
+        else:
+            init.tell(what, number)
+        if what == "stop":
+            old = up.pop(number)
+            until(lambda number=number: init.main_pid(number) == 0, f"{number} is down", LONGEST_S)  # type: ignore[misc]
+            continue
+        old = up.get(number, 0) if what == "crash" else 0
+        until(lambda number=number, old=old: init.main_pid(number) not in (0, old), f"{number}: {what}", LONGEST_S)  # type: ignore[misc]
+        pid = init.main_pid(number)
+        assert what != "reload" or pid == up[number], f"{number}: another main process after a reload"
+        up[number] = pid
+        if sum(done.values()) % 20 == 0:
+            check(init, name, up)
+    for number in list(up):
+        init.tell("stop", number)
+    until(lambda: not any(init.main_pid(number) for number in up), "all are down", LONGEST_S)
+    until(lambda: init.status() == [], "nobody is looked after any more", LONGEST_S)
+    for folder in FOLDERS:
+        until(lambda folder=folder: entries(init, folder) <= left[folder], f"nothing is left in {folder}", LONGEST_S)  # type: ignore[misc]
+    until(lambda: descriptors(init) <= before + 2, f"descriptors: {before} before, {descriptors(init)} now", LONGEST_S)
+    assert processes() == [], "no process is left"
+    return done
+
+
+def check(init: Init, name: str, up: dict[int, int]) -> None:
+    """cross-init status tells of those, and only those, where somebody of ours stays; and each is ready."""
+    stays = set(up.values())
+    if name == "systemd":  # there the daemon of the others is handed over, and we are gone
+        stays = {pid for number, pid in up.items() if "--supervise" in FORMS[name][number % len(FORMS[name])][0]}
+
+    def told() -> bool:
+        said = init.status()
+        mains = {each["bridge"] if each["shape"] == "supervise" else each["pid"] for each in said}
+        return mains == stays and all(each["state"] == "ready" for each in said)
+
+    until(told, "cross-init status is right", LONGEST_S)
+
+
+def entries(init: Init, folder: str) -> set[str]:
+    """What stands in this folder."""
+    try:
+        return set(os.listdir(init.root / folder))
+    except FileNotFoundError:
+        return set()
+
+
+def descriptors(init: Init) -> int:
+    """How many descriptors the init's own processes have open."""
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in init.holders())
+
+
+def processes() -> list[str]:
+    """The command lines of soaked daemons, and of ours beside them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_text() if entry.name.isdigit() else ""
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0] if words else ""
+        except OSError:
+            continue
+        if "tests/daemons/soak.py" in words and state not in "ZX":
+            found.append(words)
+    return found
+
+
+def main(words: Sequence[str]) -> None:
+    """Run it as the command line says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--init", choices=tuple(FORMS), default="s6")
+    parser.add_argument("--services", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    wish = parser.parse_args(words)
+    print(f"{wish.services} services on {wish.init} for {wish.minutes:g} minutes, --seed {wish.seed}", flush=True)
+    with init_of(wish.init, wish.services) as init:
+        print(soak(init, wish.init, wish.services, wish.minutes * 60, random.Random(wish.seed)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
