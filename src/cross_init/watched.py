@@ -29,7 +29,8 @@ class Watched:
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
-    where that cannot be done. helpers: processes of our own, with their wait status if somebody else reaped them.
+    where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers:
+    processes of our own, with their wait status if somebody else reaped them.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Watched:
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
+        self.is_on_its_way = False
         self.deadline: Timer | None = None
         self.engine = engine
         self.start = start
@@ -96,6 +98,14 @@ class Watched:
         """All processes of the service, as far as they are to be found."""
         return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self.belongs(int(name))]
 
+    def send_all(self, number: int) -> None:
+        """Send this signal to all processes of the service."""
+        for pid in self.family():
+            try:
+                posix.kill(pid, number)
+            except OSError:
+                pass  # it has ended
+
     @property
     def seconds(self) -> float:
         """How long ago its start began."""
@@ -138,6 +148,9 @@ class Watched:
 
     def end(self, number: int) -> None:
         """Send this signal to the daemon's process group, or to the daemon if it leads none."""
+        if self.is_on_its_way:
+            self.send_all(number)
+            return
         try:
             if posix.getpgid(self.pid) == self.pid:
                 posix.killpg(self.pid, number)
