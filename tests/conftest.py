@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.containers import booted, systemd_version
+from tests.support.observed import SHAPES, Place, observed
 from tests.support.puppet import stage
 from tests.support.show import Show
 from tests.support.systemd import Host, Manager
@@ -60,3 +61,16 @@ def show(tmp_path: Path) -> Iterator[Show]:
             for job in shown.jobs:
                 job.close()
             reap(False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A place for daemons that are observed; all that they leave is ended with it."""
+    with observed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=list(SHAPES))
+def shape(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The options for each shape in which a daemon is observed without an init."""
+    return SHAPES[request.param]

@@ -1,7 +1,6 @@
 """The watcher: it costs nothing while nothing happens, holds nothing that is not its own, and goes with the daemon."""
 
 import os
-import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready, send_as_another
 from tests.support.upstart import Job
-from tests.support.waiting import until
+from tests.support.waiting import lives_through, until
 
 NOBODY = 65534
 IDLE_S = 1.0
@@ -35,15 +34,6 @@ def cost(pid: int) -> tuple[int, int, int]:
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     switches = int(status["voluntary_ctxt_switches"]), int(status["nonvoluntary_ctxt_switches"])
     return int(stat[11]) + int(stat[12]), *switches
-
-
-def lives_through(pid: int, seconds: float) -> bool:
-    """Whether this process still lives after this time; waits for its end."""
-    fd = os.pidfd_open(pid)
-    try:
-        return not select.select([fd], [], [], seconds)[0]
-    finally:
-        os.close(fd)
 
 
 def status_inode(watcher: int) -> str:

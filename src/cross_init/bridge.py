@@ -205,6 +205,8 @@ def run(wish: "Wish", environ: Environment) -> int:
         for warning in warnings:
             complain(warning, 0)
     start.sockets = gather(wish, init, target, environ, evidence.pid)
+    if wish.ready_when:
+        start.passed_inodes = [posix.fstat(passed.fd).st_ino for passed in start.sockets]
     if wish.wait_for_client:
         from cross_init.waiting import wait_for_client
 

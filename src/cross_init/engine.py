@@ -61,16 +61,20 @@ class Engine:
         """Call back until stop() is called, or until nothing is watched any more."""
         self.stopped = False
         while self.callbacks and not self.stopped:
-            wait_ms = None
-            if self.timers:
-                wait_ms = max(0, int((min(timer.when for timer in self.timers) - monotonic()) * 1000) + 1)
-            ready = [fd for fd, _ in self.poller.poll(wait_ms)]
-            for fd in ready:
-                callback = self.callbacks.get(fd)  # an earlier callback may have forgotten it
-                if callback is not None and not self.stopped:
-                    callback()
-            now = monotonic()
-            for timer in [timer for timer in self.timers if timer.when <= now]:
-                if timer in self.timers and not self.stopped:
-                    self.timers.remove(timer)
-                    timer.callback()
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait once, and call back whatever that concerns."""
+        wait_ms = None
+        if self.timers:
+            wait_ms = max(0, int((min(timer.when for timer in self.timers) - monotonic()) * 1000) + 1)
+        ready = [fd for fd, _ in self.poller.poll(wait_ms)]
+        for fd in ready:
+            callback = self.callbacks.get(fd)  # an earlier callback may have forgotten it
+            if callback is not None and not self.stopped:
+                callback()
+        now = monotonic()
+        for timer in [timer for timer in self.timers if timer.when <= now]:
+            if timer in self.timers and not self.stopped:
+                self.timers.remove(timer)
+                timer.callback()

@@ -95,6 +95,9 @@ class Channel:
     def attach(self, watched: "Watched") -> None:
         """Listen, in the process that watches. Each readiness that it will tell is expected there."""
 
+    def catch_up(self) -> None:
+        """Take in what was said already: before the end of the process that said it is dealt with."""
+
     def can_leave(self, pid: int) -> bool:
         """Whether the watching process may end while the daemon lives, which must not notice it."""
         return True
@@ -133,6 +136,9 @@ class Condition:
 
     def stop(self) -> None:
         """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
+
+    def outlive(self) -> None:
+        """The daemon has ended and this process, its parent, is about to: leave what its children still need."""
 
 
 class Init:

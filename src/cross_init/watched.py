@@ -34,7 +34,8 @@ class Watched:
     watchdog: who counts its signs of life, if that was asked for.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
-    where that cannot be done. helpers: processes of our own, with their wait status if somebody else reaped them.
+    where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers:
+    processes of our own, with their wait status if somebody else reaped them.
     """
 
     watchdog: "Watchdog | None" = None
@@ -47,6 +48,7 @@ class Watched:
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
+        self.is_on_its_way = False
         self.deadline: Timer | None = None
         self.state = STARTING
         self.since = began
@@ -121,6 +123,14 @@ class Watched:
         """All processes of the service, as far as they are to be found."""
         return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self.belongs(int(name))]
 
+    def send_all(self, number: int) -> None:
+        """Send this signal to all processes of the service."""
+        for pid in self.family():
+            try:
+                posix.kill(pid, number)
+            except OSError:
+                pass  # it has ended
+
     @property
     def seconds(self) -> float:
         """How long ago its start began."""
@@ -178,6 +188,9 @@ class Watched:
 
     def end(self, number: int) -> None:
         """Send this signal to the daemon's process group, or to the daemon if it leads none."""
+        if self.is_on_its_way:
+            self.send_all(number)
+            return
         try:
             if posix.getpgid(self.pid) == self.pid:
                 posix.killpg(self.pid, number)

@@ -96,6 +96,9 @@ def main() -> None:
                 elif command == "send":
                     send(rest)
                     say(event="sent")
+                elif command == "do":
+                    exec(rest, globals())
+                    say(event="done")
                 elif command == "serve":
                     say(event="served", asked=serve_one())
                 else:  # the test is gone

@@ -49,6 +49,11 @@ class Puppet:
         self.tell(f"send {message}")
         self.hear("sent")
 
+    def do(self, code: str) -> None:
+        """Have it run this Python code, and return when it has; what it makes stays."""
+        self.tell(f"do {code}")
+        self.hear("done")
+
     def get_ready(self) -> None:
         """Have it stop itself, as a daemon for Upstart does that is ready, and return when it was continued."""
         self.tell("stop")

@@ -1,5 +1,7 @@
 """The one place that looks again and again: for what only /proc or a folder can show, and no event tells."""
 
+import os
+import select
 import time
 from collections.abc import Callable
 
@@ -12,3 +14,12 @@ def until(holds: Callable[[], bool], what: str, seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
         time.sleep(STEP_S)
+
+
+def lives_through(pid: int, seconds: float) -> bool:
+    """Whether this process still lives after this time; waits for its end."""
+    fd = os.pidfd_open(pid)
+    try:
+        return not select.select([fd], [], [], seconds)[0]
+    finally:
+        os.close(fd)

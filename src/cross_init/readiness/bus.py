@@ -56,13 +56,14 @@ class BusName(Repeated):
         from jeepney.auth import Authenticator
         from jeepney.low_level import Parser
 
-        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        # A bus that accepts nobody just now must not hold us up.
+        kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        self.socket = _socket.socket(_socket.AF_UNIX, kind)
         try:
             self._connect()
         except OSError as error:
             self._lost(error.strerror or str(error))
             return
-        self.socket.setblocking(False)
         self.authenticator: Authenticator | None = Authenticator()
         self.parser = Parser()
         self.waiting: dict[int, str] = {}
@@ -102,7 +103,8 @@ class BusName(Repeated):
         self._send(message.serialise(self.serial))
 
     def _send(self, data: bytes) -> None:
-        assert self.socket is not None
+        if self.socket is None:
+            return  # lost with the message before this one
         self.unsent += data
         try:
             while self.unsent:

@@ -39,7 +39,7 @@ class Command(Repeated):
             return
         if self.pid == 0:
             try:
-                posix.setsid()  # nothing that is meant for us or the daemon is meant for it
+                posix.setsid()  # nothing that is meant for us or the daemon is meant for it; and it is ended as a whole
                 posix.chdir(self.folder)
                 for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE, _signal.SIGXFSZ):
                     _signal.signal(number, _signal.SIG_DFL)
@@ -75,7 +75,12 @@ class Command(Repeated):
         """End the attempt that is under way."""
         super().stop()
         if self.pid:
-            _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
+            if self.watched.helpers.get(self.pid) is None:  # not reaped by anybody: its number is still its own
+                posix.kill(self.pid, _signal.SIGKILL)
+                try:
+                    posix.killpg(self.pid, _signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # it had not come to lead its group
             self._wait()
             self._forget()
 

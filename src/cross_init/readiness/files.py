@@ -59,12 +59,15 @@ class File(Condition):
 
 
 class PidFile(File):
-    """A file with a process number in it, which has to be the service's; so a dead predecessor's does not count."""
+    """A file with a process number in it, which has to be the service's.
+
+    It has to be new as well: in a container a dead predecessor had the same number.
+    """
 
     def holds(self) -> bool:
-        """Whether it names a process of the service."""
+        """Whether it was written and names a process of the service."""
         pid = read_pid_file(self.path) or 0
-        return self.watched is not None and self.watched.belongs(pid)
+        return super().holds() and self.watched is not None and self.watched.belongs(pid)
 
 
 def identity(path: str) -> Identity | None:

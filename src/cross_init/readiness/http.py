@@ -3,7 +3,7 @@
 import posix
 from _thread import start_new_thread
 
-from cross_init.model import Condition, Failure
+from cross_init.model import Condition, Environment, Failure
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False
@@ -23,19 +23,39 @@ class Http(Repeated):
         self.host = host
         self.port = port
         self.path = path
+        self.news = -1
+
+    def prepare(self, environ: Environment) -> None:
+        """See whether this Python has what it takes, which Debian's python3-minimal has not. Raises Failure."""
+        try:
+            for module in ("http", *(("_ssl",) if self.scheme == "https" else ())):
+                __import__(module)
+        except ImportError:
+            raise Failure(
+                f"--ready-when {self.text}: this Python has no {self.scheme} client; install python3"
+            ) from None
 
     def ask(self) -> None:
         """Start a thread, and hear of its answer."""
-        news, tell = posix.pipe2(posix.O_CLOEXEC)
-
-        def hear() -> None:
-            said = posix.read(news, 1)
-            self.watched.engine.forget(news)
-            posix.close(news)
-            self.answer(said == YES)
-
-        self.watched.engine.watch(news, hear)
+        self.news, tell = posix.pipe2(posix.O_CLOEXEC)
+        self.watched.engine.watch(self.news, self._hear)
         start_new_thread(self._ask, (tell,))
+
+    def _hear(self) -> None:
+        said = posix.read(self.news, 1)
+        self._close()
+        self.answer(said == YES)
+
+    def _close(self) -> None:
+        if self.news >= 0:
+            self.watched.engine.forget(self.news)
+            posix.close(self.news)
+            self.news = -1
+
+    def stop(self) -> None:
+        """Wait for no answer any more; the thread ends by itself, or with us."""
+        super().stop()
+        self._close()
 
     def _ask(self, tell: int) -> None:
         said = NO
@@ -53,7 +73,10 @@ class Http(Repeated):
             finally:
                 connection.close()
         finally:
-            posix.write(tell, said)
+            try:
+                posix.write(tell, said)
+            except BrokenPipeError:
+                pass  # nobody waits for it any more
             posix.close(tell)
 
 

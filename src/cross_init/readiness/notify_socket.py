@@ -76,6 +76,11 @@ class NotifyChannel(Channel):
         self.listener = Listener(watched, self.socket, watched.start.wish.notify_access)
         sweep(self.address)
 
+    def catch_up(self) -> None:
+        """It may have named its successor as its last words."""
+        if self.listener is not None:
+            self.listener.hear()
+
     def can_leave(self, pid: int) -> bool:
         """Only if the daemon holds the socket: one that has closed what it did not know would lose it with us."""
         return self.listener is not None and self.listener.is_held_by(pid)

@@ -4,11 +4,13 @@ The daemon's standard output and error become pipes to us, for as long as it liv
 """
 
 import posix
-from fcntl import F_DUPFD_CLOEXEC, fcntl
-from select import POLLOUT, poll
+from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
+from select import POLLIN, POLLOUT, poll
 
+from cross_init.engine import Engine
 from cross_init.model import Condition, Environment, Failure
 from cross_init.readiness.pipe import is_same
+from cross_init.surroundings import leave_surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
     from re import Pattern
 
     from cross_init.cli import Wish
-    from cross_init.engine import Engine
     from cross_init.watched import Watched
 
 LINE_MAX = 65536  # of a longer line only the last this many bytes are looked at
+LAST_WORDS_S = 5.0  # how long we wait for a slow reader when the daemon has ended
 AT_ONCE = 4096  # PIPE_BUF: what a pipe that can be written to takes without blocking (pipe(7))
 
 
@@ -36,9 +38,11 @@ class Output(Condition):
 
     def prepare(self, environ: Environment) -> None:
         """Make the pipes. Raises OSError."""
-        out, err = posix.fstat(1), posix.fstat(2)
-        is_one = (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino)
-        self.streams = [Stream((1, 2))] if is_one else [Stream((1,)), Stream((2,))]
+        # O_PATH: it was closed, and only its number is kept from others; the daemon is to find it closed.
+        numbers = [number for number in (1, 2) if not fcntl(number, F_GETFL) & posix.O_PATH]
+        places = {(where.st_dev, where.st_ino) for where in map(posix.fstat, numbers)}
+        groups = [(number,) for number in numbers] if len(places) > 1 else [tuple(numbers)] if numbers else []
+        self.streams = [Stream(group) for group in groups]
         self.descriptors = tuple(fd for stream in self.streams for fd in (stream.ours, stream.onward))
 
     def expose(self) -> None:
@@ -66,11 +70,25 @@ class Output(Condition):
         """Look no more; what still comes is passed on."""
         self.held = None
 
-    def discard(self) -> None:
-        """Close everything: there never was a daemon."""
+    def outlive(self) -> None:
+        """Pass on what is there. If others still write, a process stays for them, as nobody else could read it."""
+        engine = Engine()
         for stream in self.streams:
-            for fd in (stream.ours, stream.theirs, stream.onward):
-                posix.close(fd)
+            if stream.is_open:
+                stream.move(engine)
+        too_late = engine.after(LAST_WORDS_S, engine.stop)
+        while not engine.stopped and not all(is_empty(each.ours) and not each.unsent for each in self._open()):
+            engine.turn()
+        engine.cancel(too_late)
+        if self._open() and posix.fork() == 0:
+            try:
+                leave_surroundings({fd for each in self._open() for fd in (each.ours, each.onward)})
+                engine.run()
+            finally:
+                posix._exit(0)
+
+    def _open(self) -> "list[Stream]":
+        return [stream for stream in self.streams if stream.is_open]
 
 
 class Stream:
@@ -81,44 +99,77 @@ class Stream:
         self.ours, self.theirs = posix.pipe2(posix.O_CLOEXEC)
         self.onward = fcntl(numbers[0], F_DUPFD_CLOEXEC, 3)
         self.line = b""
+        self.unsent = b""
+        self.is_open = True
 
-    def attach(self, engine: "Engine", look: "Callable[[Stream, bytes], None]") -> None:
+    def attach(self, engine: Engine, look: "Callable[[Stream, bytes], None]") -> None:
         """Copy from now on, showing what goes through."""
         if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
             posix.close(self.theirs)
-        self.engine = engine
         self.look = look
-        engine.watch(self.ours, self._copy)
+        self.move(engine)
+
+    def move(self, engine: Engine) -> None:
+        """Go on in this engine."""
+        self.engine = engine
+        if self.unsent:
+            engine.watch(self.onward, self._pass_on, POLLOUT)
+        else:
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        self.engine.watch(self.ours, self._copy)
+        self.engine.watch(self.onward, self.close, 0)  # only errors: whoever reads there has gone
 
     def _copy(self) -> None:
-        """Never wait for whoever reads: signals and other daemons' news have to go through meanwhile."""
-        writable = poll()
-        writable.register(self.onward, POLLOUT)
-        if not writable.poll(0):
-            self.engine.forget(self.ours)
-            self.engine.watch(self.onward, self._resume, POLLOUT)
-            return
         data = posix.read(self.ours, AT_ONCE)
-        try:
-            rest = data
-            while rest:
-                rest = rest[posix.write(self.onward, rest) :]
-        except OSError:
-            data = b""  # nobody reads any more: let the daemon see that as it would without us
-        if data:
-            self.look(self, data)
-        else:
-            self.close()
+        if not data:
+            self.close()  # the last writer has gone
+            return
+        self.unsent = data
+        self._pass_on()
+        self.look(self, data)
 
-    def _resume(self) -> None:
-        self.engine.forget(self.onward)
-        self.engine.watch(self.ours, self._copy)
+    def _pass_on(self) -> None:
+        """Never wait for whoever reads: signals and other daemons' news have to go through meanwhile."""
+        had_to_wait = self.ours not in self.engine.callbacks
+        try:
+            while self.unsent and is_writable(self.onward):
+                self.unsent = self.unsent[posix.write(self.onward, self.unsent) :]
+        except BlockingIOError:
+            pass  # others write there as well, and were faster
+        except OSError:
+            self.close()  # nobody reads any more: let the daemon see that as it would without us
+            return
+        if self.unsent and not had_to_wait:
+            self.engine.forget(self.ours)
+            self.engine.forget(self.onward)
+            self.engine.watch(self.onward, self._pass_on, POLLOUT)
+        elif not self.unsent and had_to_wait:
+            self.engine.forget(self.onward)
+            self._wait_for_more()
 
     def close(self) -> None:
         """The last writer, or the reader, has gone."""
         self.engine.forget(self.ours)
+        self.engine.forget(self.onward)
         posix.close(self.ours)
         posix.close(self.onward)
+        self.is_open = False
+
+
+def is_writable(fd: int) -> bool:
+    """Whether writing would not wait, be it for an error."""
+    asked = poll()
+    asked.register(fd, POLLOUT)
+    return bool(asked.poll(0))
+
+
+def is_empty(fd: int) -> bool:
+    """Whether there is nothing to be read, not even the end."""
+    asked = poll()
+    asked.register(fd, POLLIN)
+    return not asked.poll(0)
 
 
 def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:

@@ -4,6 +4,7 @@ import _socket
 import errno
 import posix
 from select import POLLOUT
+from struct import pack
 
 from cross_init.model import Condition, Environment, Failure
 from cross_init.readiness.appearance import Appearance
@@ -56,9 +57,13 @@ class Reachable(Repeated):
         """Whether TCP has connected the socket with itself, as it can where nobody listens on an ephemeral port."""
         assert self.socket is not None
         try:
-            return self.socket.family != _socket.AF_UNIX and self.socket.getsockname() == self.socket.getpeername()
+            if self.socket.family == _socket.AF_UNIX or self.socket.getsockname() != self.socket.getpeername():
+                return False
+            # Closed as usual, it would keep the daemon from the port for a minute (TIME_WAIT).
+            self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, pack("ii", 1, 0))
         except OSError:
-            return True
+            pass
+        return True
 
     def _done(self, holds: bool) -> None:
         self._close()

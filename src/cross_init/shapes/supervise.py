@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cross_init.news import Assignments
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
 START_TIME = 19  # of the fields of process_stat()
 
@@ -31,7 +32,8 @@ START_TIME = 19  # of the fields of process_stat()
 class Supervisor:
     """The parent of one daemon.
 
-    main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last.
+    main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
+    orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Supervisor:
     ) -> None:
         self.engine = engine
         self.start = start
+        self.channel = channel
         self.first = self.main = pid
-        self.status = 0
+        self.status = self.orphans_status = 0
+        self.is_guess = self.was_signalled = False
         self.guard = guard
         wish = start.wish
         chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
@@ -55,7 +59,7 @@ class Supervisor:
         self.stops = self.forked = None
         if start.wish.notify and start.target.says == STOP:
             self.stops = watched.expect("the daemon stops itself")
-        if start.wish.notify and start.target.forks:
+        if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
             self.forked = watched.expect("the command that was started ends with 0 and leaves a daemon")
         self._attend(pid)
         channel.attach(watched)
@@ -83,6 +87,7 @@ class Supervisor:
     def _attend(self, pid: int) -> None:
         """This is the main process from now on; watched has its pidfd."""
         self.main = self.watched.pid = pid
+        self.watched.is_on_its_way = False
         self.engine.watch(self.watched.pidfd, self._main_ended)
         if self.guard is not None:
             self.guard.follow(self.watched.pidfd)
@@ -122,14 +127,22 @@ class Supervisor:
         from cross_init.readiness.appearance import Appearance
 
         self.main = 0
+        self.watched.is_on_its_way = True
         self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
         if self.start.wish.pid_file:
             news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
             self._look_for_pid_file(news)
         else:
-            children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
-            newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=0)
-            if self._move(newest) and self.forked is not None:
+            # A daemon that forks twice: the process between the two is about to go.
+            self.engine.after(BETWEEN_S, self._guess)
+
+    def _guess(self) -> None:
+        """Without a PID file: the newest of the processes that became our children."""
+        children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
+        newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=0)
+        if not self.main and self._move(newest):
+            self.is_guess = True
+            if self.forked is not None:
                 self.forked()
 
     def _look_for_pid_file(self, news: "object") -> None:
@@ -168,19 +181,32 @@ class Supervisor:
                 if pid == self.first:
                     self._stopped(status)
             else:
-                if pid in (self.main, self.first) or not self.main:
+                if pid in (self.main, self.first):
                     self.status = status
+                else:
+                    self.orphans_status = status
                 if pid == self.main:
                     self._end(pid)
         if not self.main and not self.engine.stopped and not self.watched.family():
+            self.status = self.orphans_status
             self.engine.stop()  # it has forked away, and died there
 
     def _end(self, pid: int) -> None:
         """The main process has ended, with self.status."""
-        if pid == self.first and self.start.target.forks and self.status == 0:
+        self.channel.catch_up()
+        if self.main != pid:
+            return  # its last words named another one
+        if self.status == 0 and (self._was_in_between() if self.is_guess else self._has_forked_away(pid)):
             self._forked_away()
         elif not self._successor():
             self.engine.stop()
+
+    def _has_forked_away(self, pid: int) -> bool:
+        return pid == self.first and self.start.target.forks
+
+    def _was_in_between(self) -> bool:
+        """Whether the process that we took for the daemon was only on the way to it."""
+        return not self.was_signalled and bool(self.watched.family())
 
     def _stopped(self, status: int) -> None:
         if posix.WSTOPSIG(status) in TERMINAL_STOPS:
@@ -211,16 +237,13 @@ class Supervisor:
             self._pass_signal(number)
 
     def _pass_signal(self, number: int) -> None:
+        self.was_signalled = True
         is_reload = self._announce(number)
         wanted = self.instead.get(number, number)
         if self.main:
             send(self.watched.pidfd, wanted)
         else:
-            for pid in self.watched.family():  # on its way: whoever there is
-                try:
-                    posix.kill(pid, wanted)
-                except OSError:
-                    pass
+            self.watched.send_all(wanted)
         if is_reload:
             self._pass_on((("READY", "1"),), [])
 
@@ -257,7 +280,8 @@ class Supervisor:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    if start.target.forks:
+    forks_away = start.target.forks or bool(start.wish.pid_file)
+    if forks_away:
         adopt(start)
     given = block()
     channel = start.channel(False)
@@ -271,7 +295,7 @@ def run(start: "Start") -> int:
         raise
     start.close_sockets()
     try:
-        if not start.target.forks:
+        if not forks_away:
             adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
         engine = Engine()
         supervisor = Supervisor(engine, start, pid, channel, began, guard)
@@ -283,6 +307,8 @@ def run(start: "Start") -> int:
     channel.close()
     start.init.ended()
     supervisor.watched.close()
+    for condition in start.conditions:
+        condition.outlive()
     if guard is not None:
         guard.dismiss()
     return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
