@@ -96,6 +96,10 @@ def main() -> None:
                 elif command == "send":
                     send(rest)
                     say(event="sent")
+                elif command == "write":  # to a descriptor, or to the one that a variable names
+                    where, _, text = rest.partition(" ")
+                    os.write(int(os.environ.get(where, where)), text.encode() + b"\n")
+                    say(event="written")
                 elif command == "serve":
                     say(event="served", asked=serve_one())
                 else:  # the test is gone
