@@ -45,6 +45,9 @@ def evidence(
         ("runsv", {}, "runit", True),
         ("supervise", {}, "daemontools", True),
         ("circusd", {}, "circus", True),
+        ("dinit", {}, "dinit", True),
+        ("dinit", {b"LISTEN_PID": PID, b"LISTEN_FDS": b"1"}, "dinit", True),
+        ("bash", {b"DINIT_SERVICE": b"web"}, "none", True),
         ("supervisord", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", True),
         ("bash", {b"SUPERVISOR_ENABLED": b"1"}, "supervisord", False),
         ("runsv", {b"SUPERVISOR_ENABLED": b"1"}, "runit", True),
@@ -85,6 +88,11 @@ def test_a_script_of_sysvinit_is_told_by_the_parents_command_line(words: str, se
 def test_an_init_with_the_number_1_is_a_parent_too() -> None:
     _, claim = detect(evidence("whatever", {b"UPSTART_JOB": b"web"}, parent=1))
     assert claim.direct
+
+
+def test_dinit_may_be_process_1_under_another_name() -> None:
+    found, claim = detect(evidence("init", {b"DINIT_SERVICE": b"web"}, parent=1))
+    assert (found.name, claim.direct) == ("dinit", True)
 
 
 @pytest.mark.parametrize("mark", [{b"SYSTEMD_EXEC_PID": PID}, {b"LISTEN_PID": PID}])

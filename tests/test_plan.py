@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
 UNHEARING = ("daemontools", "supervisord", "circus")
-BESIDE = ("runit", *UNHEARING)
+BESIDE = ("runit", "dinit", *UNHEARING)
 # (init, target): the shape with -N. Without it, it is exec for all.
 SHAPES = {
     ("none", "systemd"): WATCH,
@@ -32,6 +32,9 @@ SHAPES = {
     ("s6", "upstart"): SUPERVISE,
     ("s6", "s6"): EXEC,
     ("none", "s6"): WATCH,
+    ("systemd", "dinit"): HAND_OVER,
+    ("none", "dinit"): WATCH,
+    ("dinit", "dinit"): EXEC,
     **{(init, "systemd"): WATCH for init in BESIDE},
     **{(init, "upstart"): SUPERVISE for init in BESIDE},
     **{(init, "s6"): WATCH for init in BESIDE},
@@ -59,10 +62,11 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit", "dinit")},
     ("s6", "upstart"): set(),
-    ("runit", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    ("runit", "upstart"): set(),
+    **{(init, "systemd"): {"watchdog", "main PID", "descriptors to keep"} for init in ("runit", "dinit")},
+    **{(init, "upstart"): set() for init in ("runit", "dinit")},
+    **{(init, "dinit"): set() for init in ("none", "systemd")},
     **{(init, "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"} for init in UNHEARING},
     **{(init, target): {"readiness"} for init in UNHEARING for target in ("upstart", "s6")},
     **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "openrc", "sysv")},

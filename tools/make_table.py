@@ -51,7 +51,7 @@ def rows() -> list[str]:
     return lines
 
 
-OPTIONS: dict[str, str] = {}  # what has to stand behind a target's name
+OPTIONS = {"dinit": "fd=4"}  # what has to stand behind a target's name
 
 
 def text() -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # What has to be there, at the least, for an init to be worth asking: one of these variables, or this name of the
 # parent process (proc_pid_comm(5)).
 CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
+    ("dinit", (b"DINIT_SERVICE",), ("dinit",)),  # before systemd, whose LISTEN_PID it sets
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
@@ -31,7 +32,7 @@ LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-noti
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
-TARGETS = ("systemd", "upstart", "s6", "sysv", "plain")
+TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "plain")
 
 
 class Evidence:
