@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
 UNHEARING = ("daemontools", "supervisord", "circus")
+ENDING = ("openrc", "sysv", "finit")
 BESIDE = ("runit", "dinit", *UNHEARING)
 # (init, target): the shape with -N. Without it, it is exec for all.
 SHAPES = {
@@ -38,6 +39,12 @@ SHAPES = {
     **{(init, "systemd"): WATCH for init in BESIDE},
     **{(init, "upstart"): SUPERVISE for init in BESIDE},
     **{(init, "s6"): WATCH for init in BESIDE},
+    ("shepherd", "systemd"): WATCH,
+    ("shepherd", "upstart"): HAND_OVER,
+    ("shepherd", "s6"): WATCH,
+    ("finit", "systemd"): WATCH,
+    ("finit", "upstart"): SUPERVISE,
+    ("finit", "s6"): WATCH,
     ("openrc", "systemd"): WATCH,
     ("openrc", "upstart"): HAND_OVER,
     ("openrc", "s6"): WATCH,
@@ -62,14 +69,17 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     ("systemd", "upstart"): set(),
     ("upstart", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("s6", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit", "dinit")},
+    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "runit", "dinit", *ENDING)},
     ("s6", "upstart"): set(),
-    **{(init, "systemd"): {"watchdog", "main PID", "descriptors to keep"} for init in ("runit", "dinit")},
-    **{(init, "upstart"): set() for init in ("runit", "dinit")},
+    **{(init, "systemd"): {"watchdog", "main PID", "descriptors to keep"} for init in ("runit", "dinit", "finit")},
+    **{(init, "upstart"): set() for init in ("runit", "dinit", "finit")},
     **{(init, "dinit"): set() for init in ("none", "systemd")},
     **{(init, "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"} for init in UNHEARING},
     **{(init, target): {"readiness"} for init in UNHEARING for target in ("upstart", "s6")},
-    **{(init, "s6"): set() for init in ("none", "systemd", "upstart", "openrc", "sysv")},
+    # Without --pid-file the Shepherd hears nothing.
+    ("shepherd", "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"},
+    ("shepherd", "upstart"): {"readiness"},
+    ("shepherd", "s6"): {"readiness"},
     ("openrc", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
     ("openrc", "upstart"): set(),
     ("sysv", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
@@ -112,7 +122,7 @@ def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, ta
     said, lost = effects(choose(on, to, wish), on, to, wish)
     assert {line.partition(":")[0] for line in lost} == LOSSES[init, target]
     assert all(init in line for line in lost)
-    assert any(line.startswith("readiness: ") for line in said) == (init not in UNHEARING)
+    assert any(line.startswith("readiness: ") for line in said) == ("readiness" not in LOSSES[init, target])
 
 
 @pytest.mark.parametrize(("init", "target"), LOSSES)

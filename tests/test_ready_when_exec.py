@@ -7,6 +7,9 @@ from tests.support.command import script
 from tests.support.observed import Place
 from tests.support.waiting import until
 
+# Signals 32 and 33 as bits: no program can set them, so whoever started the tests may have left them ignored.
+OF_THE_C_LIBRARY = 0b11 << 31
+
 
 def test_the_command_is_never_run_twice_at_once(place: Place, tmp_path: Path, shape: tuple[str, ...]) -> None:
     command = script(
@@ -37,7 +40,8 @@ def test_it_has_the_daemons_surroundings_but_not_its_way_to_be_heard(
     own = {name: value for name, value in run.puppet.environ.items() if not name.startswith(("LISTEN", "NOTIFY"))}
     own.pop("LC_CTYPE", None)
     assert environ == own
-    assert {line.split()[1] for line in said if line.startswith("Sig")} == {"0" * 16}
+    masks = [int(line.split()[1], 16) for line in said if line.startswith("Sig")]
+    assert [mask & ~OF_THE_C_LIBRARY for mask in masks] == [0, 0]
     assert not [line for line in said if "socket:" in line]
 
 

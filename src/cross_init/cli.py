@@ -206,9 +206,9 @@ def main(argv: list[str]) -> None:
         _occupy_standard_descriptors()
         wish = parse(argv[1:])
         if wish.help:
-            from cross_init.help import HELP
+            from cross_init.help import text
 
-            code = write_out(HELP.format(targets=", ".join(TARGETS), inits=", ".join(INITS)))
+            code = write_out(text(TARGETS, INITS))
         elif wish.version:
             from cross_init.version import VERSION
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # parent process (proc_pid_comm(5)).
 CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("dinit", (b"DINIT_SERVICE",), ("dinit",)),  # before systemd, whose LISTEN_PID it sets
+    ("shepherd", (), ("shepherd",)),  # as dinit
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),
     ("s6", (), ("s6-supervise",)),
@@ -24,6 +25,7 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("daemontools", (), ("supervise",)),
     ("supervisord", (b"SUPERVISOR_ENABLED",), ()),
     ("circus", (), ("circusd",)),
+    ("finit", (), ("finit", "init")),
     ("openrc", (b"RC_SVCNAME",), ("start-stop-daem", "supervise-daemo", "openrc-run.sh")),
 )
 # The same for inits that are asked only when none of those is our parent: a part of NOTIFY_SOCKET, or how a word of the

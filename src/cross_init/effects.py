@@ -1,6 +1,6 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, MESSAGE, NOTHING, STOP, TEXT, Init, Target
+from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, FILE, MESSAGE, NOTHING, STOP, TEXT, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, Plan
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ TOLD_BY = {
     TEXT: "a line on standard error",
     EXIT: "the end of the command that was started, with a PID file",
     EVENT: "an event for the init's listeners",
+    FILE: "the PID file",
     ASKED: "a state file, for whoever asks",
 }
 
@@ -122,6 +123,7 @@ SHORT = {
     TEXT: "standard error",
     EXIT: "exit",
     EVENT: "event",
+    FILE: "PID file",
     ASKED: "state file",
     NOTHING: "observed",
 }

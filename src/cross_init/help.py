@@ -1,5 +1,9 @@
 """The help text, written for a person in trouble at three in the morning."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 HELP = """\
 cross-init-bridge lets a daemon that was written for one init system run under another.
 
@@ -7,7 +11,8 @@ Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
 
   -t, --target TARGET    the init system that the daemon was written for: {targets}
   -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
-                         systemd: Type=notify; Upstart: expect stop; runit: ./check with "exec cross-init check"
+                         systemd: Type=notify; Upstart: expect stop; OpenRC: notify=fd:3; Finit: notify:systemd;
+                         runit: ./check with "exec cross-init check"
 
 What runs, without running it:
       --explain[=json]   say what was detected and why, what would be done, and what would get lost
@@ -48,7 +53,7 @@ Sockets:
 
       --init NAME[:OPTION]
                          do not detect what we run on; it is one of
-                         {inits}.
+{inits}.
                          supervisord:event tells its event listeners when the daemon is ready (the program has to
                          have stdout_capture_maxbytes); circus:web=$(circus.sockets.web),... names its sockets
   -h, --help             this text
@@ -62,3 +67,14 @@ Examples:
   exec /usr/bin/cross-init-bridge -t systemd -N -- /usr/bin/redis-server --supervised systemd
   cross-init-bridge -t systemd -N --listen tcp:127.0.0.1:8080 -- ./daemon
 """
+
+
+def text(targets: "Iterable[str]", inits: "Iterable[str]") -> str:
+    """The help text, with the names that there are."""
+    from textwrap import fill
+
+    indent = " " * 25
+    return HELP.format(
+        targets=", ".join(targets),
+        inits=fill(", ".join(inits), 120, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False),
+    )

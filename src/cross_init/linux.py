@@ -151,3 +151,12 @@ def process_owner(pid: int) -> int:
         if line.startswith("Uid:"):
             return max(map(int, line.split()[1:3]))  # real and effective
     return -1
+
+
+def process_of(pidfd: int) -> int:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
+    for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Pid" and value.strip().isdigit():
+            return int(value)
+    return 0

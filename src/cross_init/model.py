@@ -37,6 +37,7 @@ STOP = "stop"  # the main process stops on a signal
 DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
 EXIT = "exit"  # the command that was started ends with 0 and leaves the daemon running, named by a PID file
+FILE = "file"  # a PID file that names the main process appears
 ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file, or asks over HTTP
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
@@ -156,7 +157,8 @@ class Init:
     job_type: str = ""  # what the job's file has to say for readiness to be heard
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
     may_not_hear: bool = False  # whether unheard() has to be asked
-    reads_pid_file: bool = False  # learns the main process from the file that --pid-file names, though it does not EXIT
+    reads_pid_file: bool = False  # hears by FILE, if there is a --pid-file
+    pid_file: str = ""  # its absolute path then
     stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process

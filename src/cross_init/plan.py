@@ -9,7 +9,7 @@ hand over   the daemon is a child until it is ready, then the main process. Need
 supervise   the bridge stays the main process, with the daemon as its child. Works everywhere and costs a process.
 """
 
-from cross_init.model import ANYONE, EXIT, STOP, Init, Target
+from cross_init.model import ANYONE, EXIT, FILE, STOP, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
 
 def is_one_contract(init: Init, target: Target) -> bool:
     """Whether the init waits for the very thing that the daemon does: to fork away and exit."""
-    return init.hears == EXIT and target.forks
+    return init.hears in (EXIT, FILE) and target.forks
 
 
 def forced(init: Init, target: Target, wish: "Wish") -> str:

@@ -5,7 +5,7 @@ import errno
 import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
-from cross_init.model import Failure
+from cross_init.model import Environment, Failure
 
 FAMILIES = {int(_socket.AF_INET): "inet", int(_socket.AF_INET6): "inet6", int(_socket.AF_UNIX): "unix"}
 TYPES = {
@@ -88,6 +88,24 @@ def describe(fd: int, name: str = "") -> Passed:
     finally:
         sock.detach()
     return Passed(fd, name, FAMILIES.get(family, str(family)), TYPES.get(kind, str(kind)), address, listening)
+
+
+def listen_fds(environ: Environment, pid: int, who: str) -> list[Passed]:
+    """LISTEN_FDS from descriptor 3 on, if they are for the process pid (sd_listen_fds(3)).
+
+    who: the init that passed them. Raises Failure if one is not open.
+    """
+    if environ.get(b"LISTEN_PID") != str(pid).encode():
+        return []
+    count = environ.get(b"LISTEN_FDS", b"0")
+    if not count.isdigit() or len(count) > 5:
+        raise Failure(f"{who} passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
+    names = environ.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape").split(":")
+    names += [""] * int(count)
+    return [
+        describe(3 + number, "" if name == "unknown" else name)
+        for number, name in zip(range(int(count)), names, strict=False)
+    ]
 
 
 def standard_input() -> list[Passed]:

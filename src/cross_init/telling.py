@@ -1,6 +1,6 @@
 """How the command line changes the way in which an init is told: --daemonize, --pid-file, --ready-fd."""
 
-from cross_init.model import ANYONE, DESCRIPTOR, EXIT, TEXT, Failure, Init, Target
+from cross_init.model import ANYONE, DESCRIPTOR, EXIT, FILE, TEXT, Failure, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ def adapt(init: Init, target: Target, wish: "Wish") -> None:
     if wish.ready_fd:
         init.hears, init.from_whom, init.moves_main, init.may_not_hear = DESCRIPTOR, ANYONE, False, False
         init.job_type = ""
-    if wish.pid_file and not (init.hears == EXIT or init.reads_pid_file or is_the_daemons(init, target, wish)):
+    if wish.pid_file and init.reads_pid_file:
+        init.hears = FILE
+        if not target.forks:  # else the daemon writes it
+            from cross_init.pidfile import place
+
+            init.pid_file = place(wish.pid_file, [])  # who reads it has looked whether it runs already
+    elif wish.pid_file and not (init.hears == EXIT or is_the_daemons(init, target, wish)):
         other = "use it with --daemonize" if init.hears == TEXT else "leave it out"
         raise Failure(
             f"--pid-file: {init.name} does not ask for a PID file: {other}, or, if the daemon writes it, --supervise"

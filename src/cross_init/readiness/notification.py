@@ -7,7 +7,7 @@ import _socket
 import posix
 import sys
 
-from cross_init.linux import drop_everything, read
+from cross_init.linux import drop_everything, process_of
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.report import report
 from cross_init.watched import READY, RELOADING, STOPPING
@@ -105,7 +105,7 @@ class Listener:
         assert self.watched.follow is not None
         number = first(message, "MAINPID")
         if has(message, "MAINPIDFD", "1") and len(descriptors) == 1:
-            self.watched.follow(pid_of(descriptors[0]), descriptors[0])
+            self.watched.follow(process_of(descriptors[0]), descriptors[0])
         elif number is not None:
             self.watched.follow(int(number) if is_number(number) else 0, -1)
 
@@ -169,15 +169,6 @@ class Listener:
 def is_number(text: str) -> bool:
     """Whether it is a decimal number of a sane length."""
     return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def pid_of(pidfd: int) -> int:
-    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
-    for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines():
-        key, _, value = line.partition(":")
-        if key == "Pid" and is_number(value.strip()):
-            return int(value)
-    return 0
 
 
 def numbers(data: bytes) -> list[int]:

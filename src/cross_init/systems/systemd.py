@@ -1,6 +1,6 @@
 """systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
 
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Failure, Service
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -67,17 +67,9 @@ class Init(Base):
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         if environ.get(b"LISTEN_PID") != str(pid).encode():
             return []
-        from cross_init.sockets import describe
+        from cross_init.sockets import listen_fds
 
-        count = environ.get(b"LISTEN_FDS", b"0")
-        if not count.isdigit() or len(count) > 5:
-            raise Failure(f"systemd passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
-        names = environ.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape").split(":")
-        names += [""] * int(count)
-        return [
-            describe(FIRST_FD + number, "" if name == UNKNOWN_NAME else name)
-            for number, name in zip(range(int(count)), names, strict=False)
-        ]
+        return listen_fds(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""

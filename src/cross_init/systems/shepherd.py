@@ -1,0 +1,79 @@
+"""The GNU Shepherd: sockets by LISTEN_FDS, readiness by a PID file (its manual, "Service De- and Constructors").
+
+make-systemd-constructor sets LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES as systemd does. make-forkexec-constructor with
+#:pid-file waits until the file is there, and takes the main process from it. make-inetd-constructor starts one command
+for each connection, which is its standard input and output, and stays so.
+"""
+
+from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service
+from cross_init.model import Init as Base
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.detect import Evidence
+    from cross_init.sockets import Passed
+
+LISTEN = (b"LISTEN_FDS", b"LISTEN_PID", b"LISTEN_FDNAMES")
+
+
+class Init(Base):
+    """We run as a service of the Shepherd, the system's or a user's."""
+
+    name = "shepherd"
+    hears = NOTHING
+    from_whom = ANYONE
+    moves_main = True
+    reads_pid_file = True
+    job_type = "#:pid-file"
+    main = -1  # whom the PID file names
+
+    def recognise(self, evidence: "Evidence") -> Claim | None:
+        """By the parent's name."""
+        if evidence.parent_name == "shepherd":
+            return Claim(f"the parent process {evidence.parent} is the Shepherd", True)
+        return None
+
+    def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
+        """LISTEN_FDS. Raises Failure if one is not open."""
+        if b"LISTEN_PID" not in environ:
+            return []
+        from cross_init.sockets import listen_fds
+
+        return listen_fds(environ, pid, self.name)
+
+    def deaf(self, environ: Environment) -> str | None:
+        """It has no other ear than for the PID file."""
+        if self.hears == FILE:
+            return None
+        return (
+            "the Shepherd hears it by a PID file only: give its path to make-forkexec-constructor as #:pid-file, "
+            "and here as --pid-file; with other constructors leave out -N"
+        )
+
+    def strip(self, environ: Environment) -> None:
+        """Its sockets' description."""
+        for variable in LISTEN:
+            environ.pop(variable, None)
+
+    def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
+        """The PID file names the main process."""
+        from cross_init.linux import process_of
+
+        self._name(process_of(pidfd))
+
+    def hand_over(self, environ: Environment, pid: int) -> None:
+        """The PID file names the daemon; what loses its parent becomes the Shepherd's child."""
+        self._name(pid)
+
+    def _name(self, pid: int) -> None:
+        from cross_init.pidfile import write
+
+        self.main = pid
+        write(self.pid_file, pid)
+
+    def ended(self) -> None:
+        """The PID file names nobody any more."""
+        if self.pid_file:
+            from cross_init.pidfile import remove
+
+            remove(self.pid_file, self.main)
