@@ -7,6 +7,7 @@ INTERPRETER ?= /usr/bin/python3
 .PHONY: test demo dist lint docs bench clean
 
 test: lint
+	$(VENV)/bin/python -m tests.support.trees
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/ready

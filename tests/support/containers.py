@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.alone import ALONE
 from tests.support.packages import need
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,11 +25,6 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 DAEMONS = ("redis-server",)  # what tests run inside
 BOOT_S = 30
 COMMAND_S = 30
-# In namespaces of its own, which end with us.
-ALONE = (
-    *("setpriv", "--pdeathsig", "KILL"),
-    *("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child"),
-)
 # $1: an empty folder, $2: the tree, $3: the project. basic.target: none of the services that the tree has enabled.
 BOOT = """
 mount -t tmpfs -o mode=0755 tmpfs "$1"

@@ -1,16 +1,22 @@
 """Root file systems to boot an init in, beside the machine's own: made once and kept, and never written to afterwards.
 
 CROSS_INIT_TEST_SID names the folder of the tree "sid", if it is to be another than the one below FOLDER.
+
+usage: python -m tests.support.trees
+
+So all are made that are not there yet, several at once, before a test's time limit counts.
 """
 
 import fcntl
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.support.alone import ALONE
 from tests.support.packages import need
 
 FOLDER = Path("/var/cache/cross-init-tests")
@@ -24,6 +30,7 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
 }
 LONGEST_S = 600
+_failed: dict[str, str] = {}
 
 
 def folder_of(name: str) -> Path:
@@ -33,37 +40,41 @@ def folder_of(name: str) -> Path:
 
 
 def tree(name: str) -> Path:
-    """One of TREES, made by debootstrap if it is not there yet; skips the test if that fails."""
+    """One of TREES, made by debootstrap if it is not there yet; skips the test if that fails, or has failed before."""
     if os.geteuid() != 0:
         pytest.skip(f"needs root, for a tree of its own ({name})")
     folder = folder_of(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
+        if not folder.exists() and name not in _failed:
             need("debootstrap")
-            _bootstrap(folder, *TREES[name])
+            _failed[name] = _bootstrap(folder, *TREES[name])
+    if not folder.exists():
+        pytest.skip(f"needs a tree of Debian {TREES[name][0]}: debootstrap failed: {_failed[name]}")
     return folder
 
 
-def _bootstrap(folder: Path, suite: str, packages: tuple[str, ...]) -> None:
-    """Beside its place, and moved there when it is whole."""
+def _bootstrap(folder: Path, suite: str, packages: tuple[str, ...]) -> str:
+    """Beside its place, and moved there when it is whole; returns why not, or nothing."""
     unfinished = folder.parent / f".{folder.name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         made = subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={','.join(ALWAYS + packages)}", suite, str(unfinished)],
+            [*ALONE, "debootstrap", "--variant=minbase", f"--include={','.join(ALWAYS + packages)}", suite, unfinished],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=LONGEST_S,
         )
         if made.returncode:
-            last = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
-            pytest.skip(f"needs a tree of Debian {suite}: debootstrap failed: {last}")
+            return (made.stdout.strip().splitlines() or made.stderr.strip().splitlines() or ["no reason given"])[-1]
         unfinished.rename(folder)
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {LONGEST_S} s"
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return ""
 
 
 def sid_folder() -> Path:
@@ -74,3 +85,24 @@ def sid_folder() -> Path:
 def sid() -> Path:
     """The tree of Debian sid."""
     return tree("sid")
+
+
+def main() -> None:
+    """Make them all; what fails is said, and said again by the tests that are skipped for it."""
+    if os.geteuid() != 0:
+        return
+
+    def make(name: str) -> str:
+        try:
+            tree(name)
+        except pytest.skip.Exception as skipped:
+            return f"{name}: {skipped}\n"
+        return ""
+
+    need("debootstrap")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        print(*pool.map(make, TREES), sep="", end="")
+
+
+if __name__ == "__main__":
+    main()

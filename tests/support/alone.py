@@ -1,0 +1,9 @@
+"""How a command is run in namespaces of its own, which end with it, and with whoever started it, however that ends.
+
+Nothing that it mounts is mounted outside, and no process of it remains.
+"""
+
+ALONE = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child"),
+)
