@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.report import BURST, LINE_MAX
+from tests.support.observed import Place
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
 from tests.support.syslog import ENTRY, Syslog
@@ -246,3 +247,11 @@ def test_more_lines_may_come_with_time(show: Show, syslog: Syslog) -> None:
             return False
 
     until(is_said, "a line may be said again", 5)
+
+
+def test_without_an_init_people_hear_it_in_every_shape(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin("-t", "systemd", "-N", *shape)
+    run.puppet.send(repr(b"STATUS=looking for work"))
+    run.err.hears(f"[{run.puppet.pid}]: status: looking for work")
+    run.puppet.send(repr(b"STOPPING=1"))
+    run.err.hears(f"[{run.puppet.pid}]: stopping")

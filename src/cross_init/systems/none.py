@@ -16,7 +16,6 @@ class Init(Base):
     name = "none"
     hears = TEXT
     from_whom = ANYONE
-    news = ("status", "stopping", "reloading", "errno")
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Never claims a process: it is what remains."""
