@@ -121,7 +121,7 @@ MISTAKES = [
     (["-t", "systemd", "--explain=xml", "d"], "choose one of text, json"),
     (["-t", "systemd", "--end-after-ready", "d"], "has to be asked for with -N"),
     (["-t", "systemd", "--socket", "a", "--all-sockets", "d"], "use one of them"),
-    (["-t", "systemd", "--socket", "web", "/bin/true"], "none passed no socket of this name; it passed: none"),
+    (["-t", "systemd", "--socket", "web", "/bin/true"], "a shell passed no socket of this name; it passed: nothing"),
 ]
 
 
@@ -408,11 +408,24 @@ def test_explain_fits_one_screen_and_says_the_same_as_json(words: list[str], env
     assert text.status == data.status == (125 if facts["refusals"] else 0)
 
 
-def test_explain_refuses_what_the_start_refuses() -> None:
-    for words in (["--listen", "udp::0"], ["--socket", "web"], ["--wait-for-client"], ["--listen", "bad"]):
-        started = run("-t", "upstart", *words, "--", "/bin/true")
-        explained = run("-t", "upstart", *words, "--explain", "--", "/bin/true")
-        assert started.status == explained.status == 125
+REFUSED = [
+    *("-t upstart --listen udp::0", "-t upstart --socket web", "-t upstart --listen bad"),
+    *("-t plain -N", "-t systemd --ready-when nonsense:x", "-t upstart -N --watchdog 3", "-t systemd -N --ready-fd 99"),
+    "-t upstart -N --init systemd",
+]
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_explain_refuses_what_the_start_refuses(words: str) -> None:
+    started = run(*words.split(), "--", "/bin/true")
+    explained = run(*words.split(), "--explain=json", "--", "/bin/true")
+    assert started.status == explained.status == 125
+    assert json.loads(explained.out)["refusals"] == [started.line]
+
+
+def test_explain_refuses_nothing_that_the_start_does_not_refuse() -> None:
+    words = ("-t", "systemd", "--init", "systemd", "--supervise", "--explain", "--", "/bin/true")
+    assert run(*words).status == 0, "without -N nobody has to be told"
 
 
 def test_explain_with_words_that_are_no_utf_8_is_json_still() -> None:

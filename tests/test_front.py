@@ -278,8 +278,8 @@ def test_sockets_do_not_take_the_descriptors_place(fronts: Fronts) -> None:
     [
         (("--daemonize", "--pid-file", "/nonexistent/pid"), "cannot make a file in /nonexistent"),
         (("--daemonize", "--pid-file", "/tmp/"), "this is a folder"),
-        (("-N", "--pid-file", "/tmp/pid"), "none does not ask for a PID file: use it with --daemonize"),
-        (("--pid-file", "/tmp/pid"), "none does not ask for a PID file"),
+        (("-N", "--pid-file", "/tmp/pid"), "a shell does not ask for a PID file: use it with --daemonize"),
+        (("--pid-file", "/tmp/pid"), "a shell does not ask for a PID file"),
         (("--ready-fd", "3"), "--ready-fd is about readiness"),
         (("-N", "--ready-fd", "77"), "--ready-fd 77: this is no number of a descriptor"),
         (("-N", "--ready-fd", "0"), "--ready-fd 0: this is no number of a descriptor"),

@@ -179,22 +179,10 @@ def run(wish: "Wish", environ: Environment) -> int:
     start.program = find_program(wish.command[0], environ)
     if plan.same:
         start.execute()
-    if wish.ready_when:
-        from cross_init.readiness.conditions import parse_all
-
-        start.conditions = parse_all(wish)
-    if wish.notify and target.says == NOTHING and not wish.ready_when:
-        raise Failure(
-            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
-        )
+    start.conditions = conditions(wish, target)
     if wish.waits and plan.shape != EXEC:
-        if wish.ready_fd:
-            from cross_init.descriptor import ByDescriptor
-
-            start.init = ByDescriptor(init.name, wish.ready_fd)
-        elif deaf := init.deaf(environ):
-            raise Failure(f"telling {init.name} that the daemon is ready: {deaf}")
-        elif init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+        start.init = told(wish, init, environ)
+        if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
             from cross_init.cli import complain
             from cross_init.effects import unheard
 
@@ -214,8 +202,6 @@ def run(wish: "Wish", environ: Environment) -> int:
     if plan.shape == SUPERVISE:
         start.watchdog_usec = init.watchdog_usec(environ)
     if wish.watchdog[0]:
-        if "watchdog" not in target.news:
-            raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
         start.watchdog_usec = int(wish.watchdog[0] * 1e6)
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
@@ -235,6 +221,32 @@ def run(wish: "Wish", environ: Environment) -> int:
     else:
         from cross_init.shapes.supervise import run as run_shape
     return run_shape(start)
+
+
+def conditions(wish: "Wish", target: Target) -> "list[Condition]":
+    """What --ready-when asks for. Raises Failure if a daemon of this kind does not do what else was asked for."""
+    if wish.watchdog[0] and "watchdog" not in target.news:
+        raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if wish.ready_when:
+        from cross_init.readiness.conditions import parse_all
+
+        return parse_all(wish)
+    if wish.notify and target.says == NOTHING:
+        raise Failure(
+            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
+        )
+    return []
+
+
+def told(wish: "Wish", init: Init, environ: Environment) -> Init:
+    """The init, as it is told that the daemon is ready. Raises Failure if it does not hear that."""
+    if wish.ready_fd:
+        from cross_init.descriptor import ByDescriptor
+
+        return ByDescriptor(init, wish.ready_fd)
+    if deaf := init.deaf(environ):
+        raise Failure(f"telling {init.called} that the daemon is ready: {deaf}")
+    return init
 
 
 def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
@@ -269,6 +281,6 @@ def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[l
         return sockets, []
     chosen = [passed for passed in sockets if passed.name == wish.socket]
     if not chosen:
-        names = ", ".join(str(passed) for passed in sockets) or "none"
-        raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
+        names = ", ".join(str(passed) for passed in sockets) or "nothing"
+        raise Failure(f"--socket {wish.socket}: {init.called} passed no socket of this name; it passed: {names}")
     return chosen, [passed for passed in sockets if passed not in chosen]

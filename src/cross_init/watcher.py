@@ -40,7 +40,7 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile; its init sees that itself
         except OSError as error:
-            watched.reporter.say(f"telling {watched.init.name} that the daemon is ready failed: {error.strerror}")
+            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {error.strerror}")
             return
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
@@ -62,7 +62,7 @@ class Watcher:
         try:
             advice = watched.init.unheard(watched.service, watched.pid, watched.pidfd)
         except OSError as error:
-            advice = f"looking whether {watched.init.name} has heard that it is ready failed: {error.strerror}"
+            advice = f"looking whether {watched.init.called} has heard that it is ready failed: {error.strerror}"
         if advice:
             watched.reporter.say(advice)
         if not self._is_needed():

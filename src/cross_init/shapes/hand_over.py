@@ -101,11 +101,11 @@ class HandOver:
             init.hand_over(self.start.original, pid)
         except OSError as error:
             send(pidfd, _signal.SIGKILL)
-            raise Failure(f"telling {init.name} that the daemon is ready: {error.strerror}; it was ended") from None
+            raise Failure(f"telling {init.called} that the daemon is ready: {error.strerror}; it was ended") from None
         poller = poll()
         poller.register(pidfd, POLLIN)
         if poller.poll(0):
-            raise Failure(f"handing the daemon (PID {pid}) over to {init.name}: it was killed meanwhile")
+            raise Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
         if self.is_stopped:
             send(pidfd, _signal.SIGCONT)
         self.channel.leave()

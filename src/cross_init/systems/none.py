@@ -14,6 +14,7 @@ class Init(Base):
     """We run from a shell; it needs --listen for sockets, and hears of readiness on standard error."""
 
     name = "none"
+    in_words = "a shell"
     hears = TEXT
     from_whom = ANYONE
 
