@@ -252,7 +252,7 @@ def test_what_cannot_be_run_is_126_and_what_is_not_there_127(shape: list[str], t
     cases = {
         str(tmp_path): (126, "Is a directory"),
         str(script(tmp_path, "plain", "#!/bin/sh\n", 0o644)): (126, "Permission denied; is it a program"),
-        str(script(tmp_path, "lost", "#!/nonexistent/sh\n")): (127, "or its interpreter is missing"),
+        str(script(tmp_path, "lost", "#!/nonexistent/sh\n")): (127, "the program is there, but not the interpreter"),
         "/nonexistent/daemon": (127, "there is no such file"),
         f"{tmp_path}/plain/daemon": (127, "there is no such file"),
         "no-such-daemon": (127, "it is in no folder of PATH"),
@@ -363,9 +363,26 @@ def test_with_few_descriptors_it_works_or_is_one_line(shape: list[str], limit: i
         assert result.status != 0  # the interpreter itself cannot read its modules
     elif result.status != 42:
         assert result.status in (125, 126)
-        assert "files" in result.line or "processes" in result.line
+        assert "raise the limit on open files" in result.line or "processes" in result.line
     if limit >= 8:
         assert result.status == 42
+
+
+SAYS_READY = """
+import os, socket
+where = os.environ["NOTIFY_SOCKET"]
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", "\\0" + where[1:] if where[0] == "@" else where)
+"""
+
+
+@pytest.mark.parametrize("limit", range(5, 12))
+def test_with_few_descriptors_readiness_is_heard_or_a_line_says_why_not(limit: int) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    words = ("-t", "systemd", "-N", "--init", "none", "--", "/usr/bin/python3", "-IS", "-c", SAYS_READY)
+    said = run(*words, before=limited).err
+    assert b"is ready after" in said or b"cross-init-bridge: starting the watcher: " in said or b"open files" in said
 
 
 NO_PROC = 'mount -t tmpfs none /proc && exec "$@"'

@@ -174,7 +174,7 @@ def test_an_upstart_daemon_is_told_of_several_if_it_asks_for_them() -> None:
     ("options", "words"),
     [
         (["--listen", "udp:127.0.0.1:0"], "datagram socket, and Upstart knows only stream"),
-        (["--listen", "tcp:127.0.0.1:0"], "passing 2 sockets.*--socket NAME.*--all-sockets"),
+        (["--listen", "tcp:127.0.0.1:0"], "passing 2 sockets.*open one.*--all-sockets"),
         (["--listen", "unix-dgram:@x", "--all-sockets"], "datagram socket"),
     ],
 )

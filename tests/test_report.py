@@ -131,6 +131,15 @@ def test_a_daemon_cannot_forge_lines_or_steer_a_terminal(show: Show, syslog: Sys
     assert syslog.waiting() == [r"says X\x1b=\x1b", "status: one", "says <0>Jan  1 00:00:00 kernel: two=2"]
 
 
+def test_neither_does_the_name_of_a_service(show: Show, syslog: Syslog) -> None:
+    job, puppet = started(show, "one\n\x1b[31mtwo")
+    puppet.send(repr(b"STATUS=said to standard error"))
+    syslog.start(socket.SOCK_DGRAM)
+    puppet.send(repr(b"STATUS=said to syslog"))
+    assert r"one\x0a\x1b[31mtwo[" in syslog.entry()
+    assert r"one\x0a\x1b[31mtwo[" in ended(job, puppet)
+
+
 def test_a_line_has_an_end(show: Show, syslog: Syslog) -> None:
     syslog.start(socket.SOCK_DGRAM)
     _, puppet = started(show)

@@ -5,6 +5,7 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
+from cross_init.linux import why
 from cross_init.model import (
     CANNOT_RUN,
     EXIT,
@@ -59,7 +60,10 @@ class Start:
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
-        return self.target.channel(leaving) if self.wish.notify else Channel()
+        try:
+            return self.target.channel(leaving) if self.wish.notify else Channel()
+        except OSError as error:
+            raise Failure(f"opening the daemon's way to say that it is ready: {why(error)}") from None
 
     def expose(self, channel: Channel) -> None:
         """Offer the daemon what it is heard and observed by, in the process that becomes it. Raises OSError."""
@@ -109,14 +113,20 @@ class Start:
                     break  # it is there, and another one of this name would be the wrong one (execvp(3))
         assert reason is not None
         _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
+        if isinstance(reason, FileNotFoundError):  # it was found: execve(2) says so of what has to interpret it as well
+            raise Failure(
+                f"running {self.command[0]}: not found: the program is there, but not the interpreter that it names: "
+                "see its first line, or what ldd(1) says of it",
+                NOT_FOUND,
+            )
         raise cannot_run(self.command[0], reason)
 
 
 def cannot_run(command: str, error: OSError) -> Failure:
     """Why the command does not run, as env(1) says it."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        where = "there is no such file" if "/" in command else "it is in no folder of PATH"
-        return Failure(f"running {command}: not found: {where}, or its interpreter is missing", NOT_FOUND)
+        where = "there is no such file; write its whole path" if "/" in command else "it is in no folder of PATH"
+        return Failure(f"running {command or 'nothing'}: not found: {where}", NOT_FOUND)
     advice = ADVICE.get(error.errno or 0)
     return Failure(f"running {command}: {error.strerror}{f'; {advice}' if advice else ''}", CANNOT_RUN)
 
