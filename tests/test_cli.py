@@ -121,7 +121,7 @@ MISTAKES = [
     (["-t", "systemd", "--explain=xml", "d"], "choose one of text, json"),
     (["-t", "systemd", "--end-after-ready", "d"], "has to be asked for with -N"),
     (["-t", "systemd", "--socket", "a", "--all-sockets", "d"], "use one of them"),
-    (["-t", "systemd", "--socket", "web", "/bin/true"], "none passed no socket of this name; it passed: none"),
+    (["-t", "systemd", "--socket", "web", "/bin/true"], "a shell passed no socket of this name; it passed: nothing"),
 ]
 
 
@@ -252,7 +252,7 @@ def test_what_cannot_be_run_is_126_and_what_is_not_there_127(shape: list[str], t
     cases = {
         str(tmp_path): (126, "Is a directory"),
         str(script(tmp_path, "plain", "#!/bin/sh\n", 0o644)): (126, "Permission denied; is it a program"),
-        str(script(tmp_path, "lost", "#!/nonexistent/sh\n")): (127, "or its interpreter is missing"),
+        str(script(tmp_path, "lost", "#!/nonexistent/sh\n")): (127, "the program is there, but not the interpreter"),
         "/nonexistent/daemon": (127, "there is no such file"),
         f"{tmp_path}/plain/daemon": (127, "there is no such file"),
         "no-such-daemon": (127, "it is in no folder of PATH"),
@@ -363,9 +363,26 @@ def test_with_few_descriptors_it_works_or_is_one_line(shape: list[str], limit: i
         assert result.status != 0  # the interpreter itself cannot read its modules
     elif result.status != 42:
         assert result.status in (125, 126)
-        assert "files" in result.line or "processes" in result.line
+        assert "raise the limit on open files" in result.line or "processes" in result.line
     if limit >= 8:
         assert result.status == 42
+
+
+SAYS_READY = """
+import os, socket
+where = os.environ["NOTIFY_SOCKET"]
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", "\\0" + where[1:] if where[0] == "@" else where)
+"""
+
+
+@pytest.mark.parametrize("limit", range(5, 12))
+def test_with_few_descriptors_readiness_is_heard_or_a_line_says_why_not(limit: int) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    words = ("-t", "systemd", "-N", "--init", "none", "--", "/usr/bin/python3", "-IS", "-c", SAYS_READY)
+    said = run(*words, before=limited).err
+    assert b"is ready after" in said or b"cross-init-bridge: starting the watcher: " in said or b"open files" in said
 
 
 NO_PROC = 'mount -t tmpfs none /proc && exec "$@"'
@@ -408,11 +425,24 @@ def test_explain_fits_one_screen_and_says_the_same_as_json(words: list[str], env
     assert text.status == data.status == (125 if facts["refusals"] else 0)
 
 
-def test_explain_refuses_what_the_start_refuses() -> None:
-    for words in (["--listen", "udp::0"], ["--socket", "web"], ["--wait-for-client"], ["--listen", "bad"]):
-        started = run("-t", "upstart", *words, "--", "/bin/true")
-        explained = run("-t", "upstart", *words, "--explain", "--", "/bin/true")
-        assert started.status == explained.status == 125
+REFUSED = [
+    *("-t upstart --listen udp::0", "-t upstart --socket web", "-t upstart --listen bad"),
+    *("-t plain -N", "-t systemd --ready-when nonsense:x", "-t upstart -N --watchdog 3", "-t systemd -N --ready-fd 99"),
+    "-t upstart -N --init systemd",
+]
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_explain_refuses_what_the_start_refuses(words: str) -> None:
+    started = run(*words.split(), "--", "/bin/true")
+    explained = run(*words.split(), "--explain=json", "--", "/bin/true")
+    assert started.status == explained.status == 125
+    assert json.loads(explained.out)["refusals"] == [started.line]
+
+
+def test_explain_refuses_nothing_that_the_start_does_not_refuse() -> None:
+    words = ("-t", "systemd", "--init", "systemd", "--supervise", "--explain", "--", "/bin/true")
+    assert run(*words).status == 0, "without -N nobody has to be told"
 
 
 def test_explain_with_words_that_are_no_utf_8_is_json_still() -> None:

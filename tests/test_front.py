@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.linux import process_state
+from cross_init.shapes.hand_over import _say
 from tests.support.command import PATH, command, run
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.upstart import reap
@@ -278,8 +280,8 @@ def test_sockets_do_not_take_the_descriptors_place(fronts: Fronts) -> None:
     [
         (("--daemonize", "--pid-file", "/nonexistent/pid"), "cannot make a file in /nonexistent"),
         (("--daemonize", "--pid-file", "/tmp/"), "this is a folder"),
-        (("-N", "--pid-file", "/tmp/pid"), "none does not ask for a PID file: use it with --daemonize"),
-        (("--pid-file", "/tmp/pid"), "none does not ask for a PID file"),
+        (("-N", "--pid-file", "/tmp/pid"), "a shell does not ask for a PID file: use it with --daemonize"),
+        (("--pid-file", "/tmp/pid"), "a shell does not ask for a PID file"),
         (("--ready-fd", "3"), "--ready-fd is about readiness"),
         (("-N", "--ready-fd", "77"), "--ready-fd 77: this is no number of a descriptor"),
         (("-N", "--ready-fd", "0"), "--ready-fd 0: this is no number of a descriptor"),
@@ -312,3 +314,24 @@ def test_nothing_of_ours_stays_where_that_is_asked_for(fronts: Fronts) -> None:
         lambda: not [pid for pid in fronts.left() if not os.waitpid(pid, os.WNOHANG)[0]][1:], "only the daemon is left"
     )
     assert fronts.left() == {front.puppet.pid}
+
+
+def test_nothing_remains_of_a_killed_start_although_the_daemon_gets_ready_just_then(fronts: Fronts) -> None:
+    front = fronts.begin("upstart", "--daemonize")
+    keeper = front.puppet.hello["parent"]
+    (bridge,) = Path(f"/proc/{front.process.pid}/task/{front.process.pid}/children").read_text().split()
+    os.kill(keeper, signal.SIGSTOP)  # so that it hears of both at once
+    os.kill(int(bridge), signal.SIGKILL)
+    front.puppet.tell("stop")
+    until(lambda: process_state(front.puppet.pid) == "T", "the daemon has stopped itself")
+    os.kill(keeper, signal.SIGCONT)
+    front.ends()
+    fronts.nothing_remains()
+    assert "a mistake in" not in front.said()
+
+
+def test_a_keeper_that_nobody_listens_to_any_more_goes_on_to_end_the_daemon() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    _say(write, b"stopped")  # an exception would end it, and leave the daemon to itself
+    os.close(write)

@@ -174,7 +174,7 @@ def test_an_upstart_daemon_is_told_of_several_if_it_asks_for_them() -> None:
     ("options", "words"),
     [
         (["--listen", "udp:127.0.0.1:0"], "datagram socket, and Upstart knows only stream"),
-        (["--listen", "tcp:127.0.0.1:0"], "passing 2 sockets.*--socket NAME.*--all-sockets"),
+        (["--listen", "tcp:127.0.0.1:0"], "passing 2 sockets.*open one.*--all-sockets"),
         (["--listen", "unix-dgram:@x", "--all-sockets"], "datagram socket"),
     ],
 )
@@ -291,7 +291,7 @@ def test_with_wait_for_client_the_daemon_starts_when_one_comes(serve: Serve) -> 
 def test_waiting_for_a_client_needs_a_socket() -> None:
     result = run("-t", "systemd", "--wait-for-client", "--", "/bin/true")
     assert result.status == 125
-    assert "--wait-for-client: none passed no socket to wait on" in result.line
+    assert "--wait-for-client: a shell passed no socket to wait on" in result.line
 
 
 def test_waiting_ends_on_a_keyboards_interrupt_without_a_word(serve: Serve) -> None:

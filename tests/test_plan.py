@@ -121,7 +121,7 @@ def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, ta
     on, to, wish = init_named(init), target_named(target), wish_of(target, "-N")
     said, lost = effects(choose(on, to, wish), on, to, wish)
     assert {line.partition(":")[0] for line in lost} == LOSSES[init, target]
-    assert all(init in line for line in lost)
+    assert all(on.called in line for line in lost)
     assert any(line.startswith("readiness: ") for line in said) == ("readiness" not in LOSSES[init, target])
 
 

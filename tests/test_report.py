@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.report import BURST, LINE_MAX
+from tests.support.observed import Place
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
 from tests.support.syslog import ENTRY, Syslog
@@ -130,6 +131,15 @@ def test_a_daemon_cannot_forge_lines_or_steer_a_terminal(show: Show, syslog: Sys
     assert syslog.waiting() == [r"says X\x1b=\x1b", "status: one", "says <0>Jan  1 00:00:00 kernel: two=2"]
 
 
+def test_neither_does_the_name_of_a_service(show: Show, syslog: Syslog) -> None:
+    job, puppet = started(show, "one\n\x1b[31mtwo")
+    puppet.send(repr(b"STATUS=said to standard error"))
+    syslog.start(socket.SOCK_DGRAM)
+    puppet.send(repr(b"STATUS=said to syslog"))
+    assert r"one\x0a\x1b[31mtwo[" in syslog.entry()
+    assert r"one\x0a\x1b[31mtwo[" in ended(job, puppet)
+
+
 def test_a_line_has_an_end(show: Show, syslog: Syslog) -> None:
     syslog.start(socket.SOCK_DGRAM)
     _, puppet = started(show)
@@ -246,3 +256,11 @@ def test_more_lines_may_come_with_time(show: Show, syslog: Syslog) -> None:
             return False
 
     until(is_said, "a line may be said again", 5)
+
+
+def test_without_an_init_people_hear_it_in_every_shape(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin("-t", "systemd", "-N", *shape)
+    run.puppet.send(repr(b"STATUS=looking for work"))
+    run.err.hears(f"[{run.puppet.pid}]: status: looking for work")
+    run.puppet.send(repr(b"STOPPING=1"))
+    run.err.hears(f"[{run.puppet.pid}]: stopping")

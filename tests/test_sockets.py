@@ -116,6 +116,14 @@ def test_a_socket_is_described_as_listen_takes_it(family: int, kind: int, addres
         assert is_open(sock.fileno())
 
 
+def test_what_is_no_socket_of_ours_is_not_taken_for_one() -> None:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15) as sock:
+        sock.bind((0, 0))
+        assert describe(sock.fileno()).where() == "address family netlink"
+    passed = Passed(3, "", "vsock", "stream", (socket.VMADDR_CID_ANY, 7103), True)
+    assert passed.where() == f"vsock:{socket.VMADDR_CID_ANY}:7103"
+
+
 def test_a_connection_does_not_listen() -> None:
     one, other = socket.socketpair()
     with one, other:
@@ -127,7 +135,7 @@ def test_what_is_no_socket_is_described_as_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     opened = {
         "FIFO": os.open(tmp_path / "fifo", os.O_RDWR),
-        "file": os.open(tmp_path / "file", os.O_RDONLY),
+        "file or message queue": os.open(tmp_path / "file", os.O_RDONLY),
         "folder": os.open(tmp_path, os.O_RDONLY),
         "character device": os.open("/dev/null", os.O_RDONLY),
     }

@@ -50,7 +50,7 @@ def test_it_names_the_init_the_service_and_the_way(manager: Manager) -> None:
     assert facts["service"].endswith("/one-two")
     assert facts["target"] == "upstart"
     assert facts["shape"] == "hand over"
-    assert 'the job has to say "Type=notify"' in facts["translations"]
+    assert "the job needs: Type=notify" in facts["translations"]
     assert (facts["losses"], facts["warnings"], facts["refusals"], facts["sockets"]) == ([], [], [], [])
     assert facts["command"][0] == "/usr/bin/python3"
 

@@ -5,6 +5,7 @@ import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
+from cross_init.linux import why
 from cross_init.model import (
     CANNOT_RUN,
     EXIT,
@@ -59,7 +60,10 @@ class Start:
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
-        return self.target.channel(leaving) if self.wish.notify else Channel()
+        try:
+            return self.target.channel(leaving) if self.wish.notify else Channel()
+        except OSError as error:
+            raise Failure(f"opening the daemon's way to say that it is ready: {why(error)}") from None
 
     def expose(self, channel: Channel) -> None:
         """Offer the daemon what it is heard and observed by, in the process that becomes it. Raises OSError."""
@@ -109,14 +113,20 @@ class Start:
                     break  # it is there, and another one of this name would be the wrong one (execvp(3))
         assert reason is not None
         _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
+        if isinstance(reason, FileNotFoundError):  # it was found: execve(2) says so of what has to interpret it as well
+            raise Failure(
+                f"running {self.command[0]}: not found: the program is there, but not the interpreter that it names: "
+                "see its first line, or what ldd(1) says of it",
+                NOT_FOUND,
+            )
         raise cannot_run(self.command[0], reason)
 
 
 def cannot_run(command: str, error: OSError) -> Failure:
     """Why the command does not run, as env(1) says it."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        where = "there is no such file" if "/" in command else "it is in no folder of PATH"
-        return Failure(f"running {command}: not found: {where}, or its interpreter is missing", NOT_FOUND)
+        where = "there is no such file; write its whole path" if "/" in command else "it is in no folder of PATH"
+        return Failure(f"running {command or 'nothing'}: not found: {where}", NOT_FOUND)
     advice = ADVICE.get(error.errno or 0)
     return Failure(f"running {command}: {error.strerror}{f'; {advice}' if advice else ''}", CANNOT_RUN)
 
@@ -179,22 +189,10 @@ def run(wish: "Wish", environ: Environment) -> int:
     start.program = find_program(wish.command[0], environ)
     if plan.same:
         start.execute()
-    if wish.ready_when:
-        from cross_init.readiness.conditions import parse_all
-
-        start.conditions = parse_all(wish)
-    if wish.notify and target.says == NOTHING and not wish.ready_when:
-        raise Failure(
-            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
-        )
+    start.conditions = conditions(wish, target)
     if wish.waits and plan.shape != EXEC:
-        if wish.ready_fd:
-            from cross_init.descriptor import ByDescriptor
-
-            start.init = ByDescriptor(init.name, wish.ready_fd)
-        elif deaf := init.deaf(environ):
-            raise Failure(f"telling {init.name} that the daemon is ready: {deaf}")
-        elif init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+        start.init = told(wish, init, environ)
+        if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
             from cross_init.cli import complain
             from cross_init.effects import unheard
 
@@ -214,8 +212,6 @@ def run(wish: "Wish", environ: Environment) -> int:
     if plan.shape == SUPERVISE:
         start.watchdog_usec = init.watchdog_usec(environ)
     if wish.watchdog[0]:
-        if "watchdog" not in target.news:
-            raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
         start.watchdog_usec = int(wish.watchdog[0] * 1e6)
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
@@ -235,6 +231,32 @@ def run(wish: "Wish", environ: Environment) -> int:
     else:
         from cross_init.shapes.supervise import run as run_shape
     return run_shape(start)
+
+
+def conditions(wish: "Wish", target: Target) -> "list[Condition]":
+    """What --ready-when asks for. Raises Failure if a daemon of this kind does not do what else was asked for."""
+    if wish.watchdog[0] and "watchdog" not in target.news:
+        raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if wish.ready_when:
+        from cross_init.readiness.conditions import parse_all
+
+        return parse_all(wish)
+    if wish.notify and target.says == NOTHING:
+        raise Failure(
+            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
+        )
+    return []
+
+
+def told(wish: "Wish", init: Init, environ: Environment) -> Init:
+    """The init, as it is told that the daemon is ready. Raises Failure if it does not hear that."""
+    if wish.ready_fd:
+        from cross_init.descriptor import ByDescriptor
+
+        return ByDescriptor(init, wish.ready_fd)
+    if deaf := init.deaf(environ):
+        raise Failure(f"telling {init.called} that the daemon is ready: {deaf}")
+    return init
 
 
 def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
@@ -269,6 +291,6 @@ def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[l
         return sockets, []
     chosen = [passed for passed in sockets if passed.name == wish.socket]
     if not chosen:
-        names = ", ".join(str(passed) for passed in sockets) or "none"
-        raise Failure(f"--socket {wish.socket}: {init.name} passed no socket of this name; it passed: {names}")
+        names = ", ".join(str(passed) for passed in sockets) or "nothing"
+        raise Failure(f"--socket {wish.socket}: {init.called} passed no socket of this name; it passed: {names}")
     return chosen, [passed for passed in sockets if passed not in chosen]

@@ -5,6 +5,7 @@ import posix
 import sys
 
 from cross_init.detect import INITS, TARGETS
+from cross_init.linux import why
 from cross_init.model import FAILED, Failure
 
 NAME = "cross-init-bridge"
@@ -221,7 +222,7 @@ def main(argv: list[str]) -> None:
         code = complain(str(failure), failure.code)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        code = complain(f"a system call failed{where}: {error.strerror or error}", FAILED)
+        code = complain(f"a system call failed{where}: {why(error)}", FAILED)
     except Exception as error:
         code = complain_of_mistake(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.

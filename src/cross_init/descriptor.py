@@ -41,9 +41,10 @@ class ByDescriptor(Init):
     hears = DESCRIPTOR
     from_whom = ANYONE
 
-    def __init__(self, name: str, words: str) -> None:
-        """name: the init's. words: the descriptor's number. Raises Failure."""
-        self.name = name
+    def __init__(self, init: Init, words: str) -> None:
+        """init: what it is without that. words: the descriptor's number. Raises Failure."""
+        self.name = init.name
+        self.in_words = init.in_words
         fd = int(words) if words.isascii() and words.isdigit() and len(words) < 8 else 0
         kept = keep(fd) if fd > 2 else None  # the daemon has its own use for the standard ones
         if kept is None:

@@ -19,7 +19,7 @@ TOLD_BY = {
     STOP: "the main process being stopped",
     DESCRIPTOR: "a write to its descriptor",
     TEXT: "a line on standard error",
-    EXIT: "the end of the command that was started, with a PID file",
+    EXIT: "the end of the command that was started",
     EVENT: "an event for the init's listeners",
     FILE: "the PID file",
     ASKED: "a state file, for whoever asks",
@@ -52,9 +52,10 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
             lost.append(f"readiness: {unheard(init)}")
         else:
             by = ([SAID_BY[target.says]] if wish.notify and target.says != NOTHING else []) + wish.ready_when
-            said.append(f"readiness: {' and '.join(by)} becomes {TOLD_BY[init.hears]}")
+            if by:  # else it is refused
+                said.append(f"readiness: {' and '.join(by)} becomes {TOLD_BY[init.hears]}")
         if init.job_type:
-            said.append(f'the job has to say "{init.job_type}"')
+            said.append(f"the job needs: {init.job_type}")
         if wish.end_after_ready and plan.shape == WATCH:
             said.append("after readiness no process of ours remains; the kernel drops what the daemon sends")
     if wish.notify:
@@ -86,7 +87,7 @@ def fate(word: str, plan: Plan, init: Init, wish: "Wish") -> tuple[str, bool]:
     if word in FOR_PEOPLE:
         return f"goes to {'standard error' if init.hears == TEXT else 'syslog'}", True
     help_is_here = f"; {HEEDED[word]} heeds it here" if word in HEEDED else ""
-    return f"{init.name} has no ear for it{help_is_here}", False
+    return f"{init.called} has no ear for it{help_is_here}", False
 
 
 def carried(plan: Plan, init: Init, target: Target, wish: "Wish") -> dict[str, str]:

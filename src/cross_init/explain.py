@@ -1,6 +1,6 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
-from cross_init.bridge import find_program, select
+from cross_init.bridge import conditions, find_program, select, told
 from cross_init.cli import printable, write_out
 from cross_init.effects import effects
 from cross_init.listen import parse
@@ -9,6 +9,8 @@ from cross_init.plan import EXEC, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.cli import Wish
     from cross_init.detect import Evidence
 
@@ -34,7 +36,7 @@ def gather(
     sockets: list[str] = []
     try:
         passed, _ = select(wish, init, evidence.environ, evidence.pid)
-        sockets = [f"{each}, passed by {init.name}" for each in passed]
+        sockets = [f"{each}, passed by {init.called}" for each in passed]
         addresses = [parse(text) for text in wish.listen]
         sockets += [f"{address.text}, opened by --listen" for address in addresses]
         if wish.adopt_socket and not passed:
@@ -46,12 +48,14 @@ def gather(
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:
         refusals.append(str(failure))
-    deaf = init.deaf(evidence.environ) if plan.shape != EXEC else None
-    if deaf:
-        refusals.append(deaf)
+    checks: list[Callable[[], object]] = [lambda: conditions(wish, target)]
+    if wish.waits and plan.shape != EXEC:
+        checks.append(lambda: told(wish, init, evidence.environ))
     if wish.command:
+        checks.append(lambda: find_program(wish.command[0], evidence.environ))
+    for check in checks:
         try:
-            find_program(wish.command[0], evidence.environ)
+            check()
         except Failure as failure:
             refusals.append(str(failure))
     service = init.service(evidence, wish.command[0] if wish.command else "")

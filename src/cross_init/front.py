@@ -33,8 +33,9 @@ class Answer(Init):
     from_whom = ANYONE
     moves_main = True
 
-    def __init__(self, name: str, front: _socket.socket, pid_file: str) -> None:
-        self.name = name
+    def __init__(self, init: Init, front: _socket.socket, pid_file: str) -> None:
+        self.name = init.name
+        self.in_words = init.in_words
         self.front = front
         self.pid_file = pid_file
         self.main = posix.getpid()  # the front's child, unless it hands over
@@ -114,7 +115,7 @@ def split(start: "Start") -> None:
     null = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
     posix.dup2(null, 0)
     posix.close(null)
-    start.init = Answer(start.init.name, bridge, pid_file)
+    start.init = Answer(start.init, bridge, pid_file)
 
 
 def _answer(front: _socket.socket, pid: int) -> int:

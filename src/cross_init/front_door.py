@@ -51,7 +51,7 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
 
 def usage() -> list[str]:
     """The help, by lines."""
-    lines = [f"  {NAME} {command} {behind:<21} {does}" for command, (behind, does) in COMMANDS.items()]
+    lines = [f"  {NAME} {f'{command} {behind}':<29}  {does}" for command, (behind, does) in COMMANDS.items()]
     return [
         "Usage:",
         *lines,

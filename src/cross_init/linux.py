@@ -1,5 +1,6 @@
 """The few system calls that Python lacks or whose failure needs a sentence, and what /proc says of a process."""
 
+import errno
 import posix
 
 from cross_init.model import Failure
@@ -8,6 +9,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
+LIMITS = {  # what a sandbox or a limit makes fail anywhere, and what to do
+    errno.EMFILE: "raise the limit on open files (ulimit -n; systemd: LimitNOFILE=)",
+    errno.ENFILE: "too many are open on this machine",
+    errno.EAFNOSUPPORT: "allow UNIX sockets (systemd: AF_UNIX in RestrictAddressFamilies=)",
+    errno.ENOSPC: "make room there",
+    errno.EROFS: "it cannot be written to here",
+}
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
@@ -29,6 +37,12 @@ def read(path: str, most: int = 65536) -> str:
     finally:
         posix.close(fd)
     return text.decode("utf-8", "replace")
+
+
+def why(error: OSError) -> str:
+    """What a system call failed of, and what to do if that is known."""
+    hint = LIMITS.get(error.errno or 0)
+    return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
 
 
 def fork(what: str) -> int:

@@ -60,7 +60,7 @@ def parse(text: str) -> Address:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise Failure(f"--listen {text}: an IPv6 address stands in brackets: {kind}:[{host}]:{port}")
+        raise Failure(f"--listen {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
     return Address(name, kind, host, int(port), "", text)
 
 
@@ -86,8 +86,10 @@ def open_socket(address: Address) -> Passed:
             sock.listen(BACKLOG)
     except (OSError, _socket.gaierror) as error:
         reason = error.strerror or str(error)
+        instead = "remove what stands there" if address.path.startswith("/") else "choose another address"
         advice = {
-            errno.EADDRINUSE: "end what listens there, or choose another address",
+            errno.EADDRINUSE: f"end what listens there, or {instead}",
+            errno.ENOENT: "make the folder first",
             errno.EACCES: "ports below 1024 and others' folders need privileges",
             errno.EADDRNOTAVAIL: "choose an address of this machine",
         }.get(error.errno or 0, "check the address")

@@ -163,7 +163,13 @@ class Init:
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     untested: bool = False  # written to its manual: it does not run where this project is tested
+    in_words: str = ""  # what it is in a sentence, if not its name
     options: str = ""  # what may stand behind its name and a colon, for people
+
+    @property
+    def called(self) -> str:
+        """What it is in a sentence for people."""
+        return self.in_words or self.name
 
     def configure(self, option: str) -> None:
         """Take in what stands behind the init's name and a colon, "" if nothing does. Raises Failure."""

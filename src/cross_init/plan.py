@@ -34,20 +34,20 @@ def choose(init: Init, target: Target, wish: "Wish") -> Plan:
     needed = forced(init, target, wish)
     if init.name == target.name and not target.option and not wish.ready_when and not needed:
         changes = wish.listen or wish.selects or wish.wait_for_client
-        return Plan(EXEC, f"{init.name} is what the daemon was written for", not changes)
+        return Plan(EXEC, f"{init.called} is what the daemon was written for", not changes)
     if needed:
         return Plan(SUPERVISE, needed, False)
     if is_one_contract(init, target):
-        return Plan(EXEC, f"{init.name} waits for a command that forks away, and so does the daemon", False)
+        return Plan(EXEC, f"{init.called} waits for a command that forks away, and so does the daemon", False)
     if not wish.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
     stops = wish.notify and target.says == STOP
     if not stops and init.from_whom == ANYONE:
-        return Plan(WATCH, f"{init.name} can be told from beside the daemon, which keeps the PID it tracks", False)
-    why = "only its parent sees a daemon stop" if stops else f"{init.name} hears only the main process"
+        return Plan(WATCH, f"{init.called} can be told from beside the daemon, which keeps the PID it tracks", False)
+    why = "only its parent sees a daemon stop" if stops else f"{init.called} hears only the main process"
     if init.moves_main:
-        return Plan(HAND_OVER, f"{why}, and {init.name} can be given another main process", False)
-    return Plan(SUPERVISE, f"{why}, and {init.name} cannot be given another main process", False)
+        return Plan(HAND_OVER, f"{why}, and {init.called} can be given another main process", False)
+    return Plan(SUPERVISE, f"{why}, and {init.called} cannot be given another main process", False)
 
 
 def is_one_contract(init: Init, target: Target) -> bool:
@@ -62,7 +62,7 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
     if init.stays:
         return init.stays
     if target.forks and init.name != target.name and not is_one_contract(init, target):
-        return f"only a parent can follow a daemon that leaves it, and {init.name} follows one process"
+        return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
     if wish.stop_signal or wish.reload_signal:

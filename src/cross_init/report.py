@@ -65,7 +65,7 @@ class Reporter:
     """Says lines under a service's name: to syslog, or to standard error where asked to or left with that."""
 
     def __init__(self, name: str, pid: int, to_stderr: bool) -> None:
-        self.name = name
+        self.name = printable(name)  # an init takes a service's name from anywhere, as from an event
         self.pid = pid
         self.to_stderr = to_stderr
         self.log: _socket.socket | None = None

@@ -7,21 +7,27 @@ from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
 from cross_init.model import Environment, Failure
 
-FAMILIES = {int(_socket.AF_INET): "inet", int(_socket.AF_INET6): "inet6", int(_socket.AF_UNIX): "unix"}
+FAMILIES = {
+    int(_socket.AF_INET): "inet",
+    int(_socket.AF_INET6): "inet6",
+    int(_socket.AF_UNIX): "unix",
+    16: "netlink",  # not every Python has a name for these two
+    40: "vsock",
+}
 TYPES = {
     int(_socket.SOCK_STREAM): "stream",
     int(_socket.SOCK_DGRAM): "datagram",
     int(_socket.SOCK_SEQPACKET): "seqpacket",
     int(_socket.SOCK_RAW): "raw",
 }
-OTHER_FILES = {0o010000: "FIFO", 0o020000: "character device", 0o040000: "folder", 0o100000: "file"}
+OTHER_FILES = {0o010000: "FIFO", 0o020000: "character device", 0o040000: "folder", 0o100000: "file or message queue"}
 NOT_A_SOCKET = "no socket"
 
 
 class Passed:
     """An open descriptor that the init passed, or that --listen is going to open (fd -1).
 
-    name: what the init calls it ("" if nothing). family: inet, inet6, unix, another family's number, or NOT_A_SOCKET;
+    name: what the init calls it ("" if nothing). family: one of FAMILIES, another family's number, or NOT_A_SOCKET;
     kind: stream, datagram, seqpacket, raw, or for what is no socket the kind of file. address: as getsockname(2) has
     it (for UNIX: bytes if abstract). listening: it accepts connections.
     """
@@ -46,7 +52,7 @@ class Passed:
         address = self.address
         if not self.is_socket:
             return self.kind
-        if isinstance(address, tuple) and len(address) >= 2:
+        if self.family in ("inet", "inet6") and isinstance(address, tuple):
             host = f"[{address[0]}]" if self.family == "inet6" else address[0]
             return f"{'udp' if self.kind == 'datagram' else 'tcp'}:{host}:{address[1]}"
         if self.family == "unix":
@@ -55,6 +61,8 @@ class Passed:
                 shown = "@" + address.lstrip(b"\0").decode("utf-8", "backslashreplace")
             prefix = {"stream": "unix", "datagram": "unix-dgram"}.get(self.kind, f"unix-{self.kind}")
             return f"{prefix}:{shown}"
+        if self.family == "vsock" and isinstance(address, tuple):
+            return f"vsock:{address[0]}:{address[1]}"
         return f"address family {self.family}"
 
     def __str__(self) -> str:

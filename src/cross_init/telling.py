@@ -14,7 +14,7 @@ def adapt(init: Init, target: Target, wish: "Wish") -> None:
             init.hears, init.moves_main = EXIT, True
         elif init.hears != EXIT:
             raise Failure(
-                f"--daemonize: {init.name} follows the process that it starts, which must not end: leave it out"
+                f"--daemonize: {init.called} follows the process that it starts, which must not end: leave it out"
             )
     if wish.ready_fd:
         init.hears, init.from_whom, init.moves_main, init.may_not_hear = DESCRIPTOR, ANYONE, False, False
@@ -28,7 +28,7 @@ def adapt(init: Init, target: Target, wish: "Wish") -> None:
     elif wish.pid_file and not (init.hears == EXIT or is_the_daemons(init, target, wish)):
         other = "use it with --daemonize" if init.hears == TEXT else "leave it out"
         raise Failure(
-            f"--pid-file: {init.name} does not ask for a PID file: {other}, or, if the daemon writes it, --supervise"
+            f"--pid-file: {init.called} does not ask for a PID file: {other}, or, if the daemon writes it, --supervise"
         )
 
 

@@ -14,7 +14,7 @@ def wait_for_client(start: "Start") -> None:
     sockets = [passed for passed in start.sockets if passed.is_socket]
     if not sockets:
         raise Failure(
-            f"--wait-for-client: {start.init.name} passed no socket to wait on; give the job one, or use --listen"
+            f"--wait-for-client: {start.init.called} passed no socket to wait on; give the job one, or use --listen"
         )
     poller = poll()
     for passed in sockets:

@@ -167,7 +167,7 @@ class Watched:
             return
         if cancelled:
             self._forget_cancellation()
-            self.reporter.say(f"{self.init.name} cancels the start")
+            self.reporter.say(f"{self.init.called} cancels the start")
             self.end_for_good()
 
     def enter(self, state: str) -> None:

@@ -8,6 +8,7 @@ import posix
 
 from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
+from cross_init.linux import why
 from cross_init.plan import WATCH
 from cross_init.surroundings import leave_surroundings
 from cross_init.watched import Watched
@@ -40,11 +41,11 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile; its init sees that itself
         except OSError as error:
-            watched.reporter.say(f"telling {watched.init.name} that the daemon is ready failed: {error.strerror}")
+            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {why(error)}")
             return
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
-            watched.reporter.say("the watcher stays: the daemon has closed its copy of the notification socket")
+            watched.reporter.say("the watcher stays: the daemon is not seen to hold the notification socket")
         elif self.leave_after_ready or not (self._is_needed() or watched.init.may_not_hear):
             self._leave()
             return
@@ -62,7 +63,7 @@ class Watcher:
         try:
             advice = watched.init.unheard(watched.service, watched.pid, watched.pidfd)
         except OSError as error:
-            advice = f"looking whether {watched.init.name} has heard that it is ready failed: {error.strerror}"
+            advice = f"looking whether {watched.init.called} has heard that it is ready failed: {why(error)}"
         if advice:
             watched.reporter.say(advice)
         if not self._is_needed():

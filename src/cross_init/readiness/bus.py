@@ -87,9 +87,11 @@ class BusName(Repeated):
         assert self.authenticator is not None
         self._send(self.authenticator.data_to_send() or b"")
         if self.authenticator.authenticated:
-            self.authenticator = None
             from jeepney import DBus, MatchRule
+            from jeepney.auth import BEGIN
 
+            self.authenticator = None
+            self._send(BEGIN)  # the authenticator leaves it to us; without it the bus waits, and answers nothing
             bus = DBus()
             change = MatchRule(type="signal", interface=bus.interface, member="NameOwnerChanged")
             change.add_arg_condition(0, self.name)

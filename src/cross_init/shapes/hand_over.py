@@ -21,7 +21,7 @@ from time import monotonic
 
 from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
-from cross_init.linux import fork, pending_signals
+from cross_init.linux import fork, pending_signals, why
 from cross_init.model import FAILED, STOP, Channel, Failure
 from cross_init.shapes.processes import Given, Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
@@ -101,11 +101,11 @@ class HandOver:
             init.hand_over(self.start.original, pid)
         except OSError as error:
             send(pidfd, _signal.SIGKILL)
-            raise Failure(f"telling {init.name} that the daemon is ready: {error.strerror}; it was ended") from None
+            raise Failure(f"telling {init.called} that the daemon is ready: {why(error)}; it was ended") from None
         poller = poll()
         poller.register(pidfd, POLLIN)
         if poller.poll(0):
-            raise Failure(f"handing the daemon (PID {pid}) over to {init.name}: it was killed meanwhile")
+            raise Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
         if self.is_stopped:
             send(pidfd, _signal.SIGCONT)
         self.channel.leave()
@@ -172,10 +172,11 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
 
     If the bridge goes without letting go, the start has failed, and the daemon is ended.
     """
+    pid = 0
     try:
         posix.setsid()
         pid = fork_daemon(start, given, channel)
-        posix.write(tell, b"%d\n" % pid)
+        _say(tell, b"%d" % pid)
         start.close_sockets()
         woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -187,9 +188,10 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
         while True:
             ended, status = posix.waitpid(pid, posix.WNOHANG | posix.WUNTRACED)
             if ended and posix.WIFSTOPPED(status):
-                posix.write(tell, STOPPED + b"\n")
+                _say(tell, STOPPED)
             elif ended:
-                posix.write(tell, ENDED + b"%d\n" % status)
+                pid = 0
+                _say(tell, ENDED + b"%d" % status)
                 return
             for fd, _ in poller.poll():
                 if fd == woken:
@@ -201,6 +203,19 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
     except Failure as failure:
         complain(str(failure), 0)
     except Exception as error:
-        complain_of_mistake(error)
+        if pid:
+            posix.kill(pid, _signal.SIGKILL)  # whatever happens to us, it is not left to itself
+        if isinstance(error, OSError):
+            complain(f"watching the daemon (PID {pid}): {why(error)}; it was ended", 0)
+        else:
+            complain_of_mistake(error)
     finally:
         posix._exit(0)
+
+
+def _say(tell: int, line: bytes) -> None:
+    """News from the keeper. That the bridge is gone is no error here: its own pipe says that, too."""
+    try:
+        posix.write(tell, line + b"\n")
+    except BrokenPipeError:
+        pass

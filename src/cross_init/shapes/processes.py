@@ -5,7 +5,7 @@ import posix
 from _thread import start_new_thread
 
 from cross_init.engine import Engine
-from cross_init.linux import fork
+from cross_init.linux import fork, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -96,7 +96,7 @@ def fork_daemon(start: "Start", given: Given, channel: Channel, leads_session: b
         except Failure as failure:
             code = complain(str(failure), failure.code)
         except OSError as error:
-            code = complain(f"preparing the daemon's descriptors: {error.strerror}", 125)
+            code = complain(f"preparing the daemon's descriptors: {why(error)}", 125)
         except Exception as error:
             code = complain_of_mistake(error)
     finally:

@@ -10,7 +10,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import process_stat
+from cross_init.linux import process_stat, why
 from cross_init.model import FAILED, STOP, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
@@ -72,15 +72,16 @@ class Supervisor:
         try:
             watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
         except OSError as error:
-            watched.reporter.say(f"telling {watched.init.name} that the daemon is ready failed: {error.strerror}")
+            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {why(error)}")
 
     def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
         """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
-        said = tuple(each for each in message if self.watched.ready or each != ("READY", "1"))
+        watched = self.watched
+        said = tuple(each for each in message if watched.ready or each != ("READY", "1"))
         try:
             self.watched.init.pass_on(self.start.original, said, descriptors)
         except OSError as error:
-            self.watched.reporter.say(f"telling {self.watched.init.name} what the daemon says failed: {error.strerror}")
+            self.watched.reporter.say(f"telling {self.watched.init.called} what the daemon says failed: {why(error)}")
 
     # Who the main process is.
 

@@ -9,6 +9,7 @@ import _signal
 import posix
 from time import monotonic
 
+from cross_init.cli import complain
 from cross_init.linux import NO_PROCESS, fork
 from cross_init.model import Channel, Failure
 
@@ -49,8 +50,13 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
     try:
         posix.setsid()
         if posix.fork() == 0:
-            from cross_init.watcher import run as run_watcher
-
+            try:
+                from cross_init.watcher import run as run_watcher
+            except (
+                Exception
+            ) as error:  # an upgrade is under way, say; unsaid, nobody would know why it never gets ready
+                complain(f"starting the watcher: {error}; nobody hears whether the daemon is ready: start it anew", 0)
+                raise
             run_watcher(start, pid, pidfd, channel, began)
         code = 0
     finally:

@@ -14,9 +14,9 @@ class Init(Base):
     """We run from a shell; it needs --listen for sockets, and hears of readiness on standard error."""
 
     name = "none"
+    in_words = "a shell"
     hears = TEXT
     from_whom = ANYONE
-    news = ("status", "stopping", "reloading", "errno")
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Never claims a process: it is what remains."""

@@ -141,20 +141,21 @@ class Target(BaseTarget):
         for passed in sockets:
             reason = None
             if not passed.is_socket:
-                reason = f"it is a {passed.kind}, no socket"
+                reason = f"it is a {passed.kind}, no socket: take it out of what is passed"
             elif passed.kind != "stream":
-                reason = f"it is a {passed.kind} socket, and Upstart knows only stream sockets"
+                reason = f"it is a {passed.kind} socket, and Upstart knows only stream sockets (systemd: ListenStream=)"
             elif passed.family not in ("inet", "inet6", "unix"):
-                reason = "Upstart knows only IPv4, IPv6 and UNIX sockets"
+                reason = "Upstart knows only IPv4, IPv6 and UNIX sockets: choose an address of these"
             elif not passed.listening:
                 reason = "it is a connection, and Upstart passes listening sockets (systemd: Accept=no)"
             if reason:
                 raise Failure(f"passing {passed} to a daemon for Upstart: {reason}; the daemon was not started")
         if len(sockets) > 1 and not together:
             listed = ", ".join(str(passed) for passed in sockets)
+            choose = "choose one with --socket NAME" if any(passed.name for passed in sockets) else "open one"
             raise Failure(
                 f"passing {len(sockets)} sockets to a daemon for Upstart, which passes one: {listed}; "
-                "choose one with --socket NAME, or pass all as a list with --all-sockets; the daemon was not started"
+                f"{choose}, or pass all as a list with --all-sockets; the daemon was not started"
             )
 
     def strip(self, environ: Environment) -> None:
