@@ -2,17 +2,21 @@
 
 import _socket
 import posix
+from select import POLLIN, poll
+from time import monotonic
 
 from cross_init.cli import printable
 from cross_init.linux import read
 from cross_init.model import Failure
 from cross_init.status_socket import ABSTRACT, USER_FOLDER, is_private, own_folder, peer
 
-PATIENCE_S = 2.0  # a watching process that was stopped does not answer
+PATIENCE_S = 2.0  # for all of them: a watching process that was stopped does not answer
 LONGEST = 1 << 20
+LONG_AGO_S = 1e10
+CELL_MAX = 200  # characters of a cell of the table
 NUMBERS = ("pid", "bridge", "user")
 TIMES = ("since", "age", "watchdog_age", "watchdog_limit")
-COLUMNS = ("SERVICE", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
+COLUMNS = ("SERVICE", "USER", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
 
 Facts = dict[str, object]
 
@@ -36,8 +40,28 @@ def run(words: list[str]) -> tuple[int, str]:
 
 
 def everything() -> list[Facts]:
-    """What every watching process that can be reached answers."""
-    return [facts for facts in map(ask, addresses()) if facts]
+    """What every watching process that can be reached answers: all at once, as anybody may have put a socket there."""
+    poller, asked = poll(), {}
+    for address in addresses():
+        sock = connect(address)
+        if sock is not None:
+            asked[sock.fileno()] = (sock, bytearray())
+            poller.register(sock.fileno(), POLLIN)
+    end = monotonic() + PATIENCE_S
+    done: list[Facts] = []
+    while asked and (left_s := end - monotonic()) > 0:
+        for fd, _ in poller.poll(left_s * 1000):
+            sock, said = asked[fd]
+            try:
+                part = sock.recv(65536)
+            except OSError:
+                part, said = b"", bytearray()  # it has gone
+            said += part
+            if not part or len(said) > LONGEST:
+                done += [facts for facts in [understand(*peer(sock), bytes(said))] if facts]
+                poller.unregister(fd)
+                asked.pop(fd)[0].close()
+    return done
 
 
 def addresses() -> list[str | bytes]:
@@ -64,36 +88,53 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def ask(address: str | bytes) -> Facts | None:
-    """What the process that listens there says of its service; None if it says nothing."""
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+def connect(address: str | bytes) -> _socket.socket | None:
+    """A connection to who listens there; None if nobody does, or somebody whose word is nothing to us."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
-        sock.settimeout(PATIENCE_S)
-        try:
-            sock.connect(address)
-        except ConnectionRefusedError:  # left behind by one that was killed
-            if isinstance(address, str):
+        sock.connect(address)
+        if posix.geteuid() in (0, peer(sock)[1]):
+            return sock
+    except ConnectionRefusedError:  # left behind by one that was killed
+        if isinstance(address, str):
+            try:
                 posix.unlink(address)
-            return None
-        bridge, user = peer(sock)
-        said = b""
-        while len(said) < LONGEST and (part := sock.recv(65536)):
-            said += part
+            except OSError:
+                pass
     except OSError:
-        return None
-    finally:
-        sock.close()
+        pass
+    sock.close()
+    return None
+
+
+def understand(bridge: int, user: int, said: bytes) -> Facts | None:
+    """What this process of this user has said of its service; None if it is no answer of a bridge."""
     pairs = [line.partition("=") for line in said.decode("utf-8", "replace").splitlines()]
-    facts: Facts = {"bridge": bridge, "user": user} | {key: value for key, equals, value in pairs if equals}
+    facts: Facts = {key: value for key, equals, value in pairs if equals} | {"bridge": bridge, "user": user}
     try:
         for key in NUMBERS:
             facts[key] = int(str(facts[key]))
         for key in TIMES:
             if key in facts:
-                facts[key] = float(str(facts[key]))
-        return facts if facts.keys() >= {"service", "init", "target", "state", "since"} else None
+                seconds = float(str(facts[key]))
+                if not 0 <= seconds < LONG_AGO_S:  # neither a number that is none
+                    return None
+                facts[key] = seconds
+        is_whole = facts.keys() >= {"service", "init", "target", "state", "since"}
+        return facts if is_whole and ("watchdog_age" in facts) == ("watchdog_limit" in facts) else None
     except (KeyError, ValueError):
         return None  # none of ours, whatever its name says
+
+
+def user_name(user: object) -> str:
+    """The name of the user with this number, or the number."""
+    from pwd import getpwuid
+
+    assert isinstance(user, int)
+    try:
+        return getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def table(services: list[Facts]) -> str:
@@ -114,8 +155,11 @@ def row(facts: Facts) -> tuple[str, ...]:
     text = str(facts.get("status", ""))
     if facts.get("waits_for"):
         text = f"waits for {facts['waits_for']}" + (f"; {text}" if text else "")
-    words = (facts["service"], facts["init"], facts["target"], facts["pid"], state, duration(facts["since"]), watchdog)
-    return (*(printable(str(word)) for word in words), printable(text))
+    words = (
+        *(facts["service"], user_name(facts["user"]), facts["init"], facts["target"], facts["pid"]),
+        *(state, duration(facts["since"]), watchdog),
+    )
+    return tuple(printable(str(word)[:CELL_MAX]) for word in (*words, text))
 
 
 def duration(seconds: object) -> str:
