@@ -29,7 +29,7 @@ def test_a_daemon_that_is_not_ready_in_time_is_ended_and_each_condition_named(
     place.nothing_remains()
     (line,) = run.err.rest().splitlines()
     assert line.startswith(f"cross-init-bridge: waiting for python3 (PID {run.puppet.pid}) to be ready: after 1.5 s ")
-    missing = f"no READY=1 and file:{tmp_path}/never and exec:false and tcp:127.0.0.1:1;"
+    missing = f"waits for READY=1 and file:{tmp_path}/never and exec:false and tcp:127.0.0.1:1;"
     assert missing in line
 
 
@@ -88,7 +88,7 @@ def test_a_daemon_that_forks_away_and_leaves_no_pid_file_is_found_and_ended(plac
     run = place.spawn(*options, command=("/bin/sh", "-c", "setsid sleep 1000 & sleep 1000 &"))
     assert run.ends() == 125
     place.nothing_remains()
-    assert "leaves a daemon" in run.err.rest()
+    assert "leave a daemon" in run.err.rest()
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "x", "1e3", "١", "", "9999999999"])

@@ -263,4 +263,7 @@ def test_without_an_init_people_hear_it_in_every_shape(place: Place, shape: tupl
     run.puppet.send(repr(b"STATUS=looking for work"))
     run.err.hears(f"[{run.puppet.pid}]: status: looking for work")
     run.puppet.send(repr(b"STOPPING=1"))
+    run.puppet.send("b'MAINPID=%d' % os.getpid()")  # as systemd-notify(1) says each time
     run.err.hears(f"[{run.puppet.pid}]: stopping")
+    run.puppet.tell("exit 0")
+    assert "main process" not in run.err.rest()

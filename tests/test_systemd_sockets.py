@@ -113,6 +113,7 @@ def test_a_daemon_that_expects_a_client_starts_when_there_is_one(system: Manager
             assert client.communicate(timeout=15)[0] == "hello client\n"
         puppet.get_ready()
         assert start.ends() == 0
+        assert unit.show("StatusText") == "", "it waits no longer"
 
 
 def test_the_guards_and_the_way_back(system: Manager) -> None:
@@ -124,6 +125,11 @@ def test_the_guards_and_the_way_back(system: Manager) -> None:
         unit.begin("start", "--wait").ends()
         unit.shows(ExecMainStatus="125")
         assert "Type=notify" in unit.ours()[0]
+    with system.unit("Type=notify\nExecStart=/bin/sh -c 'BRIDGE -t upstart -N -- PUPPET; exit 7'") as unit:
+        start = unit.begin("start")
+        unit.stage.puppet().tell("exit 0")
+        start.ends()
+        assert "write exec before the command" in unit.ours()[0]
     with system.unit("Type=notify\nExecStart=BRIDGE -t systemd -N -- PUPPET") as unit:
         start = unit.begin("start")
         puppet = unit.stage.puppet()

@@ -103,7 +103,7 @@ class Watched:
         self.timed_out = True
         missing = " and ".join(self.outstanding)
         complain(
-            f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s there was still no "
+            f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
             f"{missing}; ending it (--ready-timeout)",
             0,
         )

@@ -127,8 +127,8 @@ class Listener:
     def _report(self, message: Assignments) -> None:
         """What the init has no ear for, to people."""
         for key, value in message:
-            if self.watched.follow is not None and key.startswith("MAINPID"):
-                continue
+            if key.startswith("MAINPID") and (self.watched.follow is not None or value == str(self.watched.pid)):
+                continue  # it is followed; or it is the main process already, as systemd-notify(1) says each time
             if key == "STATUS" and not self.is_new:
                 continue
             line = report(key, value)

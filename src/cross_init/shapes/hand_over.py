@@ -52,7 +52,7 @@ class HandOver:
             pidfd = posix.pidfd_open(keeper.pid)
         self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
         stops = start.wish.notify and start.target.says == STOP
-        self.stops = self.watched.expect("the daemon stops itself") if stops else None
+        self.stops = self.watched.expect("the daemon to stop itself") if stops else None
         channel.attach(self.watched)
         self.watched.observe()
         engine.watch(keeper.news, self._hear_keeper)

@@ -58,9 +58,9 @@ class Supervisor:
             watched.helpers[guard.pid] = None
         self.stops = self.forked = None
         if start.wish.notify and start.target.says == STOP:
-            self.stops = watched.expect("the daemon stops itself")
+            self.stops = watched.expect("the daemon to stop itself")
         if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
-            self.forked = watched.expect("the command that was started ends with 0 and leaves a daemon")
+            self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
         channel.attach(watched)
         watched.observe()

@@ -1,5 +1,7 @@
 """systemd: sd_notify(3), sd_listen_fds(3), and what both imply for the other side."""
 
+import posix
+
 from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -37,6 +39,7 @@ class Init(Base):
     signals_all = True  # systemd.kill(5), KillMode=control-group
     job_type = "Type=notify"
     address = b""
+    has_said_why = False  # it was told what the start waits for
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By its variables that name this process, by the parent, or by a notification socket that came down to us."""
@@ -79,10 +82,19 @@ class Init(Base):
         return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
 
     def warnings(self, environ: Environment) -> list[str]:
-        """A watchdog that nobody feeds ends the service."""
+        """A watchdog that nobody feeds ends the service; and who is not the main process may not be heard."""
+        found = []
         if b"WATCHDOG_USEC" in environ:
-            return ["the unit has WatchdogSec=, which the daemon does not know: systemd will end it; remove it there"]
-        return []
+            found.append(
+                "the unit has WatchdogSec=, which the daemon does not know: systemd will end it; remove it there"
+            )
+        started = environ.get(b"SYSTEMD_EXEC_PID", b"").decode("utf-8", "replace")
+        if b"NOTIFY_SOCKET" in environ and started not in ("", str(posix.getpid())):
+            found.append(
+                f"systemd started process {started} and not this one, which it does not hear then: "
+                "write exec before the command in the script that starts it, or NotifyAccess=all in the unit"
+            )
+        return found
 
     def strip(self, environ: Environment) -> None:
         """All of the protocol."""
@@ -96,7 +108,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, from the main process, which stays that."""
-        self._send(b"READY=1", [])
+        self._send(b"READY=1" + self._no_status(), [])
 
     def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
         """As it was said; but the main process stays what it is, and nobody else may speak."""
@@ -115,10 +127,14 @@ class Init(Base):
         """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
         manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
-            manager.send(f"MAINPID={pid}\nREADY=1".encode())
+            manager.send(f"MAINPID={pid}\nREADY=1".encode() + self._no_status())
             manager.barrier()
         finally:
             manager.close()
+
+    def _no_status(self) -> bytes:
+        """What we have said of the start is not true any more; what the daemon says stays."""
+        return b"\nSTATUS=" if self.has_said_why else b""
 
     def settle(self, environ: Environment) -> None:
         """The manager reads our barrier when it has done what it was at."""
@@ -138,6 +154,7 @@ class Init(Base):
             manager.send(f"STATUS={text}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}".encode())
         finally:
             manager.close()
+        self.has_said_why = True
         return EXTEND_S / 2
 
 
