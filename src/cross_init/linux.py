@@ -45,6 +45,15 @@ def why(error: OSError) -> str:
     return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
 
 
+def is_private(folder: str, user: int) -> bool:
+    """Whether it is a folder of this user's in which nobody else can make anything."""
+    try:
+        status = posix.lstat(folder)
+    except OSError:
+        return False
+    return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
+
+
 def fork(what: str) -> int:
     """posix.fork(). what: what the new process is for, in words. Raises Failure."""
     try:

@@ -1,4 +1,4 @@
-"""sd_notify's wire format: parse and format. Pure: bytes in, assignments out, no process or socket needed.
+"""sd_notify's wire format. Pure: bytes in, assignments out, no process or socket needed.
 
 One datagram holds assignments KEY=VALUE, separated by newlines (sd_notify(3)). What a receiver does with them follows
 systemd's manager: a line without "=" is ignored, as is a key that nobody knows; a message that is too long, or has a
@@ -42,14 +42,3 @@ def first(assignments: Assignments, key: str) -> str | None:
 def has(assignments: Assignments, key: str, value: str) -> bool:
     """Whether exactly this stands somewhere in the message, as READY=1 has to."""
     return (key, value) in assignments
-
-
-def compose(*assignments: tuple[str, str | int]) -> bytes:
-    """One datagram of these assignments. Raises ValueError if a key or value cannot stand in one."""
-    lines = []
-    for key, value in assignments:
-        line = f"{key}={value}"
-        if "\n" in line or "\0" in line or not key or "=" in key:
-            raise ValueError(f"cannot stand in a notification: {line!r}")
-        lines.append(line)
-    return "\n".join(lines).encode()

@@ -6,9 +6,9 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.cli import printable
-from cross_init.linux import read
+from cross_init.linux import is_private, read
 from cross_init.model import Failure
-from cross_init.status_socket import ABSTRACT, USER_FOLDER, is_private, own_folder, peer
+from cross_init.status_socket import ABSTRACT, USER_FOLDER, own_folder, peer
 
 PATIENCE_S = 2.0  # for all of them: a watching process that was stopped does not answer
 LONGEST = 1 << 20

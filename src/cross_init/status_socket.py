@@ -9,6 +9,8 @@ import posix
 import sys
 from time import monotonic
 
+from cross_init.linux import is_private
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.watched import Watched
@@ -118,12 +120,3 @@ def own_folder(make: bool) -> str:
         except OSError:
             pass  # it is there, or cannot be: then the next question is answered with no
     return folder if is_private(folder, user) else ""
-
-
-def is_private(folder: str, user: int) -> bool:
-    """Whether it is a folder of this user's in which nobody else can make anything."""
-    try:
-        status = posix.lstat(folder)
-    except OSError:
-        return False
-    return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022

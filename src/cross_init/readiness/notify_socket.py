@@ -15,6 +15,7 @@ import errno
 import posix
 from time import time
 
+from cross_init.linux import is_private
 from cross_init.model import Channel, Environment
 
 TYPE_CHECKING = False
@@ -147,17 +148,9 @@ def _base() -> str:
             pass
         except OSError:
             return ""
-        return ROOT_FOLDER if _is_ours(ROOT_FOLDER, user) else ""
+        return ROOT_FOLDER if is_private(ROOT_FOLDER, user) else ""
     folder = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    return folder if folder.startswith("/") and _is_ours(folder, user) else ""
-
-
-def _is_ours(folder: str, user: int) -> bool:
-    try:
-        status = posix.lstat(folder)
-    except OSError:
-        return False
-    return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
+    return folder if folder.startswith("/") and is_private(folder, user) else ""
 
 
 def _new_folder(base: str) -> str:
