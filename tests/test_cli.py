@@ -428,7 +428,8 @@ def test_explain_fits_one_screen_and_says_the_same_as_json(words: list[str], env
 REFUSED = [
     *("-t upstart --listen udp::0", "-t upstart --socket web", "-t upstart --listen bad"),
     *("-t plain -N", "-t systemd --ready-when nonsense:x", "-t upstart -N --watchdog 3", "-t systemd -N --ready-fd 99"),
-    "-t upstart -N --init systemd",
+    *("-t upstart -N --init systemd", "-t upstart -N --end-after-ready --init none"),
+    "-t systemd -N --supervise --end-after-ready",
 ]
 
 

@@ -169,7 +169,7 @@ def test_why_a_command_cannot_be_run_comes_through(place: Place, tmp_path: Path,
     program.chmod(0o755)
     run = place.spawn("-t", "plain", *shape, "--ready-when", "log:x", command=(str(program),))
     assert run.ends() == 127
-    assert "its interpreter is missing" in run.err.rest()
+    assert "not the interpreter that it names" in run.err.rest()
 
 
 def test_a_terminal_gets_what_was_written(place: Place, shape: tuple[str, ...]) -> None:

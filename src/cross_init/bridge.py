@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
     from cross_init.model import Condition
+    from cross_init.plan import Plan
     from cross_init.sockets import Passed
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
@@ -189,7 +190,7 @@ def run(wish: "Wish", environ: Environment) -> int:
     start.program = find_program(wish.command[0], environ)
     if plan.same:
         start.execute()
-    start.conditions = conditions(wish, target)
+    start.conditions = conditions(wish, target, plan)
     if wish.waits and plan.shape != EXEC:
         start.init = told(wish, init, environ)
         if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
@@ -233,8 +234,10 @@ def run(wish: "Wish", environ: Environment) -> int:
     return run_shape(start)
 
 
-def conditions(wish: "Wish", target: Target) -> "list[Condition]":
-    """What --ready-when asks for. Raises Failure if a daemon of this kind does not do what else was asked for."""
+def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":
+    """What --ready-when asks for. Raises Failure if what else was asked for does not go with the daemon or the plan."""
+    if wish.end_after_ready and plan.shape == SUPERVISE:
+        raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if wish.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
     if wish.ready_when:

@@ -48,7 +48,7 @@ def gather(
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:
         refusals.append(str(failure))
-    checks: list[Callable[[], object]] = [lambda: conditions(wish, target)]
+    checks: list[Callable[[], object]] = [lambda: conditions(wish, target, plan)]
     if wish.waits and plan.shape != EXEC:
         checks.append(lambda: told(wish, init, evidence.environ))
     if wish.command:
