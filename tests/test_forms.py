@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,36 @@ def works(program: Path) -> None:
         assert version.stdout.startswith(f"{'cross-init' if name != program else 'cross-init-bridge'} 1.")
 
 
+PRETENDS = """
+import runpy, sys
+sys.version_info = (3, 9, 0)
+sys.argv = [sys.argv[1], "-V"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def says_it_in_one_line(program: Path) -> None:
+    """What no other line of ours comes in time for: an interpreter that is too old, and a Ctrl-C."""
+    old = subprocess.run(
+        ["/usr/bin/python3", "-ISc", PRETENDS, program], capture_output=True, text=True, timeout=60, cwd="/"
+    )
+    assert (old.returncode, old.stderr) == (125, "cross-init-bridge: this is Python 3.9: 3.11 or newer is needed\n")
+    words = ["-t", "systemd", "--init", "none", "--wait-for-client", "--listen", "tcp:127.0.0.1:0", "--", "/bin/true"]
+    with subprocess.Popen(
+        [program, *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as waits:
+        assert waits.stderr is not None
+        assert waits.stderr.readline().startswith("cross-init-bridge: listening on ")
+        waits.send_signal(signal.SIGINT)
+        assert (waits.stderr.read(), waits.wait()) == ("", -signal.SIGINT)
+
+
 def test_a_checkout_and_a_link_to_it(tmp_path: Path) -> None:
     works(ROOT / "bin/cross-init-bridge")
+    says_it_in_one_line(ROOT / "bin/cross-init-bridge")
     link = tmp_path / "linked"
     for name in (link, tmp_path / "cross-init"):
         name.symlink_to(os.path.relpath(ROOT / "bin/cross-init-bridge", tmp_path))
@@ -55,6 +84,7 @@ def test_the_one_file_is_always_the_same(tmp_path: Path) -> None:
     assert made[0] == made[1]
     (tmp_path / "cross-init").symlink_to("one")
     works(tmp_path / "one")
+    says_it_in_one_line(tmp_path / "one")
 
 
 def test_an_installed_wheel(tmp_path: Path) -> None:
