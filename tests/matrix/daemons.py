@@ -9,16 +9,17 @@ from tests.support.waiting import until
 
 def processes(here: str) -> dict[int, list[str]]:
     """All processes with this folder in their command lines, by the outermost PID."""
+    wanted = here.encode()
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                line = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0] if wanted in line else "X"
             except OSError:
                 continue
-            if any(here in word for word in words) and state not in "ZX":
-                found[int(entry.name)] = words
+            if state not in "ZX":
+                found[int(entry.name)] = line.decode(errors="replace").split("\0")
     return found
 
 
