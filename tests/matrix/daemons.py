@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.waiting import until
@@ -38,14 +39,14 @@ def daemons(here: str) -> set[int]:
     return {pid for pid, words in processes(here).items() if is_daemon(words)}
 
 
-def waiting(here: str) -> int:
+def waiting(here: str, is_wanted: Callable[[list[str]], bool] = is_daemon) -> int:
     """Return when the daemon waits at its FIFO: its PID. It is not ready then, and cannot be."""
 
     def at_fifo() -> list[int]:
         found = []
-        for pid in daemons(here):
+        for pid, words in processes(here).items():
             try:
-                if Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner":
+                if is_wanted(words) and Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner":
                     found.append(pid)
             except OSError:
                 continue

@@ -37,7 +37,7 @@ class StandIn(Driver):
 
     def stop(self) -> None:
         self.jobs[-1].stop()
-        assert self.jobs[-1].stops == 1, "it is ready once"
+        assert self.jobs[-1].stops <= 1, "it says only once that it is ready"
 
 
 @contextmanager
