@@ -1,61 +1,59 @@
 """Every init × every kind of daemon, once: ready at the right moment, main process, crash, stop, nothing left."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cross_init.cli import parse
-from cross_init.detect import init_named, target_named
-from cross_init.plan import SUPERVISE, choose
+from cross_init.detect import INITS, TARGETS
 from tests.matrix.daemons import ancestors, daemons, is_bridge, processes, release, waiting
-from tests.matrix.directories import S6, Daemontools, Directory, Runit, directory
 from tests.matrix.driver import Driver
 from tests.matrix.kinds import KINDS, command, options
-from tests.matrix.machines import systemd
-from tests.matrix.programs import Circus, Program, Shell, Supervisord, program
-from tests.support.containers import booted
-from tests.support.systemd import Host
+from tests.matrix.table import NOT_RUN, ROWS, Machines
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits and to see what daemons wait for")
-IN_DIRECTORIES: dict[str, Callable[[Path], Directory]] = {"s6": S6, "runit": Runit, "daemontools": Daemontools}
-AS_PROGRAMS: dict[str, Callable[[Path], Program]] = {"supervisord": Supervisord, "circus": Circus, "none": Shell}
-
-
-def driver_of(init: str, folder: Path, request: pytest.FixtureRequest) -> AbstractContextManager[Driver]:
-    """The driver for this init, with a folder of its own."""
-    folder = folder / "here"
-    folder.mkdir()
-    if init in IN_DIRECTORIES:
-        return directory(IN_DIRECTORIES[init], folder)
-    if init in AS_PROGRAMS:
-        return program(AS_PROGRAMS[init], folder)
-    return systemd(request.getfixturevalue("machine").system)
+LEFT = ("cross-init", "cross-init-status")  # the folders below /run that the bridge has things in
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with booted(Path("/")) as container:
-        yield Host(container)
+def machines() -> Iterator[Machines]:
+    made = Machines()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
-INITS = (*IN_DIRECTORIES, *AS_PROGRAMS, "systemd")
+@pytest.mark.parametrize("init", INITS)
+def test_every_init_is_in_the_matrix(init: str) -> None:
+    if init in NOT_RUN:
+        pytest.skip(f"{init}: {NOT_RUN[init]}")
+    assert init in {row.name for row in ROWS.values()}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_is_in_the_matrix(target: str) -> None:
+    if target in NOT_RUN:
+        pytest.skip(f"{target}: {NOT_RUN[target]}")
+    assert target in KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("init", INITS)
-def test_a_service_lives(init: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    with driver_of(init, tmp_path, request) as driver:
-        given = options(kind, driver.here)
+@pytest.mark.parametrize("init", ROWS)
+def test_a_service_lives(init: str, kind: str, tmp_path: Path, machines: Machines) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with ROWS[init].make(folder, machines) as driver:
+        before = left(driver)
+        given = options(kind, driver.here, driver.names_main)
         fifo = driver.folder / "fifo"
         os.mkfifo(fifo)
         driver.install([driver.bridge, *given, "--", *command(kind, driver.here, driver.project)])
         driver.begin()
         first = lives(driver, fifo)
-        keeps_pid = is_main(driver, init, given, first)
+        is_main(driver, first, kind in ROWS[init].stays_for)
 
         os.kill(first, 9)
         if not driver.restarts:
@@ -63,11 +61,12 @@ def test_a_service_lives(init: str, kind: str, tmp_path: Path, request: pytest.F
             driver.begin()
         second = lives(driver, fifo)
         assert second != first
-        assert is_main(driver, init, given, second) == keeps_pid
+        is_main(driver, second, kind in ROWS[init].stays_for)
 
         driver.stop()
         until(driver.is_down, f"{init} says that it is down")
-        until(lambda: ours(driver.here) == {}, f"nothing is left, but {ours(driver.here)}")
+        until(lambda: ours(driver.here) == {}, f"no process is left, but {ours(driver.here)}")
+        assert left(driver) <= before
 
 
 def ours(here: str) -> dict[int, list[str]]:
@@ -77,6 +76,11 @@ def ours(here: str) -> dict[int, list[str]]:
         for pid, words in processes(here).items()
         if words[2:] and (is_bridge(words) or "_daemon" in words[2])
     }
+
+
+def left(driver: Driver) -> set[Path]:
+    """The files of ours that there are."""
+    return {path for name in LEFT for path in (driver.runtime / name).glob("*")}
 
 
 def lives(driver: Driver, fifo: Path) -> int:
@@ -92,13 +96,11 @@ def lives(driver: Driver, fifo: Path) -> int:
     return daemon
 
 
-def is_main(driver: Driver, init: str, given: list[str], daemon: int) -> bool:
-    """Whether the main process is the daemon itself; else it has to be ours, above it, and have to be."""
-    plan = choose(init_named(init), target_named(given[given.index("-t") + 1]), parse([*given, "--", "daemon"]))
+def is_main(driver: Driver, daemon: int, stays: bool) -> None:
+    """The main process is the daemon itself; or one of ours above it, if we have to stay."""
     main = driver.main_pid()
-    if main == daemon:
-        return True
-    assert plan.shape == SUPERVISE, plan.reason
-    assert main in ancestors(daemon)
+    if not stays:
+        assert main == daemon
+        return
+    assert main in ancestors(daemon)[1:]
     assert is_bridge(processes(driver.here)[main])
-    return False

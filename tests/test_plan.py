@@ -9,7 +9,7 @@ import pytest
 from cross_init.cli import Wish, parse
 from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
 from cross_init.effects import effects
-from cross_init.model import Init, Target
+from cross_init.model import MESSAGE, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
 from tools.make_table import rows, text
 
@@ -159,3 +159,11 @@ def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
 def test_every_init_but_none_has_a_clue() -> None:
     assert [name for name, _, _ in (*CLUES, *LATER)] == [name for name in INITS if name != "none"]
     assert set(PRESENT) <= set(INITS)
+
+
+def test_a_start_stop_daemon_that_waits_for_a_message_does_not_follow_a_daemon_that_forks() -> None:
+    on, to = init_named("sysv"), target_named("sysv")
+    wish = wish_of("sysv", "-N", "--pid-file=/run/web.pid")
+    assert choose(on, to, wish).shape == EXEC
+    on.hears = MESSAGE
+    assert choose(on, to, wish).shape == SUPERVISE

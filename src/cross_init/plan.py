@@ -61,7 +61,7 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return "--supervise says so"
     if init.stays:
         return init.stays
-    if target.forks and init.name != target.name and not is_one_contract(init, target):
+    if target.forks and not is_one_contract(init, target):
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.waiting import until
@@ -9,16 +10,17 @@ from tests.support.waiting import until
 
 def processes(here: str) -> dict[int, list[str]]:
     """All processes with this folder in their command lines, by the outermost PID."""
+    wanted = here.encode()
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                line = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0] if wanted in line else "X"
             except OSError:
                 continue
-            if any(here in word for word in words) and state not in "ZX":
-                found[int(entry.name)] = words
+            if state not in "ZX":
+                found[int(entry.name)] = line.decode(errors="replace").split("\0")
     return found
 
 
@@ -37,14 +39,14 @@ def daemons(here: str) -> set[int]:
     return {pid for pid, words in processes(here).items() if is_daemon(words)}
 
 
-def waiting(here: str) -> int:
+def waiting(here: str, is_wanted: Callable[[list[str]], bool] = is_daemon) -> int:
     """Return when the daemon waits at its FIFO: its PID. It is not ready then, and cannot be."""
 
     def at_fifo() -> list[int]:
         found = []
-        for pid in daemons(here):
+        for pid, words in processes(here).items():
             try:
-                if Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner":
+                if is_wanted(words) and Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner":
                     found.append(pid)
             except OSError:
                 continue

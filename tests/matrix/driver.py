@@ -9,11 +9,14 @@ class Driver(ABC):
 
     waits: the init waits for readiness, or can be asked. restarts: it starts a daemon that crashed anew by itself.
     here: the daemon's own folder, as the daemon has it; folder: as the test has it. bridge: the program, and project,
-    where it is, as the init has it.
+    where it is, as the init has it. runtime: its /run, as the test has it. names_main: it takes the main process from
+    the file "pid" in the daemon's folder, whoever writes that.
     """
 
     waits = True
     restarts = False
+    names_main = False
+    runtime = Path("/run")
     here: str
     folder: Path
     bridge: str

@@ -10,15 +10,17 @@ KINDS: dict[str, tuple[str, str]] = {
     "systemd": ("-t systemd -N --listen unix:HERE/socket", "systemd_daemon.py FIFO"),
     "upstart": ("-t upstart -N --listen unix:HERE/socket", "upstart_daemon.py FIFO"),
     "s6": ("-t s6 -N", "s6_daemon.py FIFO"),
+    "dinit": ("-t dinit:var=READY_FD -N", "dinit_daemon.py FIFO"),
     "sysv": ("-t sysv -N --pid-file HERE/pid", "sysv_daemon.py HERE/pid FIFO"),
     "plain": ("-t plain --ready-when unix:HERE/socket", "plain_daemon.py HERE/socket FIFO"),
 }
 PYTHON = "/usr/bin/python3 -IS"
 
 
-def options(kind: str, here: str) -> list[str]:
-    """The bridge's options for this kind of daemon, in this folder."""
-    return KINDS[kind][0].replace("HERE", here).split()
+def options(kind: str, here: str, names_main: bool) -> list[str]:
+    """The bridge's options for this kind of daemon, in this folder. names_main: the init reads a PID file there."""
+    words = KINDS[kind][0].replace("HERE", here).split()
+    return words if "--pid-file" in words or not names_main else [*words, "--pid-file", f"{here}/pid"]
 
 
 def command(kind: str, here: str, project: str = str(PROJECT)) -> list[str]:

@@ -1,6 +1,7 @@
-"""Drivers for inits that are PID 1 of a container: systemd."""
+"""Drivers for systemd as PID 1 of a container: units of the system's manager, and of a user's."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -18,9 +19,12 @@ class Systemd(Driver):
     def __init__(self, manager: Manager, stack: ExitStack) -> None:
         self.manager = manager
         self.stack = stack
-        self.here = f"/run/matrix-{next(_numbers)}"
+        run = f"/run/user/{manager.user}" if manager.user else "/run"
+        self.runtime = manager.container.root / run.lstrip("/")
+        self.here = f"{run}/matrix-{os.getpid()}-{next(_numbers)}.d"
         self.folder = manager.container.root / self.here.lstrip("/")
         self.folder.mkdir(mode=0o755)
+        os.chown(self.folder, manager.user, manager.user)
         self.bridge, self.project = BRIDGE, INSIDE
         self.unit: Unit
 
@@ -45,7 +49,7 @@ class Systemd(Driver):
 
 
 @contextmanager
-def systemd(manager: Manager) -> Iterator[Driver]:
+def unit(manager: Manager) -> Iterator[Driver]:
     """A unit; it goes with all that it runs."""
     with ExitStack() as stack:
         yield Systemd(manager, stack)

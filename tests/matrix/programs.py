@@ -1,12 +1,21 @@
-"""Drivers for what supervises the programs of a configuration file, and for none: the test itself."""
+"""Drivers for what supervises the programs of a configuration file, and for none: the test itself.
 
+supervisord and circusd are asked in their own protocols: their control programs take a second to start.
+"""
+
+import http.client
 import signal
+import socket
 import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy, Transport
+
+import zmq
 
 from tests.matrix.driver import Driver
 from tests.support.command import BRIDGE, PATH
@@ -25,8 +34,6 @@ pidfile=HERE/supervisord.pid
 file=HERE/control
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[supervisorctl]
-serverurl=unix://HERE/control
 [program:web]
 command=COMMAND
 autostart=false
@@ -35,6 +42,7 @@ startsecs=0
 """
 CIRCUS = """
 [circus]
+check_delay = 0.2
 endpoint = ipc://HERE/endpoint
 pubsub_endpoint = ipc://HERE/pubsub
 [watcher:web]
@@ -52,11 +60,6 @@ class Program(Driver):
         self.here = str(folder)
         self.bridge, self.project = str(BRIDGE), str(PROJECT)
         self.process: subprocess.Popen[bytes] | None = None
-
-    def run(self, *words: str) -> str:
-        """Run a command of the supervisor's; what it says."""
-        ran = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=LONGEST_S)
-        return ran.stdout
 
     def spawn(self, *words: str) -> None:
         """Start the supervisor, or the service."""
@@ -98,25 +101,43 @@ class Supervised(Program):
                 self.process.wait()
 
 
+class Unix(Transport):
+    """XML-RPC over a UNIX socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("localhost", timeout=LONGEST_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(self.path)
+        return connection
+
+
 class Supervisord(Supervised):
     text = SUPERVISORD
 
     def start(self, file: str) -> None:
-        self.control = (f"{BIN}/supervisorctl", "-c", file)
         self.spawn(f"{BIN}/supervisord", "-c", file)
-        until(lambda: "STOPPED" in self.run(*self.control, "status", "web"), "supervisord is up")
+        until(Path(self.here, "control").exists, "supervisord is up", 20)
+
+    def ask(self, method: str, *words: Any) -> Any:
+        """Call supervisord; see https://supervisord.org/api.html."""
+        with ServerProxy("http://localhost", Unix(f"{self.here}/control")) as server:
+            return getattr(server.supervisor, method)("web", *words)
 
     def begin(self) -> None:
-        self.run(*self.control, "start", "web")
+        self.ask("startProcess", False)
 
     def main_pid(self) -> int:
-        return int(self.run(*self.control, "pid", "web"))
+        return int(self.ask("getProcessInfo")["pid"])
 
     def is_down(self) -> bool:
-        return any(word in self.run(*self.control, "status", "web") for word in ("EXITED", "STOPPED"))
+        return self.ask("getProcessInfo")["statename"] in ("EXITED", "STOPPED")
 
     def stop(self) -> None:
-        self.run(*self.control, "stop", "web")
+        self.ask("stopProcess")
 
 
 class Circus(Supervised):
@@ -124,21 +145,32 @@ class Circus(Supervised):
     restarts = True
 
     def start(self, file: str) -> None:
-        self.control = (f"{BIN}/circusctl", "--endpoint", f"ipc://{self.here}/endpoint")
         self.spawn(f"{BIN}/circusd", file)
-        until(lambda: "stopped" in self.run(*self.control, "status", "web"), "circusd is up", 20)
+        until(Path(self.here, "endpoint").exists, "circusd is up", 20)
+
+    def ask(self, command: str) -> dict[str, Any]:
+        """Send circusd a command about the watcher; see its documentation, "Commands"."""
+        asking: zmq.Socket[bytes]
+        with zmq.Context.instance().socket(zmq.DEALER) as asking:
+            asking.setsockopt(zmq.LINGER, 0)
+            asking.connect(f"ipc://{self.here}/endpoint")
+            asking.send_json({"id": "1", "command": command, "properties": {"name": "web"}})
+            assert asking.poll(LONGEST_S * 1000), f"circusd does not answer {command}"
+            answer: dict[str, Any] = asking.recv_json()
+            return answer
 
     def begin(self) -> None:
-        self.run(*self.control, "start", "web")
+        self.ask("start")
 
     def main_pid(self) -> int:
-        return int(self.run(*self.control, "list", "web"))
+        (pid,) = self.ask("list")["pids"]
+        return int(pid)
 
     def is_down(self) -> bool:
-        return "stopped" in self.run(*self.control, "status", "web")
+        return bool(self.ask("status")["status"] == "stopped")
 
     def stop(self) -> None:
-        self.run(*self.control, "stop", "web")
+        self.ask("stop")
         until(self.is_down, "circusd has stopped it")
 
 
