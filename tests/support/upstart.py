@@ -105,6 +105,13 @@ class Job:
             self._status = status
         return False
 
+    def has_ended(self) -> bool:
+        """Whether the main process has ended, without waiting for it."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
     def stop(self) -> int:
         """initctl stop: SIGTERM to the process group, then the wait status."""
         os.killpg(self.pid, signal.SIGTERM)
