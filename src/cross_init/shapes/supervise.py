@@ -34,6 +34,7 @@ class Supervisor:
 
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
     orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
+    stop: the signal by which the main process was told to end, 0 if it was not.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Supervisor:
         self.first = self.main = pid
         self.status = self.orphans_status = 0
         self.is_guess = self.was_signalled = False
+        self.stop = 0
         self.guard = guard
         wish = start.wish
         chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
@@ -112,6 +114,8 @@ class Supervisor:
         posix.close(self.watched.pidfd)
         self.watched.pidfd = mine
         self._attend(pid)
+        if self.stop and not self.watched.init.signals_all:  # it was meant for the service, and this one did not get it
+            send(mine, self.stop)
         return True
 
     def _successor(self) -> bool:
@@ -243,6 +247,7 @@ class Supervisor:
         wanted = self.instead.get(number, number)
         if self.main:
             send(self.watched.pidfd, wanted)
+            self.stop = wanted if number == _signal.SIGTERM else self.stop
         else:
             self.watched.send_all(wanted)
         if is_reload:
