@@ -11,25 +11,38 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from tests.matrix.daemons import outermost
 from tests.matrix.directories import S6, Runit, directory
 from tests.matrix.driver import Driver
 from tests.matrix.programs import Supervisord, program
 from tests.support.command import BRIDGE, script
-from tests.support.containers import PROJECT
+from tests.support.containers import BRIDGE as BRIDGE_INSIDE
+from tests.support.containers import INSIDE, PROJECT
+from tests.support.real_upstart import Upstart, upstart_booted
 from tests.support.upstart import Job, reap
 from tests.support.waiting import until
 
+ENDED = 'echo "$EXIT_STATUS\n$EXIT_SIGNAL" > /run/here/ended.new; mv /run/here/ended.new /run/here/ended\n'
 FINISH = '#!/bin/sh\necho "$1 $2" > ended.new\nmv ended.new ended\n'  # s6-supervise(8), runsv(8)
 
 
 class Foreground(Driver):
-    """An init that says, when the service is down, how it ended."""
+    """An init that says, when the service is down, how it ended. network: its tables of sockets."""
 
     restarts = False
+    network = Path("/proc/self/net")
 
     @abstractmethod
     def ended_with(self) -> int:
         """Its exit code, or minus the signal that it died of, when the init knows it; it can be started again then."""
+
+    def stopped_with(self) -> int | None:
+        """The same after stop(); None if the init does not tell that."""
+        return self.ended_with()
+
+    def here_as(self, pid: int) -> int:
+        """The PID here of what has this one there."""
+        return pid
 
 
 class FinishedDirectory(Foreground):
@@ -124,6 +137,59 @@ class UpstartJob(Foreground):
             del self.job
 
 
+class RealUpstartJob(Foreground):
+    """A job with "expect stop" under a real Upstart, which tells how it ended in an event (stopped(7))."""
+
+    def __init__(self, upstart: Upstart) -> None:
+        self.upstart = upstart
+        self.here = "/run/here"
+        self.folder = upstart.root / "run/here"
+        self.folder.mkdir()
+        self.bridge, self.project = BRIDGE_INSIDE, INSIDE
+        self.network = Path(f"/proc/{upstart.pid}/net")
+
+    def install(self, words: list[str]) -> None:
+        command = " ".join(words)
+        self.upstart.job("ended", f"start on stopped web\ntask\nscript\n{ENDED}end script\n")
+        self.upstart.job("web", f"expect stop\nexec {command} 2>> {self.here}/said\n")
+
+    def begin(self) -> None:
+        self.upstart.initctl("start", "--no-wait", "web")
+
+    def is_ready(self) -> bool:
+        return "web start/running" in self.upstart.initctl("status", "web")
+
+    def main_pid(self) -> int:
+        return self.here_as(self.upstart.main_pid("web"))
+
+    def is_down(self) -> bool:
+        return "web stop/waiting" in self.upstart.initctl("status", "web")
+
+    def stop(self) -> None:
+        self.upstart.initctl("stop", "web")
+
+    def ended_with(self) -> int:
+        file = self.folder / "ended"
+        until(file.exists, "Upstart says how it ended")
+        code, name = file.read_text().splitlines()
+        file.unlink()
+        return -signal.Signals[f"SIG{name}"] if name else int(code or 0)
+
+    def stopped_with(self) -> int | None:
+        self.ended_with()
+        return None
+
+    def here_as(self, pid: int) -> int:
+        return outermost(self.upstart.pid, pid)
+
+
+@contextmanager
+def real_upstart_job(folder: Path) -> Iterator[Foreground]:
+    """A job, and an Upstart of its own that ends with it."""
+    with upstart_booted() as upstart:
+        yield RealUpstartJob(upstart)
+
+
 @contextmanager
 def upstart_job(folder: Path) -> Iterator[Foreground]:
     """A job; it ends with all that it has left."""
@@ -141,6 +207,7 @@ FOREGROUND: dict[str, Callable[[Path], AbstractContextManager[Driver]]] = {
     "runit": lambda folder: directory(RunitOnce, folder),
     "supervisord": lambda folder: program(SupervisordOnce, folder),
     "upstart": upstart_job,
+    "real upstart": real_upstart_job,
 }
 
 

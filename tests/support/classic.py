@@ -30,7 +30,7 @@ class Daemon:
 
 NGINX = """
 user root; worker_processes 1; pid HERE/pid; error_log HERE/log notice; events {}
-http { access_log off; server { listen 127.0.0.1:PORT; location / { return 200 "$pid"; } } }
+http { access_log off; server { listen 127.0.0.1:PORT; listen unix:HERE/socket; location / { return 200 "$pid"; } } }
 """
 HAPROXY = """
 defaults
@@ -62,6 +62,7 @@ DAEMONS = {
         (signal.SIGUSR1, "cache size"),
     ),
 }
+LISTENS = "0A"  # proc_pid_net(5), tcp
 WITH_PID_FILE, WITHOUT = ("--pid-file", "HERE/pid"), ()
 
 
@@ -86,19 +87,21 @@ def install(driver: Foreground, daemon: Daemon, options: tuple[str, ...]) -> int
     return port
 
 
-def serves(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+def serves(driver: Foreground, port: int) -> bool:
+    """Whether somebody listens there; a client would have some of these daemons fork."""
+    lines = (driver.network / "tcp").read_text().splitlines()
+    return any(line.split()[1:4:2] == [f"0100007F:{port:04X}", LISTENS] for line in lines)
 
 
 def starts(driver: Foreground, port: int) -> int:
     """Start it; returns its main process, when the init knows that it is ready: it has to serve at once then."""
+    (driver.folder / "socket").unlink(missing_ok=True)  # of one that crashed
     driver.begin()
     if driver.waits:
         until(driver.is_ready, "it is ready", 20)
-        assert serves(port)
+        assert serves(driver, port)
     else:
-        until(lambda: serves(port), "it serves", 20)
+        until(lambda: serves(driver, port), "it serves", 20)
     until(lambda: len(daemons(driver)) == 1, "the processes in between have gone")
     return daemons(driver)[0]
 

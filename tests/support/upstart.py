@@ -108,8 +108,7 @@ class Job:
     def has_ended(self) -> bool:
         """Whether the main process has ended, without waiting for it."""
         if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._status = status if pid else None
+            self.is_stopped_again()
         return self._status is not None
 
     def stop(self) -> int:
