@@ -57,20 +57,164 @@ def test_a_shell_on_an_upstart_machine_is_no_job(upstart: Upstart) -> None:
     assert "UPSTART_JOB is not set" in ran.stderr
 
 
-@pytest.mark.parametrize(("family", "host"), [("inet", "127.0.0.1"), ("inet6", "::1")])
-def test_a_client_starts_the_job_and_is_served(upstart: Upstart, family: str, host: str) -> None:
+# Serves clients one after the other; each is told who serves it, and what was passed.
+DAEMON = """
+import os, socket
+listening = [socket.socket(fileno=3 + at) for at in range(int(os.environ["LISTEN_FDS"]))]
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+address = os.environ.get("NOTIFY_SOCKET")
+if address:
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", address)
+while True:
+    connection, _ = listening[0].accept()
+    connection.sendall(("%d %d" % (os.getpid(), len(listening))).encode())
+    connection.close()
+"""
+SERVE = "/usr/bin/python3 -IS /run/daemon.py"
+
+
+@pytest.fixture
+def bridged(upstart: Upstart) -> Upstart:
+    """The same, with its socket bridge running, and the daemon there."""
     if "socket-bridge" not in upstart.processes():
-        bridge = f"{upstart.prefix}/sbin/upstart-socket-bridge"
-        upstart.job("bridge", f"exec {bridge}\n")
+        upstart.job("bridge", f"exec {upstart.prefix}/sbin/upstart-socket-bridge\n")
         assert "start/running" in upstart.initctl("start", "bridge")
-    port = {"inet": 7701, "inet6": 7702}[family]
-    daemon = (
-        "import os, socket; s = socket.socket(fileno=3); c, _ = s.accept(); "
-        "c.sendall(('%s %s' % (os.environ['LISTEN_FDS'], os.environ['LISTEN_PID'] == str(os.getpid()))).encode())"
+    (upstart.root / "run/daemon.py").write_text(DAEMON)
+    return upstart
+
+
+def ask(upstart: Upstart, family: str, address: str) -> list[int]:
+    """Connect inside: the PID that serves, as it is numbered there, and how many sockets it has."""
+    client = (
+        f"import socket; c = socket.socket(socket.{family}); c.settimeout(10); c.connect({address}); "
+        "print(c.recv(100).decode())"
     )
-    (upstart.root / f"run/{family}.py").write_text(daemon)
-    on = f"start on socket PROTO={family} PORT={port} ADDR={host}"
-    upstart.job(f"on-{family}", f"{on}\nexec {BRIDGE} -t systemd -- /usr/bin/python3 /run/{family}.py\n")
-    client = f"import socket; c = socket.create_connection(({host!r}, {port}), 10); print(c.recv(100).decode())"
-    until(lambda: f":{port} " in upstart.run("ss", "-Hltn").stdout, "the socket bridge listens")
-    assert upstart.run("/usr/bin/python3", "-c", client).stdout == "1 True\n"
+    ran = upstart.run("/usr/bin/python3", "-ISc", client)
+    return [int(word) for word in ran.stdout.split()]
+
+
+def listens(upstart: Upstart, port: int) -> bool:
+    return f":{port} " in upstart.run("ss", "-Hltn").stdout
+
+
+def unix(path: str) -> str:
+    """The condition for a UNIX socket: 1.13.2's socket bridge opens what PATH names, and announces a SOCKET_PATH."""
+    return f"(socket PROTO=unix PATH={path} or socket PROTO=unix SOCKET_PATH={path})"
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "family", "address"),
+    [
+        ("inet", "socket PROTO=inet PORT=7701 ADDR=127.0.0.1", "AF_INET", "('127.0.0.1', 7701)"),
+        ("inet6", "socket PROTO=inet6 PORT=7702 ADDR=::1", "AF_INET6", "('::1', 7702)"),
+        ("unix", unix("/run/on-unix"), "AF_UNIX", "'/run/on-unix'"),
+    ],
+)
+def test_a_client_starts_the_job_and_is_served(
+    bridged: Upstart, name: str, event: str, family: str, address: str
+) -> None:
+    job = f"on-{name}"
+    bridged.job(job, f"start on {event}\nexpect stop\nexec {BRIDGE} -t systemd -N -- {SERVE}\n")
+    until(lambda: ask(bridged, family, address) != [], "the socket bridge listens")
+    pid, sockets = ask(bridged, family, address)
+    assert (pid, sockets) == (bridged.main_pid(job), 1)
+    assert f"{job} stop/waiting" in bridged.initctl("stop", job)
+    assert ask(bridged, family, address)[0] != pid, "the next client starts it anew"
+    bridged.initctl("stop", job)
+
+
+def test_two_sockets_in_the_order_of_the_condition(bridged: Upstart) -> None:
+    on = f"start on socket PROTO=inet PORT=7703 ADDR=127.0.0.1 and {unix('/run/both')}"
+    bridged.job("both", f"{on}\nexpect stop\nexec {BRIDGE} -t systemd -N -- {SERVE}\n")
+    until(lambda: listens(bridged, 7703), "the socket bridge listens")
+    connect = "import socket; c = socket.socket(socket.AF_UNIX); c.connect('/run/both'); input()"
+    with subprocess.Popen(bridged.enter("/usr/bin/python3", "-ISc", connect), stdin=subprocess.PIPE) as other:
+        pid, sockets = ask(bridged, "AF_INET", "('127.0.0.1', 7703)")
+        assert (pid, sockets) == (bridged.main_pid("both"), 2)
+        assert other.stdin
+        other.stdin.close()
+    bridged.initctl("stop", "both")
+
+
+def test_after_a_manual_start_the_socket_is_adopted_from_the_socket_bridge(bridged: Upstart) -> None:
+    on = "start on socket PROTO=inet PORT=7704 ADDR=127.0.0.1"
+    adopt = f"{BRIDGE} -t systemd -N --adopt-socket tcp:127.0.0.1:7704 -- {SERVE}"
+    bridged.job("adopts", f"{on}\nexpect stop\nexec {adopt} 2>> /run/adopts\n")
+    until(lambda: listens(bridged, 7704), "the socket bridge listens")
+    assert "adopts start/running" in bridged.initctl("start", "adopts")
+    pid = bridged.main_pid("adopts")
+    for _ in range(5):
+        assert ask(bridged, "AF_INET", "('127.0.0.1', 7704)") == [pid, 1]
+    assert "adopts stop/waiting" in bridged.initctl("stop", "adopts")
+    assert listens(bridged, 7704), "the socket bridge has kept its own"
+    assert ask(bridged, "AF_INET", "('127.0.0.1', 7704)")[0] != pid, "the next client starts it, with its socket"
+    bridged.initctl("stop", "adopts")
+
+
+def test_a_socket_that_somebody_else_holds_is_not_adopted(bridged: Upstart) -> None:
+    listen = "import socket; s = socket.create_server(('127.0.0.1', 7705)); print('listens', flush=True); input()"
+    words = bridged.enter("setpriv", "--reuid", "65534", "--clear-groups", "/usr/bin/python3", "-ISc", listen)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdin
+        assert holder.stdout.readline() == "listens\n"
+        adopt = f"{BRIDGE} -t systemd -N --adopt-socket tcp:127.0.0.1:7705 -- {SERVE}"
+        bridged.job("refuses", f"expect stop\nexec {adopt} 2> /run/refuses\n")
+        assert "failed to start" in bridged.initctl("start", "refuses")
+        holder.stdin.close()
+    said = (bridged.root / "run/refuses").read_text()
+    assert "which is user 65534's and not root's" in said
+    assert said.count("\n") == 1
+
+
+USER = "1"  # "daemon", which every Debian has
+
+
+@pytest.fixture
+def session(upstart: Upstart) -> Iterator[list[str]]:
+    """A user's session init; the command line of an initctl that asks it."""
+    jobs = upstart.root / "run/session-jobs"
+    jobs.mkdir()
+    start = f"exec {BRIDGE} -t systemd -N --"
+    (jobs / "web.conf").write_text(
+        f"expect stop\n{start} /usr/bin/redis-server --supervised systemd --port 7706 --save ''\n"
+    )
+    (jobs / "hang.conf").write_text(f"expect stop\n{start} /bin/sleep 1236\n")
+    subprocess.run(upstart.enter("install", "-d", "-o", USER, "-m", "0700", f"/run/user/{USER}"), check=True)
+    become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]
+    environment = ["env", "-i", "HOME=/tmp", f"XDG_RUNTIME_DIR=/run/user/{USER}", "PATH=/usr/bin:/bin"]
+    init = [
+        f"{upstart.prefix}/sbin/init",
+        "--user",
+        "--no-startup-event",
+        "--no-dbus",
+        "--confdir",
+        "/run/session-jobs",
+    ]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(upstart.enter(*become, *environment, *init), stdin=null, stdout=null, stderr=null) as process:
+        sessions = upstart.root / f"run/user/{USER}/upstart/sessions"
+        try:
+            until(lambda: sessions.exists() and bool(list(sessions.glob("*.session"))), "the session init is up")
+            (file,) = sessions.glob("*.session")
+            until(lambda: file.read_text().strip() != "", "it says where it is")
+            yield [*become, *environment, file.read_text().strip(), f"{upstart.prefix}/sbin/initctl"]
+        finally:
+            process.kill()
+
+
+def test_a_users_session_has_its_jobs(upstart: Upstart, session: list[str]) -> None:
+    assert "web start/running" in upstart.run(*session, "start", "web").stdout
+    assert "PONG" in upstart.run("redis-cli", "-p", "7706", "ping").stdout
+    assert "web start/running" in upstart.run(*session, "restart", "web").stdout
+    assert "web stop/waiting" in upstart.run(*session, "stop", "web").stdout
+
+    begun = subprocess.Popen(upstart.enter(*session, "start", "hang"), stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: "sleep 1236" in upstart.processes(), "the daemon starts")
+        assert "hang stop/waiting" in upstart.run(*session, "stop", "hang").stdout
+    finally:
+        begun.kill()
+        begun.wait()
+    until(lambda: "cross-init-bridge" not in upstart.processes(), "the watchers go")
