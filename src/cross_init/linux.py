@@ -174,3 +174,15 @@ def process_of(pidfd: int) -> int:
         if key == "Pid" and value.strip().isdigit():
             return int(value)
     return 0
+
+
+def pidfd_identity(pidfd: int) -> int:
+    """The number that no other process's pidfd ever has (sd_notify(3), MAINPIDFDID); 0 before Linux 6.9.
+
+    pidfd: not of this process, and open. Before, all pidfds shared one inode.
+    """
+    own = posix.pidfd_open(posix.getpid())
+    shared = posix.fstat(own).st_ino
+    posix.close(own)
+    number = posix.fstat(pidfd).st_ino
+    return 0 if number == shared else number

@@ -10,7 +10,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import process_stat, why
+from cross_init.linux import pidfd_identity, process_stat, why
 from cross_init.model import FAILED, STOP, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
@@ -95,20 +95,22 @@ class Supervisor:
         if self.guard is not None:
             self.guard.follow(self.watched.pidfd)
 
-    def _named(self, pid: int, pidfd: int) -> None:
-        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep."""
-        if pid != self.main and not self._move(pid, pidfd):
+    def _named(self, pid: int, pidfd: int, identity: int) -> None:
+        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
+        if pid != self.main and not self._move(pid, pidfd, identity):
             self.watched.reporter.say(f"does not name a process of the service as its main process: {pid}")
 
-    def _move(self, pid: int, pidfd: int = -1) -> bool:
-        """Make this process the main one, if it is the service's and lives."""
+    def _move(self, pid: int, pidfd: int = -1, identity: int = 0) -> bool:
+        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant (or 0)."""
+        if pid <= 1:
+            return False
         try:
-            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid) if pid > 1 else -1
+            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
         except OSError:
             return False
-        if mine < 0 or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
-            if mine >= 0:
-                posix.close(mine)
+        is_meant = not identity or pidfd_identity(mine) in (0, identity)
+        if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
+            posix.close(mine)
             return False
         self.engine.forget(self.watched.pidfd)
         posix.close(self.watched.pidfd)
@@ -225,8 +227,11 @@ class Supervisor:
     # What the init sends.
 
     def _signalled(self, number: int, code: int) -> None:
+        is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
         if number == _signal.SIGCHLD:
             self._reap()
+        if is_about_ours:
+            pass
         elif code == SI_KERNEL and self._shares_group():
             pass  # a terminal's, which the daemon has as well
         elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
@@ -292,10 +297,11 @@ def run(start: "Start") -> int:
     given = block()
     channel = start.channel(False)
     guard = None
+    leads_session = lead_session()
     try:
         if start.init.signals_all or not start.init.ends_all:
-            guard = Guard()
-        pid = fork_daemon(start, given, channel, lead_session())
+            guard = Guard(leads_session or start.target.forks)
+        pid = fork_daemon(start, given, channel, leads_session)
     except BaseException:
         channel.discard()
         raise
