@@ -28,7 +28,8 @@ print(os.getpid(), flush=True)
 while True:
     print(int(signal.sigwaitinfo(every).si_signo), flush=True)
 """
-STARTED = {"a session of its own": {"start_new_session": True}, "a shell's job": {"process_group": 0}}
+SESSION, JOB = "a session of its own", "a shell's job"  # as inits start us, and as shells do
+STARTED = (SESSION, JOB)
 OPTIONS = ("--init", "none", "-t", "plain", "--supervise", "--")
 
 
@@ -46,7 +47,7 @@ class Recorded:
         return int(self.stdout.readline())
 
     def until_last(self) -> list[int]:
-        """All that the daemon gets, up to one more that is sent to the bridge alone when the rest has been dealt with."""
+        """All that the daemon gets, up to one that the bridge deals with when it has dealt with the rest."""
         self.process.send_signal(LAST)
         return list(iter(self.next, LAST))
 
@@ -54,8 +55,14 @@ class Recorded:
 @contextmanager
 def recorded(started: str) -> Iterator[Recorded]:
     words = [str(BRIDGE), *OPTIONS, "/usr/bin/python3", "-ISc", RECORDER]
-    how = STARTED[started]
-    with subprocess.Popen(words, env={"PATH": PATH}, stdout=subprocess.PIPE, text=True, **how) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        words,
+        env={"PATH": PATH},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=started == SESSION,
+        process_group=0 if started == JOB else None,
+    ) as process:
         family = [process.pid]
         try:
             bridge = Recorded(process)
@@ -181,7 +188,7 @@ def test_a_killed_bridge_leaves_nothing_of_the_service(show: Show, daemon: str, 
 
 
 def test_a_guard_that_answers_too_late_still_guards() -> None:
-    with recorded("a shell's job") as bridge:
+    with recorded(JOB) as bridge:
         daemon, guard = bridge.daemon, bridge.guard
         os.kill(guard, signal.SIGSTOP)
         os.killpg(bridge.process.pid, signal.SIGUSR1)

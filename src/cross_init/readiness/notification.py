@@ -103,7 +103,7 @@ class Listener:
     def _follow(self, message: Assignments, descriptors: list[int]) -> None:
         """The daemon names another main process: by number, or by a pidfd that comes with the message.
 
-        With the number may come what tells it from another process that got the number since (sd_notify(3), MAINPIDFDID).
+        With the number may come what tells it from another process that has the number now: sd_notify(3), MAINPIDFDID.
         """
         assert self.watched.follow is not None
         number, identity = (first(message, key) for key in ("MAINPID", "MAINPIDFDID"))
