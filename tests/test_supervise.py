@@ -187,6 +187,32 @@ def test_a_killed_bridge_leaves_nothing_of_the_service(show: Show, daemon: str, 
     until(lambda: job.orphans_gone_within(1) and job.orphans() == [], "nothing is left")
 
 
+def test_a_killed_bridge_does_not_leave_a_daemon_that_was_on_its_way(show: Show) -> None:
+    """The command has ended, and there is no PID file yet."""
+    words = ("--init", "none", "-t", "sysv", "--pid-file", f"{show.folder}/never")
+    job = show.job(*words, command=("/bin/sh", "-c", "sleep 1000 & echo $!"), expect_stop=False)
+    job.spawn()
+    until(lambda: len(children(job.pid)) == 2 and "sleep" in names(job.pid).values(), "the command forks away")
+    until(lambda: "sh" not in names(job.pid).values(), "and has ended")
+    (daemon,) = (pid for pid, name in names(job.pid).items() if name == "sleep")
+    (guard,) = (pid for pid in children(job.pid) if pid != daemon)
+    until(lambda: follows(guard, daemon), "the guard knows of it")
+    job.kill(signal.SIGKILL)
+    assert os.WTERMSIG(job.ended()) == signal.SIGKILL
+    until(lambda: job.orphans_gone_within(1) and job.orphans() == [], "nothing is left")
+
+
+def follows(guard: int, pid: int) -> bool:
+    """Whether it has a pidfd of that process (proc_pid_fdinfo(5))."""
+    for file in Path(f"/proc/{guard}/fdinfo").iterdir():
+        try:
+            if f"Pid:\t{pid}\n" in file.read_text():
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def test_a_guard_that_answers_too_late_still_guards() -> None:
     with recorded(JOB) as bridge:
         daemon, guard = bridge.daemon, bridge.guard

@@ -168,6 +168,17 @@ def test_a_socket_that_somebody_else_holds_is_not_adopted(bridged: Upstart) -> N
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("shape", ["", "--supervise"])
+def test_a_daemon_that_does_not_end_when_it_is_told_is_killed(upstart: Upstart, shape: str) -> None:
+    (upstart.root / "run/deaf").write_text("trap '' TERM\nwhile :; do sleep 1237; done\n")
+    start = f"exec {BRIDGE} -t plain {shape} --ready-when exec:/bin/true -- /bin/sh /run/deaf"
+    upstart.job("deaf", f"expect stop\nkill timeout 1\n{start}\n")
+    assert "deaf start/running" in upstart.initctl("start", "deaf")
+    assert "deaf stop/waiting" in upstart.initctl("stop", "deaf")
+    until(lambda: "/run/deaf" not in upstart.processes(), "it is killed, and the watcher goes")
+    until(lambda: "sleep 1237" not in upstart.processes(), "so is what it has started")
+
+
 USER = "1"  # "daemon", which every Debian has
 
 

@@ -50,6 +50,16 @@ class Guard:
         except OSError:
             pass  # somebody has killed it; the service goes on without
 
+    def follow_all(self, pids: list[int]) -> None:
+        """These as well; they are ours to wait for, or below those that are."""
+        for pid in pids:
+            try:
+                pidfd = posix.pidfd_open(pid)
+            except OSError:
+                continue  # it has ended
+            self.follow(pidfd)
+            posix.close(pidfd)
+
     def has(self, number: int) -> bool:
         """Whether the guard was sent this signal too, since it was asked last."""
         try:

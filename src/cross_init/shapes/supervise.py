@@ -136,6 +136,8 @@ class Supervisor:
         self.main = 0
         self.watched.is_on_its_way = True
         self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
+        if self.guard is not None:  # whichever of them it will be
+            self.guard.follow_all(self.watched.family())
         if self.start.wish.pid_file:
             news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
             self._look_for_pid_file(news)
