@@ -100,6 +100,28 @@ def test_who_is_not_of_the_service_is_not_followed(running: tuple[Job, Puppet, P
     assert "does not name a process of the service as its main process" in job.said()
 
 
+@pytest.mark.skipif(
+    tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15),
+    reason="needs Linux 6.15: only its parent is told how it ended",
+)
+@pytest.mark.parametrize("end", [7, -signal.SIGSEGV])
+def test_the_end_of_one_that_has_a_living_parent_is_mirrored(running: tuple[Job, Puppet, Puppet], end: int) -> None:
+    job, first, second = running
+    name(first, NAMES["MAINPID"])
+    second.tell(f"exit {end}" if end >= 0 else f"die {-end}")
+    first.do("child.wait()")
+    assert os.waitstatus_to_exitcode(job.ended()) == end
+    first.tell("exit 0")
+
+
+def test_the_end_of_one_whose_parent_does_not_care_is_an_end(running: tuple[Job, Puppet, Puppet]) -> None:
+    job, first, second = running
+    name(first, NAMES["MAINPID"])
+    second.tell("exit 7")
+    assert os.waitstatus_to_exitcode(job.ended()) == 0
+    first.tell("exit 0")
+
+
 def test_its_last_words_count(running: tuple[Job, Puppet, Puppet]) -> None:
     job, first, second = running
     first.tell(f"do {NAMES['MAINPID']}; os._exit(0)")

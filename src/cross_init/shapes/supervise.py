@@ -10,7 +10,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import pidfd_identity, process_stat, why
+from cross_init.linux import exit_of_stranger, pidfd_identity, process_stat, why
 from cross_init.model import FAILED, STOP, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+STRANGER_S = 0.1  # for a parent to wait for its child; some never do
 START_TIME = 19  # of the fields of process_stat()
 
 
@@ -170,9 +171,14 @@ class Supervisor:
         main = self.main
         self._reap()
         if self.main == main and not self.engine.stopped and main:
-            # Not our child: its own parent is still there, and gets the status.
+            # Not our child: its own parent is still there, and gets the status. When it has that, the pidfd hangs up.
+            self.engine.watch(self.watched.pidfd, lambda: self._stranger_ended(main), 0)
+            self.engine.after(STRANGER_S, lambda: self._stranger_ended(main))
+
+    def _stranger_ended(self, main: int) -> None:
+        if self.main == main:
             self.engine.forget(self.watched.pidfd)
-            self.status = 0
+            self.status = exit_of_stranger(self.watched.pidfd)
             self._end(main)
 
     def _reap(self) -> None:
