@@ -70,7 +70,7 @@ class Upstart:
         """Have this job, and return when init knows it."""
         (self.root / f"etc/init/{name}.new").write_text(text)
         (self.root / f"etc/init/{name}.new").rename(self.root / f"etc/init/{name}.conf")
-        until(lambda: f"{name} stop/waiting" in self.initctl("status", name), f"init knows {name}")
+        until(lambda: self.initctl("show-config", name).startswith(f"{name}\n"), f"init knows {name}")
 
     def main_pid(self, name: str) -> int:
         """The job's main process, as it is numbered inside."""
