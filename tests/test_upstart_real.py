@@ -1,135 +1,20 @@
-"""A real Upstart as PID 1 of namespaces of its own, where CROSS_INIT_TEST_UPSTART names the prefix that it is in.
+"""Jobs under a real Upstart, where CROSS_INIT_TEST_UPSTART names the prefix that it is in."""
 
-It boots on an overlay of the machine's root, never on the root itself. That the variable names Upstart is asked of the
-program first: with an empty prefix its path would be the machine's own init.
-"""
-
-import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.containers import BRIDGE, PROJECT
+from tests.support.containers import BRIDGE
 from tests.support.packages import need
+from tests.support.real_upstart import LONGEST_S, Upstart, upstart_booted
 from tests.support.waiting import until
-
-PROGRAMS = ("sbin/init", "sbin/initctl", "sbin/upstart-socket-bridge")
-BOOT = """
-mount -t tmpfs -o mode=0755 tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
-mount -t proc proc "$1/root/proc"
-mount -t sysfs sysfs "$1/root/sys" || true
-mount -t tmpfs -o mode=0755 tmpfs "$1/root/run"
-mount -t tmpfs -o mode=1777 tmpfs "$1/root/tmp"
-mount --rbind /dev "$1/root/dev"
-mkdir -p "$1/root/mnt/project"
-mount --rbind "$3" "$1/root/mnt/project"
-ip link set lo up
-mkdir -p "$1/root/etc/init"
-rm -f "$1/root"/etc/init/*.conf
-cd "$1/root"
-exec chroot . env -i HOME=/ TERM=linux PATH="$PATH" "$2/sbin/init" --no-startup-event --no-dbus --confdir /etc/init
-"""
-LONGEST_S = 30
-
-
-class Upstart:
-    """One that has booted. pid: its init, as the machine outside numbers it."""
-
-    def __init__(self, prefix: str, pid: int) -> None:
-        assert pid > 1
-        self.prefix = prefix
-        self.pid = pid
-        self.root = Path(f"/proc/{pid}/root")
-
-    def enter(self, *words: str) -> list[str]:
-        """The command line that runs these words inside: its root is no mount namespace's, so it is named as well."""
-        return ["nsenter", "--target", str(self.pid), "--all", "--root", *words]
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command inside until it ends."""
-        return subprocess.run(self.enter(*words), capture_output=True, text=True, timeout=LONGEST_S)
-
-    def initctl(self, *words: str) -> str:
-        """What initctl says to these words."""
-        ran = self.run(f"{self.prefix}/sbin/initctl", *words)
-        return ran.stdout + ran.stderr
-
-    def job(self, name: str, text: str) -> None:
-        """Have this job, and return when init knows it."""
-        (self.root / f"etc/init/{name}.new").write_text(text)
-        (self.root / f"etc/init/{name}.new").rename(self.root / f"etc/init/{name}.conf")
-        until(lambda: f"{name} stop/waiting" in self.initctl("status", name), f"init knows {name}")
-
-    def main_pid(self, name: str) -> int:
-        """The job's main process, as it is numbered inside."""
-        return int(self.initctl("status", name).rpartition("process ")[2])
-
-    def processes(self) -> str:
-        """All command lines inside."""
-        return self.run("ps", "-eo", "args").stdout
-
-
-def checked_prefix() -> str:
-    """The prefix, if it is Upstart's; skips the test otherwise."""
-    prefix = os.environ.get("CROSS_INIT_TEST_UPSTART", "")
-    if not prefix.startswith("/") or prefix.rstrip("/") in ("", "/usr"):
-        pytest.skip("needs CROSS_INIT_TEST_UPSTART=PREFIX of an installed Upstart, not / or /usr")
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to boot Upstart in namespaces")
-    for program in PROGRAMS:
-        if not os.access(f"{prefix}/{program}", os.X_OK):
-            pytest.skip(f"CROSS_INIT_TEST_UPSTART={prefix}: there is no {program}")
-    asked = subprocess.run([f"{prefix}/sbin/initctl", "--version"], capture_output=True, text=True, timeout=LONGEST_S)
-    if "upstart" not in asked.stdout.lower() or "upstart" not in Path(f"{prefix}/sbin/init").read_bytes().decode(
-        "latin-1"
-    ):
-        pytest.skip(f"CROSS_INIT_TEST_UPSTART={prefix}: that is no Upstart")
-    return prefix
 
 
 @pytest.fixture(scope="module")
 def upstart() -> Iterator[Upstart]:
-    prefix = checked_prefix()
-    need("iproute2", "procps", "util-linux")
-    with TemporaryDirectory(prefix="cross-init-test.", dir="/var/tmp") as folder:
-        boot = subprocess.Popen(
-            [
-                *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"),
-                *(
-                    "--net",
-                    "--ipc",
-                    "--uts",
-                    "--fork",
-                    "--kill-child",
-                    "sh",
-                    "-ec",
-                    BOOT,
-                    "sh",
-                    folder,
-                    prefix,
-                    str(PROJECT),
-                ),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            children = Path(f"/proc/{boot.pid}/task/{boot.pid}/children")
-            until(lambda: boot.poll() is not None or children.read_text().strip() != "", "unshare forks")
-            init = int(children.read_text().split()[0])
-            until(lambda: Path(f"/proc/{init}/exe").resolve().name == "init", "init is executed")
-            booted = Upstart(prefix, init)
-            until(lambda: "init (upstart" in booted.initctl("version"), "init answers")
-            yield booted
-        finally:
-            boot.kill()
-            boot.wait()
+    with upstart_booted() as booted:
+        yield booted
 
 
 def test_redis_for_systemd_is_started_stopped_restarted_and_missed(upstart: Upstart) -> None:
@@ -172,20 +57,175 @@ def test_a_shell_on_an_upstart_machine_is_no_job(upstart: Upstart) -> None:
     assert "UPSTART_JOB is not set" in ran.stderr
 
 
-@pytest.mark.parametrize(("family", "host"), [("inet", "127.0.0.1"), ("inet6", "::1")])
-def test_a_client_starts_the_job_and_is_served(upstart: Upstart, family: str, host: str) -> None:
+# Serves clients one after the other; each is told who serves it, and what was passed.
+DAEMON = """
+import os, socket
+listening = [socket.socket(fileno=3 + at) for at in range(int(os.environ["LISTEN_FDS"]))]
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+address = os.environ.get("NOTIFY_SOCKET")
+if address:
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", address)
+while True:
+    connection, _ = listening[0].accept()
+    connection.sendall(("%d %d" % (os.getpid(), len(listening))).encode())
+    connection.close()
+"""
+SERVE = "/usr/bin/python3 -IS /run/daemon.py"
+
+
+@pytest.fixture
+def bridged(upstart: Upstart) -> Upstart:
+    """The same, with its socket bridge running, and the daemon there."""
     if "socket-bridge" not in upstart.processes():
-        bridge = f"{upstart.prefix}/sbin/upstart-socket-bridge"
-        upstart.job("bridge", f"exec {bridge}\n")
+        upstart.job("bridge", f"exec {upstart.prefix}/sbin/upstart-socket-bridge\n")
         assert "start/running" in upstart.initctl("start", "bridge")
-    port = {"inet": 7701, "inet6": 7702}[family]
-    daemon = (
-        "import os, socket; s = socket.socket(fileno=3); c, _ = s.accept(); "
-        "c.sendall(('%s %s' % (os.environ['LISTEN_FDS'], os.environ['LISTEN_PID'] == str(os.getpid()))).encode())"
+    (upstart.root / "run/daemon.py").write_text(DAEMON)
+    return upstart
+
+
+def ask(upstart: Upstart, family: str, address: str) -> list[int]:
+    """Connect inside: the PID that serves, as it is numbered there, and how many sockets it has."""
+    client = (
+        f"import socket; c = socket.socket(socket.{family}); c.settimeout(10); c.connect({address}); "
+        "print(c.recv(100).decode())"
     )
-    (upstart.root / f"run/{family}.py").write_text(daemon)
-    on = f"start on socket PROTO={family} PORT={port} ADDR={host}"
-    upstart.job(f"on-{family}", f"{on}\nexec {BRIDGE} -t systemd -- /usr/bin/python3 /run/{family}.py\n")
-    client = f"import socket; c = socket.create_connection(({host!r}, {port}), 10); print(c.recv(100).decode())"
-    until(lambda: f":{port} " in upstart.run("ss", "-Hltn").stdout, "the socket bridge listens")
-    assert upstart.run("/usr/bin/python3", "-c", client).stdout == "1 True\n"
+    ran = upstart.run("/usr/bin/python3", "-ISc", client)
+    return [int(word) for word in ran.stdout.split()]
+
+
+def listens(upstart: Upstart, port: int) -> bool:
+    return f":{port} " in upstart.run("ss", "-Hltn").stdout
+
+
+def unix(path: str) -> str:
+    """The condition for a UNIX socket: 1.13.2's socket bridge opens what PATH names, and announces a SOCKET_PATH."""
+    return f"(socket PROTO=unix PATH={path} or socket PROTO=unix SOCKET_PATH={path})"
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "family", "address"),
+    [
+        ("inet", "socket PROTO=inet PORT=7701 ADDR=127.0.0.1", "AF_INET", "('127.0.0.1', 7701)"),
+        ("inet6", "socket PROTO=inet6 PORT=7702 ADDR=::1", "AF_INET6", "('::1', 7702)"),
+        ("unix", unix("/run/on-unix"), "AF_UNIX", "'/run/on-unix'"),
+    ],
+)
+def test_a_client_starts_the_job_and_is_served(
+    bridged: Upstart, name: str, event: str, family: str, address: str
+) -> None:
+    job = f"on-{name}"
+    bridged.job(job, f"start on {event}\nexpect stop\nexec {BRIDGE} -t systemd -N -- {SERVE}\n")
+    until(lambda: ask(bridged, family, address) != [], "the socket bridge listens")
+    pid, sockets = ask(bridged, family, address)
+    assert (pid, sockets) == (bridged.main_pid(job), 1)
+    assert f"{job} stop/waiting" in bridged.initctl("stop", job)
+    assert ask(bridged, family, address)[0] != pid, "the next client starts it anew"
+    bridged.initctl("stop", job)
+
+
+def test_two_sockets_in_the_order_of_the_condition(bridged: Upstart) -> None:
+    on = f"start on socket PROTO=inet PORT=7703 ADDR=127.0.0.1 and {unix('/run/both')}"
+    bridged.job("both", f"{on}\nexpect stop\nexec {BRIDGE} -t systemd -N -- {SERVE}\n")
+    until(lambda: listens(bridged, 7703), "the socket bridge listens")
+    connect = "import socket; c = socket.socket(socket.AF_UNIX); c.connect('/run/both'); input()"
+    with subprocess.Popen(bridged.enter("/usr/bin/python3", "-ISc", connect), stdin=subprocess.PIPE) as other:
+        pid, sockets = ask(bridged, "AF_INET", "('127.0.0.1', 7703)")
+        assert (pid, sockets) == (bridged.main_pid("both"), 2)
+        assert other.stdin
+        other.stdin.close()
+    bridged.initctl("stop", "both")
+
+
+def test_after_a_manual_start_the_socket_is_adopted_from_the_socket_bridge(bridged: Upstart) -> None:
+    on = "start on socket PROTO=inet PORT=7704 ADDR=127.0.0.1"
+    adopt = f"{BRIDGE} -t systemd -N --adopt-socket tcp:127.0.0.1:7704 -- {SERVE}"
+    bridged.job("adopts", f"{on}\nexpect stop\nexec {adopt} 2>> /run/adopts\n")
+    until(lambda: listens(bridged, 7704), "the socket bridge listens")
+    assert "adopts start/running" in bridged.initctl("start", "adopts")
+    pid = bridged.main_pid("adopts")
+    for _ in range(5):
+        assert ask(bridged, "AF_INET", "('127.0.0.1', 7704)") == [pid, 1]
+    assert "adopts stop/waiting" in bridged.initctl("stop", "adopts")
+    assert listens(bridged, 7704), "the socket bridge has kept its own"
+    assert ask(bridged, "AF_INET", "('127.0.0.1', 7704)")[0] != pid, "the next client starts it, with its socket"
+    bridged.initctl("stop", "adopts")
+
+
+def test_a_socket_that_somebody_else_holds_is_not_adopted(bridged: Upstart) -> None:
+    listen = "import socket; s = socket.create_server(('127.0.0.1', 7705)); print('listens', flush=True); input()"
+    words = bridged.enter("setpriv", "--reuid", "65534", "--clear-groups", "/usr/bin/python3", "-ISc", listen)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdin
+        assert holder.stdout.readline() == "listens\n"
+        adopt = f"{BRIDGE} -t systemd -N --adopt-socket tcp:127.0.0.1:7705 -- {SERVE}"
+        bridged.job("refuses", f"expect stop\nexec {adopt} 2> /run/refuses\n")
+        assert "failed to start" in bridged.initctl("start", "refuses")
+        holder.stdin.close()
+    said = (bridged.root / "run/refuses").read_text()
+    assert "which is user 65534's and not root's" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("shape", ["", "--supervise"])
+def test_a_daemon_that_does_not_end_when_it_is_told_is_killed(upstart: Upstart, shape: str) -> None:
+    (upstart.root / "run/deaf").write_text("trap '' TERM\nwhile :; do sleep 1237; done\n")
+    start = f"exec {BRIDGE} -t plain {shape} --ready-when exec:/bin/true -- /bin/sh /run/deaf"
+    upstart.job("deaf", f"expect stop\nkill timeout 1\n{start}\n")
+    assert "deaf start/running" in upstart.initctl("start", "deaf")
+    assert "deaf stop/waiting" in upstart.initctl("stop", "deaf")
+    until(lambda: "/run/deaf" not in upstart.processes(), "it is killed, and the watcher goes")
+    until(lambda: "sleep 1237" not in upstart.processes(), "so is what it has started")
+
+
+USER = "1"  # "daemon", which every Debian has
+
+
+@pytest.fixture
+def session(upstart: Upstart) -> Iterator[list[str]]:
+    """A user's session init; the command line of an initctl that asks it."""
+    jobs = upstart.root / "run/session-jobs"
+    jobs.mkdir()
+    start = f"exec {BRIDGE} -t systemd -N --"
+    (jobs / "web.conf").write_text(
+        f"expect stop\n{start} /usr/bin/redis-server --supervised systemd --port 7706 --save ''\n"
+    )
+    (jobs / "hang.conf").write_text(f"expect stop\n{start} /bin/sleep 1236\n")
+    subprocess.run(upstart.enter("install", "-d", "-o", USER, "-m", "0700", f"/run/user/{USER}"), check=True)
+    become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]
+    environment = ["env", "-i", "HOME=/tmp", f"XDG_RUNTIME_DIR=/run/user/{USER}", "PATH=/usr/bin:/bin"]
+    init = [
+        f"{upstart.prefix}/sbin/init",
+        "--user",
+        "--no-startup-event",
+        "--no-dbus",
+        "--confdir",
+        "/run/session-jobs",
+    ]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(upstart.enter(*become, *environment, *init), stdin=null, stdout=null, stderr=null) as process:
+        sessions = upstart.root / f"run/user/{USER}/upstart/sessions"
+        try:
+            until(lambda: sessions.exists() and bool(list(sessions.glob("*.session"))), "the session init is up")
+            (file,) = sessions.glob("*.session")
+            until(lambda: file.read_text().strip() != "", "it says where it is")
+            yield [*become, *environment, file.read_text().strip(), f"{upstart.prefix}/sbin/initctl"]
+        finally:
+            process.kill()
+
+
+def test_a_users_session_has_its_jobs(upstart: Upstart, session: list[str]) -> None:
+    assert "web start/running" in upstart.run(*session, "start", "web").stdout
+    assert "PONG" in upstart.run("redis-cli", "-p", "7706", "ping").stdout
+    assert "web start/running" in upstart.run(*session, "restart", "web").stdout
+    assert "web stop/waiting" in upstart.run(*session, "stop", "web").stdout
+
+    begun = subprocess.Popen(upstart.enter(*session, "start", "hang"), stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: "sleep 1236" in upstart.processes(), "the daemon starts")
+        assert "hang stop/waiting" in upstart.run(*session, "stop", "hang").stdout
+    finally:
+        begun.kill()
+        begun.wait()
+    until(lambda: "cross-init-bridge" not in upstart.processes(), "the watchers go")

@@ -64,6 +64,8 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
             (said if kept else lost).append(f"{word}: {text}")
     elif target.says != NOTHING and not wish.ready_when:
         lost.append("readiness: not asked for (-N)")
+    if plan.shape == SUPERVISE:
+        said.append("signals: passed on, but SIGSTOP, which stops us alone; SIGKILL ends the service with us")
     if init.untested:
         lost.append(f"certainty: {init.name} was written to its manual, and never tried")
     return said, lost

@@ -19,6 +19,7 @@ LIMITS = {  # what a sandbox or a limit makes fail anywhere, and what to do
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
+PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
 
 
@@ -183,3 +184,32 @@ def process_of(pidfd: int) -> int:
         if key == "Pid" and value.strip().isdigit():
             return int(value)
     return 0
+
+
+def pidfd_identity(pidfd: int) -> int:
+    """The number that no other process's pidfd ever has (sd_notify(3), MAINPIDFDID); 0 before Linux 6.9.
+
+    pidfd: not of this process, and open. Before, all pidfds shared one inode.
+    """
+    own = posix.pidfd_open(posix.getpid())
+    shared = posix.fstat(own).st_ino
+    posix.close(own)
+    number = posix.fstat(pidfd).st_ino
+    return 0 if number == shared else number
+
+
+def exit_of_stranger(pidfd: int) -> int:
+    """The wait status of an ended process that is not our child; 0 if the kernel does not tell.
+
+    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT).
+    """
+    from fcntl import ioctl
+    from sys import byteorder
+
+    info = bytearray(PIDFD_INFO_EXIT.to_bytes(8, byteorder) + bytes(56))
+    try:
+        ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return 0
+    has = int.from_bytes(info[:8], byteorder) & PIDFD_INFO_EXIT
+    return int.from_bytes(info[60:], byteorder) if has else 0

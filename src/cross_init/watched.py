@@ -33,9 +33,9 @@ class Watched:
     state, since, status: for who asks: what it is doing, since when, and what it says of it.
     watchdog: who counts its signs of life, if that was asked for.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
-    process (its PID, a pidfd of it or -1); pass_on: what to call with news that the init has an ear for; both None
-    where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers:
-    processes of our own, with their wait status if somebody else reaped them.
+    process (its PID, a pidfd of it or -1, and the identity of its pidfd or 0); pass_on: what to call with news that the
+    init has an ear for; both None where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which
+    process it will be. helpers: processes of our own, with their wait status if somebody else reaped them.
     """
 
     watchdog: "Watchdog | None" = None
@@ -44,7 +44,7 @@ class Watched:
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
         self.root = pid
-        self.follow: Callable[[int, int], None] | None = None
+        self.follow: Callable[[int, int, int], None] | None = None
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False

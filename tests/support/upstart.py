@@ -4,6 +4,9 @@ It starts the main process in a
 session of its own with default signals and the job's variables, waits for it to stop if the job says "expect stop",
 continues it, and stops it by SIGTERM to its process group. The test's process is a subreaper meanwhile, so what
 double-forks away from the daemon becomes its child, as it becomes init's.
+
+What differs: a job's output and error are a pipe, there a pseudo terminal; and it starts any sockets at any numbers,
+there the socket bridge has them, and is told which by "start on". test_upstart_real_jobs.py sees that the rest agrees.
 """
 
 import ctypes

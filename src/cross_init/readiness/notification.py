@@ -101,13 +101,16 @@ class Listener:
             self.held()
 
     def _follow(self, message: Assignments, descriptors: list[int]) -> None:
-        """The daemon names another main process: by number, or by a pidfd that comes with the message."""
+        """The daemon names another main process: by number, or by a pidfd that comes with the message.
+
+        With the number may come what tells it from another process that has the number now: sd_notify(3), MAINPIDFDID.
+        """
         assert self.watched.follow is not None
-        number = first(message, "MAINPID")
+        number, identity = (first(message, key) for key in ("MAINPID", "MAINPIDFDID"))
         if has(message, "MAINPIDFD", "1") and len(descriptors) == 1:
-            self.watched.follow(process_of(descriptors[0]), descriptors[0])
+            self.watched.follow(process_of(descriptors[0]), descriptors[0], 0)
         elif number is not None:
-            self.watched.follow(int(number) if is_number(number) else 0, -1)
+            self.watched.follow(as_number(number), -1, as_number(identity or ""))
 
     def _note(self, message: Assignments) -> None:
         """What state it is in, for who asks."""
@@ -169,6 +172,11 @@ class Listener:
 def is_number(text: str) -> bool:
     """Whether it is a decimal number of a sane length."""
     return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def as_number(text: str) -> int:
+    """The number, 0 if it is none."""
+    return int(text) if is_number(text) else 0
 
 
 def numbers(data: bytes) -> list[int]:

@@ -1,10 +1,11 @@
 """The guard: a small process beside the bridge while that supervises, for what the bridge cannot do itself.
 
-It ends the daemon when the bridge is gone without having said goodbye: killed. The kernel's own means, a parent's
-death signal, is lost when the daemon changes its user (PR_SET_PDEATHSIG, prctl(2)).
+It ends the daemon, with the processes below it, when the bridge is gone without having said goodbye: killed. The
+kernel's own means, a parent's death signal, is lost when the daemon changes its user (PR_SET_PDEATHSIG, prctl(2)).
 
 And it is the canary for signals. It blocks what it gets, so what waits at the guard was sent to all of the process
-group, or of the control group, and the daemon has it as well.
+group, or of the control group, and the daemon has it as well. Where the daemon is in another process group, so is the
+guard: an init that kills the group of its main process (Upstart, when a stop takes too long) must not kill it.
 """
 
 import _signal
@@ -25,13 +26,15 @@ ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped
 class Guard:
     """The guard, as the bridge has it. pid: to be told apart from the daemon's processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaves_group: bool) -> None:
         """Start it. To be called while this process has one thread, with its signals blocked. Raises Failure."""
         self.socket, theirs = _socketpair()
         self.pid = fork("starting the daemon's guard")
         if self.pid == 0:
             try:
                 self.socket.close()
+                if leaves_group:
+                    posix.setsid()
                 _guard(theirs)
             except Exception as error:
                 complain_of_mistake(error)
@@ -40,12 +43,22 @@ class Guard:
         theirs.close()
 
     def follow(self, pidfd: int) -> None:
-        """This is the process to be ended if we are killed."""
+        """This process, too, is to be ended if we are killed."""
         try:
             rights = pidfd.to_bytes(4, sys.byteorder)
             self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
         except OSError:
             pass  # somebody has killed it; the service goes on without
+
+    def follow_all(self, pids: list[int]) -> None:
+        """These as well; they are ours to wait for, or below those that are."""
+        for pid in pids:
+            try:
+                pidfd = posix.pidfd_open(pid)
+            except OSError:
+                continue  # it has ended
+            self.follow(pidfd)
+            posix.close(pidfd)
 
     def has(self, number: int) -> bool:
         """Whether the guard was sent this signal too, since it was asked last."""
@@ -77,22 +90,51 @@ def _socketpair() -> tuple[_socket.socket, _socket.socket]:
 def _guard(bridge: _socket.socket) -> None:
     """The guard's whole life."""
     leave_surroundings({bridge.fileno()})
-    pidfd = -1
+    mains: list[int] = []  # the main process, and those that were it and still live
     while True:
-        said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
+        try:
+            said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
+        except ConnectionResetError:  # gone, with an answer of ours that it has not read
+            said, extra = b"", []
         if said[:1] == FOLLOW and extra:
-            if pidfd >= 0:
-                posix.close(pidfd)
-            pidfd = int.from_bytes(extra[0][2][:4], sys.byteorder)
+            mains = [*living(mains), int.from_bytes(extra[0][2][:4], sys.byteorder)]
         elif said[:1] == ASK:
             has = _signal.sigtimedwait((said[1],), 0) is not None
             bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
         elif said == GOODBYE:
             return
         elif not said:
-            if pidfd >= 0:
-                try:
-                    _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-                except OSError:
-                    pass  # it has ended, or is another user's and we are not root
+            for main in mains:
+                _end_all(main)
             return
+
+
+def living(pidfds: list[int]) -> list[int]:
+    """Those of them whose processes have not ended; closes the rest."""
+    look = poll()
+    for pidfd in pidfds:
+        look.register(pidfd, POLLIN)
+    ended = {pidfd for pidfd, _ in look.poll(0)}
+    for pidfd in ended:
+        posix.close(pidfd)
+    return [pidfd for pidfd in pidfds if pidfd not in ended]
+
+
+def _end_all(main: int) -> None:
+    """SIGKILL for this process and those below it: its workers would not notice that it is gone. main: a pidfd."""
+    from cross_init.linux import descends, process_of
+    from cross_init.shapes.processes import send
+
+    send(main, _signal.SIGSTOP)  # it must not start another one meanwhile
+    pid = process_of(main)
+    family = [main]
+    for name in posix.listdir("/proc") if pid else ():
+        if name.isdigit() and int(name) not in (pid, posix.getpid()) and descends(int(name), pid):
+            try:
+                pidfd = posix.pidfd_open(int(name))
+            except OSError:
+                continue  # it has ended
+            if descends(int(name), pid):  # only now that the number cannot become another process's
+                family.append(pidfd)
+    for each in family:
+        send(each, _signal.SIGKILL)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from cross_init.bridge import Start
 
-# Never passed on: the kernel does not let them be caught, or they are about our own children. A fault of our own, say
-# SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
+# Waited for apart: the kernel does not let them be caught, or they may be about our own children. A fault of our own,
+# say SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT)
 SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does

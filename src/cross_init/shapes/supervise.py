@@ -10,7 +10,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import process_stat, why
+from cross_init.linux import exit_of_stranger, pidfd_identity, process_stat, why
 from cross_init.model import FAILED, STOP, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+STRANGER_S = 0.1  # for a parent to wait for its child; some never do
 START_TIME = 19  # of the fields of process_stat()
 
 
@@ -34,6 +35,7 @@ class Supervisor:
 
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
     orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
+    stop: the signal by which the main process was told to end, 0 if it was not.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Supervisor:
         self.first = self.main = pid
         self.status = self.orphans_status = 0
         self.is_guess = self.was_signalled = False
+        self.stop = 0
         self.guard = guard
         wish = start.wish
         chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
@@ -93,25 +96,29 @@ class Supervisor:
         if self.guard is not None:
             self.guard.follow(self.watched.pidfd)
 
-    def _named(self, pid: int, pidfd: int) -> None:
-        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep."""
-        if pid != self.main and not self._move(pid, pidfd):
+    def _named(self, pid: int, pidfd: int, identity: int) -> None:
+        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
+        if pid != self.main and not self._move(pid, pidfd, identity):
             self.watched.reporter.say(f"does not name a process of the service as its main process: {pid}")
 
-    def _move(self, pid: int, pidfd: int = -1) -> bool:
-        """Make this process the main one, if it is the service's and lives."""
+    def _move(self, pid: int, pidfd: int = -1, identity: int = 0) -> bool:
+        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant (or 0)."""
+        if pid <= 1:
+            return False
         try:
-            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid) if pid > 1 else -1
+            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
         except OSError:
             return False
-        if mine < 0 or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
-            if mine >= 0:
-                posix.close(mine)
+        is_meant = not identity or pidfd_identity(mine) in (0, identity)
+        if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
+            posix.close(mine)
             return False
         self.engine.forget(self.watched.pidfd)
         posix.close(self.watched.pidfd)
         self.watched.pidfd = mine
         self._attend(pid)
+        if self.stop and not self.watched.init.signals_all:  # it was meant for the service, and this one did not get it
+            send(mine, self.stop)
         return True
 
     def _successor(self) -> bool:
@@ -130,6 +137,8 @@ class Supervisor:
         self.main = 0
         self.watched.is_on_its_way = True
         self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
+        if self.guard is not None:  # whichever of them it will be
+            self.guard.follow_all(self.watched.family())
         if self.start.wish.pid_file:
             news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
             self._look_for_pid_file(news)
@@ -162,9 +171,14 @@ class Supervisor:
         main = self.main
         self._reap()
         if self.main == main and not self.engine.stopped and main:
-            # Not our child: its own parent is still there, and gets the status.
+            # Not our child: its own parent is still there, and gets the status. When it has that, the pidfd hangs up.
+            self.engine.watch(self.watched.pidfd, lambda: self._stranger_ended(main), 0)
+            self.engine.after(STRANGER_S, lambda: self._stranger_ended(main))
+
+    def _stranger_ended(self, main: int) -> None:
+        if self.main == main:
             self.engine.forget(self.watched.pidfd)
-            self.status = 0
+            self.status = exit_of_stranger(self.watched.pidfd)
             self._end(main)
 
     def _reap(self) -> None:
@@ -221,8 +235,11 @@ class Supervisor:
     # What the init sends.
 
     def _signalled(self, number: int, code: int) -> None:
+        is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
         if number == _signal.SIGCHLD:
             self._reap()
+        if is_about_ours:
+            pass
         elif code == SI_KERNEL and self._shares_group():
             pass  # a terminal's, which the daemon has as well
         elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
@@ -243,6 +260,7 @@ class Supervisor:
         wanted = self.instead.get(number, number)
         if self.main:
             send(self.watched.pidfd, wanted)
+            self.stop = wanted if number == _signal.SIGTERM else self.stop
         else:
             self.watched.send_all(wanted)
         if is_reload:
@@ -287,10 +305,11 @@ def run(start: "Start") -> int:
     given = block()
     channel = start.channel(False)
     guard = None
+    leads_session = lead_session()
     try:
         if start.init.signals_all or not start.init.ends_all:
-            guard = Guard()
-        pid = fork_daemon(start, given, channel, lead_session())
+            guard = Guard(leads_session or start.target.forks)
+        pid = fork_daemon(start, given, channel, leads_session)
     except BaseException:
         channel.discard()
         raise
