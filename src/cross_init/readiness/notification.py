@@ -93,6 +93,8 @@ class Listener:
         self._note(message)
         if self.watched.watchdog is not None:
             self.watched.watchdog.heed(message)
+        if self.watched.keeping is not None:
+            self.watched.keeping.heed(message, descriptors)
         if self.watched.pass_on is not None:
             self.watched.pass_on(message, descriptors)
         else:
@@ -128,6 +130,8 @@ class Listener:
         """What the init has no ear for, to people."""
         for key, value in message:
             if self.watched.follow is not None and key.startswith("MAINPID"):
+                continue
+            if self.watched.keeping is not None and key in ("FDSTORE", "FDSTOREREMOVE"):
                 continue
             if key == "STATUS" and not self.is_new:
                 continue

@@ -1,0 +1,341 @@
+"""The holder: a small process that keeps a service's descriptors from one start of the daemon to the next.
+
+It is started when there is the first one to keep, and ends when there is none left. Nothing wakes it but who asks it,
+a descriptor that hangs up, and the end of the process that the init tracks. Then it lets go if the service was stopped
+for good, which is the init's word; of an init that has none it waits GRACE_S for the next start.
+"""
+
+import _signal
+import _socket
+import errno
+import posix
+
+from cross_init.engine import Engine
+from cross_init.linux import fork, process_of, process_stat, same_open_file
+from cross_init.model import Failure
+from cross_init.readiness.notification import FDS_MAX, numbers
+from cross_init.status_socket import peer
+from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
+from cross_init.surroundings import leave_surroundings, settle_down
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.engine import Timer
+    from cross_init.model import Cancellation
+    from cross_init.store.way import Way
+
+GRACE_S = 10.0  # for the next start, where the init cannot say whether there will be one
+PATIENCE_S = 1.0  # for who has connected and says nothing
+BACKLOG = 8
+
+
+class Entry:
+    """One descriptor. text: by what the init's own keeper knows it, "" if it does not have it."""
+
+    __slots__ = ("fd", "name", "number", "polled", "text")
+
+    def __init__(self, fd: int, name: str, polled: bool, number: int) -> None:
+        self.fd = fd
+        self.name = name
+        self.polled = polled
+        self.number = number
+        self.text = f"{number}:{POLLED if polled else UNPOLLED}:{name}"
+
+
+class Holder:
+    """One service's descriptors, the newest first. pidfd: of the process that the init tracks; -1: it has ended."""
+
+    def __init__(self, engine: Engine, way: "Way", listener: _socket.socket, pidfd: int) -> None:
+        """Raises OSError when the init's own keeper has something and does not give it."""
+        self.engine = engine
+        self.way = way
+        self.listener = listener
+        self.entries: list[Entry] = []
+        self.pidfd = self.parent = -1
+        self.news: Cancellation | None = None
+        self.timer: Timer | None = None
+        self.keeper = way.init.keeper(way.service)
+        for name, fd, polled, number in reversed(from_keeper(way)):
+            self._enter(Entry(fd, name, polled, number))
+        engine.watch(listener.fileno(), self._serve)
+        self.follow(pidfd)
+
+    # What it is asked.
+
+    def _serve(self) -> None:
+        try:
+            fd, _ = self.listener._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
+        except OSError:
+            return
+        asker = _socket.socket(fileno=fd)
+        try:
+            pid, user = peer(asker)
+            if user in (0, posix.geteuid()):
+                asker.settimeout(PATIENCE_S)
+                self._answer(asker, pid)
+        except (OSError, ValueError):
+            pass  # it has gone, was stopped, or is none of ours
+        finally:
+            asker.close()
+        if not self.entries:
+            self.engine.stop()
+
+    def _answer(self, asker: _socket.socket, pid: int) -> None:
+        room = _socket.CMSG_SPACE(4 * FDS_MAX)
+        body, extra, _, _ = asker.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
+        given = [fd for _, kind, data in extra if kind == _socket.SCM_RIGHTS for fd in numbers(data)]
+        verb, *words = body.split(b"\n")
+        said = ""
+        try:
+            if verb == TAKE:
+                for entry in self.entries:
+                    send(asker, ONE + entry.name.encode(), (entry.fd,))
+                self._follow_taker(pid)
+            elif verb == FOLLOW and given:
+                self.follow(given.pop())
+            elif verb == STORE and len(words) == 3:
+                said = self._store(words[2].decode(), words[1].decode() == POLLED, int(words[0]), given)
+            elif verb == REMOVE and len(words) == 1:
+                self._remove([entry for entry in self.entries if entry.name == words[0].decode()])
+        finally:
+            for fd in given:
+                posix.close(fd)
+        send(asker, DONE + said.encode("utf-8", "replace"))
+
+    def _store(self, name: str, polled: bool, most: int, given: list[int]) -> str:
+        """Keep these, as systemd does (service_add_fd_store() there); returns what is to be said about it."""
+        said = ""
+        while given:
+            if len(self.entries) >= most:
+                return f"cannot keep more than {most} descriptors (--fd-store {most}): closing {len(given)} of them"
+            fd = given.pop(0)
+            if any(same_open_file(fd, entry.fd) for entry in self.entries):
+                posix.close(fd)
+                continue
+            entry = Entry(fd, name, polled, max((each.number for each in self.entries), default=0) + 1)
+            said = self._entrust(entry) or said
+            self._enter(entry)
+        return said
+
+    def _entrust(self, entry: Entry) -> str:
+        """Give it to the init's own keeper, if there is one; returns why that cannot be."""
+        why = ""
+        if self.keeper is not None:
+            try:
+                if len(entry.text.encode()) > self.keeper.room:
+                    raise OSError(errno.ENAMETOOLONG, posix.strerror(errno.ENAMETOOLONG))
+                self.keeper.put(entry.text, entry.fd)
+                return ""
+            except OSError as error:
+                why = f"only the holder keeps {entry.name}, and not {self.way.init.name}: {error.strerror or error}"
+        entry.text = ""
+        return why
+
+    def _enter(self, entry: Entry) -> None:
+        self.entries.insert(0, entry)
+        if entry.polled:
+            self.engine.watch(entry.fd, lambda: self._hung_up(entry), 0)
+
+    def _hung_up(self, entry: Entry) -> None:
+        self._remove([entry])
+        if not self.entries:
+            self.engine.stop()
+
+    def _remove(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.entries.remove(entry)
+            self.engine.forget(entry.fd)
+            posix.close(entry.fd)
+            if self.keeper is not None and entry.text:
+                try:
+                    self.keeper.drop(entry.text)
+                except OSError:
+                    pass  # it is gone there, and whoever keeps it then has been told by his own means
+
+    def _follow_taker(self, pid: int) -> None:
+        """Who takes becomes the daemon, or stays its parent; what watches the daemon will say so itself."""
+        try:
+            self.follow(posix.pidfd_open(pid))
+        except OSError:
+            pass  # it has no number here (pid_namespaces(7))
+
+    # When it lets go.
+
+    def follow(self, pidfd: int) -> None:
+        """This is the process that the init tracks from now on; the pidfd is ours."""
+        self._stop_waiting()
+        if self.pidfd >= 0:
+            self.engine.forget(self.pidfd)
+            posix.close(self.pidfd)
+        if self.parent >= 0:
+            posix.close(self.parent)
+        self.pidfd = pidfd
+        self.parent = parent_of(pidfd)
+        self.engine.watch(pidfd, self._ended)
+
+    def _ended(self) -> None:
+        self.engine.forget(self.pidfd)
+        posix.close(self.pidfd)
+        self.pidfd = -1
+        try:
+            self.news = self.way.init.for_good(self.way.service, self.way.original)
+        except (OSError, Failure):
+            pass  # it does not let us know
+        if self.news is None:
+            self._grant_time()
+            return
+        self.engine.watch(self.news.fileno(), self._ask)
+        if self.parent >= 0:
+            self.engine.watch(self.parent, self._grant_time)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Whether the service is to stay down; asked at once, as nothing may change any more, and at each change."""
+        assert self.news is not None
+        try:
+            if self.news.is_stop():
+                self._remove(list(self.entries))
+                self.engine.stop()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._grant_time()
+
+    def _grant_time(self) -> None:
+        """Nobody can say, or nobody any more, as the supervisor is gone: let go if there is no next start soon."""
+        self._stop_waiting()
+        self.timer = self.engine.after(GRACE_S, self._too_late)
+
+    def _too_late(self) -> None:
+        self._remove(list(self.entries))
+        self.engine.stop()
+
+    def _stop_waiting(self) -> None:
+        self.engine.cancel(self.timer)
+        self.timer = None
+        if self.parent >= 0:
+            self.engine.forget(self.parent)
+        if self.news is not None:
+            self.engine.forget(self.news.fileno())
+            self.news.close()
+            self.news = None
+
+
+def parent_of(pidfd: int) -> int:
+    """A pidfd of the parent of this pidfd's process; -1 if it has none that can end before us."""
+    pid = process_of(pidfd)
+    parent = int((process_stat(pid) or ["", "0"])[1])
+    try:
+        return posix.pidfd_open(parent) if parent > 1 else -1
+    except OSError:
+        return -1
+
+
+def start(way: "Way", pidfd: int) -> int:
+    """Start a holder; returns its PID when it can be asked. pidfd: what it is to follow. Raises OSError, Failure."""
+    told, tell = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        try:
+            helper = fork("starting a process that keeps descriptors")
+            if helper == 0:
+                _in_helper(way, pidfd, tell)
+        finally:
+            posix.close(tell)
+        said = posix.read(told, LONGEST).decode("utf-8", "replace")
+    finally:
+        posix.close(told)
+    try:
+        posix.waitpid(helper, 0)
+    except ChildProcessError:
+        pass  # whoever waits for all children was first
+    if not said.isdigit():
+        raise OSError(errno.EIO, said or "the process that was to keep them has ended")
+    return int(said)
+
+
+def _in_helper(way: "Way", pidfd: int, tell: int) -> None:
+    """Between the two forks. Does not return."""
+    try:
+        posix.setsid()
+        if posix.fork() == 0:
+            _hold(way, pidfd, tell)
+    finally:
+        posix._exit(0)
+
+
+def _hold(way: "Way", pidfd: int, tell: int) -> None:
+    """The holder's whole life. Does not return."""
+    listener = None
+    try:
+        leave_surroundings({pidfd, tell})
+        posix.dup2(0, 2)  # it outlives the daemon, whose log must not wait for it; what is to be said is answered
+        settle_down()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        _raise_limit()
+        listener = listen(way.address)
+        engine = Engine()
+        holder = Holder(engine, way, listener, pidfd)
+        posix.write(tell, b"%d" % posix.getpid())
+        posix.close(tell)
+        engine.run()
+        # Whoever connects from now on finds nobody, or is cut off, and starts another one.
+        assert not holder.entries
+    except (OSError, Failure) as error:
+        try:
+            posix.write(tell, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
+        except OSError:
+            pass  # it was told already
+    finally:
+        if listener is not None and isinstance(way.address, str):
+            try:
+                posix.unlink(way.address)
+            except OSError:
+                pass
+        posix._exit(0)
+
+
+def _raise_limit() -> None:
+    """As many open files as we are allowed at all."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
+
+        hard = getrlimit(RLIMIT_NOFILE)[1]
+        if hard != RLIM_INFINITY:
+            setrlimit(RLIMIT_NOFILE, (hard, hard))
+    except (ImportError, ValueError, OSError):
+        pass  # Debian's python3-minimal has no such module; what was given has to do
+
+
+def listen(address: str | bytes) -> _socket.socket:
+    """A socket there, in the place of one that was left by a holder that was killed. Raises OSError."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    before = posix.umask(0o077)
+    try:
+        try:
+            sock.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not isinstance(address, str) or not is_abandoned(address):
+                raise
+            posix.unlink(address)
+            sock.bind(address)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        posix.umask(before)
+    return sock
+
+
+def is_abandoned(path: str) -> bool:
+    """Whether nobody listens there any more."""
+    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return False
