@@ -190,6 +190,11 @@ def run(wish: "Wish", environ: Environment) -> int:
 
         return show(wish, evidence, init, claim, target, plan)
 
+    if wish.fd_store:
+        from cross_init.store.way import refusal
+
+        if reason := refusal(init, target):
+            raise Failure(reason)
     start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
     start.program = find_program(wish.command[0], environ)
     if plan.same:
@@ -207,11 +212,6 @@ def run(wish: "Wish", environ: Environment) -> int:
 
         for warning in warnings:
             complain(warning, 0)
-    if wish.fd_store:
-        from cross_init.store.way import refusal
-
-        if reason := refusal(init, target):
-            raise Failure(reason)
     start.sockets = gather(wish, init, target, environ, evidence.pid)
     if wish.ready_when:
         start.passed_inodes = [posix.fstat(passed.fd).st_ino for passed in start.sockets]
