@@ -156,6 +156,23 @@ def test_an_init_that_cannot_say_is_given_time(show: Show) -> None:
     until(lambda: holders() == [], "the holder is gone")
 
 
+def test_behind_a_front_it_is_the_daemon_that_is_followed(show: Show) -> None:
+    job, puppet = started(show, "--daemonize")
+    puppet.send("b'READY=1'")
+    assert os.waitstatus_to_exitcode(job.ended()) == 0
+    keep(puppet, "FDSTORE=1", "os.memfd_create('made')")
+    puppet.tell("exit 0")
+    job, puppet = started(show, "--daemonize")
+    assert [name for name, _ in kept(puppet)] == ["stored"]
+    puppet.send("b'READY=1'")
+    assert os.waitstatus_to_exitcode(job.ended()) == 0
+    infos = Path(f"/proc/{holder(holders()[0])}/fdinfo").iterdir()
+    assert f"Pid:\t{puppet.pid}\n" in "".join(info.read_text() for info in infos)
+    keep(puppet, "FDSTOREREMOVE=1\nFDNAME=stored")
+    puppet.tell("exit 0")
+    assert job.orphans_gone_within(5)
+
+
 def test_a_killed_watcher_loses_nothing(show: Show) -> None:
     job, puppet = started(show)
     with client(puppet) as asker:
