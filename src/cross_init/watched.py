@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cross_init.news import Assignments
     from cross_init.status_socket import StatusSocket
     from cross_init.store.keeping import Keeping
+    from cross_init.store.way import Way
     from cross_init.watchdog import Watchdog
 
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
@@ -87,12 +88,11 @@ class Watched:
         except OSError:
             pass  # it works without
 
-    def keep_descriptors(self, pidfd: int) -> None:
-        """Keep what the daemon wants kept, if that was asked for. pidfd: of the process that the init tracks."""
-        if self.start.way is not None:
-            from cross_init.store.keeping import Keeping
+    def keep_descriptors(self, way: "Way", pidfd: int) -> None:
+        """Keep what the daemon wants kept. pidfd: of the process that the init tracks."""
+        from cross_init.store.keeping import Keeping
 
-            self.keeping = Keeping(self, self.start.way, pidfd)
+        self.keeping = Keeping(self, way, pidfd)
 
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""

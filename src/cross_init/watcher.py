@@ -29,7 +29,8 @@ class Watcher:
         self.leave_after_ready = start.wish.end_after_ready
         self.watched = Watched(engine, start, pid, pidfd, began, self._tell)
         engine.watch(pidfd, self._bury)
-        self.watched.keep_descriptors(pidfd)
+        if start.way is not None:
+            self.watched.keep_descriptors(start.way, pidfd)
         channel.attach(self.watched)
         self.watched.observe()
         self.watched.answer_questions(WATCH)
