@@ -166,11 +166,40 @@ def test_behind_a_front_it_is_the_daemon_that_is_followed(show: Show) -> None:
     assert [name for name, _ in kept(puppet)] == ["stored"]
     puppet.send("b'READY=1'")
     assert os.waitstatus_to_exitcode(job.ended()) == 0
-    infos = Path(f"/proc/{holder(holders()[0])}/fdinfo").iterdir()
-    assert f"Pid:\t{puppet.pid}\n" in "".join(info.read_text() for info in infos)
+    keeper = holder(holders()[0])
+    until(lambda: puppet.pid in pidfds(keeper), "the holder follows the daemon")
     keep(puppet, "FDSTOREREMOVE=1\nFDNAME=stored")
     puppet.tell("exit 0")
     assert job.orphans_gone_within(5)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_machine_that_goes_down_need_not_wait_for_it(show: Show, is_first: bool) -> None:
+    job, puppet = started(show)
+    with client(puppet) as asker:
+        keeper = os.pidfd_open(holder(holders()[0]))
+        if is_first:
+            signal.pidfd_send_signal(keeper, signal.SIGTERM)
+            assert asker.is_served()
+            keep(puppet, "FDSTORE=1", "os.memfd_create('made')")
+        puppet.tell("exit 0")
+        job.ended()
+        if not is_first:
+            signal.pidfd_send_signal(keeper, signal.SIGTERM)
+        os.close(keeper)
+        since = time.monotonic()
+        assert asker.hears() == ""
+        assert time.monotonic() - since < GRACE_S / 2
+    assert job.orphans_gone_within(5)
+
+
+def test_many_are_kept_and_come_back(show: Show) -> None:
+    job, puppet = started(show, most=500)
+    for number in range(5):
+        keep(puppet, f"FDSTORE=1\nFDNAME={number}", "*[os.memfd_create('made') for _ in range(100)]")
+    job, puppet = again(show, job, most=500)
+    assert [name for name, _ in kept(puppet)] == [str(number) for number in (4, 3, 2, 1, 0) for _ in range(100)]
+    end(job, puppet, *map(str, range(5)))
 
 
 def test_a_killed_watcher_loses_nothing(show: Show) -> None:
@@ -244,11 +273,24 @@ def test_a_strangers_holder_is_not_believed(show: Show) -> None:
         keep(puppet, "FDSTORE=1", "made")
         puppet.tell("exit 0")
         job.ended()
-        second = show.job("--init", "none", "-t", "systemd", "-N", "--fd-store=3", expect_stop=False)
-        second.spawn(user=NOBODY)
-        assert os.waitstatus_to_exitcode(second.ended()) == 125
-        assert "another user's process listens where ours should" in second.said()
-    assert "another user's process listens where ours should" in job.said()
+        second, puppet = started(show, user=NOBODY)
+        assert kept(puppet) == []
+        puppet.tell("exit 0")
+        second.ended()
+    why = "another user's process listens where ours should"
+    assert f"keeping descriptors for it (--fd-store) failed: {why}" in job.said()
+    assert f"nothing can be kept for python3: {why}" in second.said()
+
+
+def pidfds(pid: int) -> set[int]:
+    """The processes that this process has pidfds of (proc_pid_fdinfo(5))."""
+    found = set()
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            found |= {int(line[4:]) for line in info.read_text().splitlines() if line.startswith("Pid:")}
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    return found
 
 
 def abstract(user: int) -> str:

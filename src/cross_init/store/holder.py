@@ -20,6 +20,8 @@ from cross_init.surroundings import leave_surroundings, settle_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.engine import Timer
     from cross_init.model import Cancellation
     from cross_init.store.way import Way
@@ -43,7 +45,10 @@ class Entry:
 
 
 class Holder:
-    """One service's descriptors, the newest first. pidfd: of the process that the init tracks; -1: it has ended."""
+    """One service's descriptors, the newest first. pidfd: of the process that the init tracks; -1: it has ended.
+
+    is_last: we were told to end, as everybody is when the machine goes down: let go as soon as that process has ended.
+    """
 
     def __init__(self, engine: Engine, way: "Way", listener: _socket.socket, pidfd: int) -> None:
         """Raises OSError when the init's own keeper has something and does not give it."""
@@ -52,6 +57,7 @@ class Holder:
         self.listener = listener
         self.entries: list[Entry] = []
         self.pidfd = self.parent = -1
+        self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
         self.keeper = way.init.keeper(way.service)
@@ -164,6 +170,7 @@ class Holder:
     def follow(self, pidfd: int) -> None:
         """This is the process that the init tracks from now on; the pidfd is ours."""
         self._stop_waiting()
+        self.is_last = False
         if self.pidfd >= 0:
             self.engine.forget(self.pidfd)
             posix.close(self.pidfd)
@@ -177,6 +184,9 @@ class Holder:
         self.engine.forget(self.pidfd)
         posix.close(self.pidfd)
         self.pidfd = -1
+        if self.is_last:
+            self._let_go()
+            return
         try:
             self.news = self.way.init.for_good(self.way.service, self.way.original)
         except (OSError, Failure):
@@ -194,8 +204,7 @@ class Holder:
         assert self.news is not None
         try:
             if self.news.is_stop():
-                self._remove(list(self.entries))
-                self.engine.stop()
+                self._let_go()
         except BlockingIOError:
             pass
         except OSError:
@@ -204,11 +213,17 @@ class Holder:
     def _grant_time(self) -> None:
         """Nobody can say, or nobody any more, as the supervisor is gone: let go if there is no next start soon."""
         self._stop_waiting()
-        self.timer = self.engine.after(GRACE_S, self._too_late)
+        self.timer = self.engine.after(GRACE_S, self._let_go)
 
-    def _too_late(self) -> None:
+    def _let_go(self) -> None:
         self._remove(list(self.entries))
         self.engine.stop()
+
+    def told_to_end(self) -> None:
+        """SIGTERM has come."""
+        self.is_last = True
+        if self.pidfd < 0:
+            self._let_go()
 
     def _stop_waiting(self) -> None:
         self.engine.cancel(self.timer)
@@ -275,6 +290,7 @@ def _hold(way: "Way", pidfd: int, tell: int) -> None:
         listener = listen(way.address)
         engine = Engine()
         holder = Holder(engine, way, listener, pidfd)
+        _call_when_told_to_end(engine, holder.told_to_end)
         posix.write(tell, b"%d" % posix.getpid())
         posix.close(tell)
         engine.run()
@@ -292,6 +308,19 @@ def _hold(way: "Way", pidfd: int, tell: int) -> None:
             except OSError:
                 pass
         posix._exit(0)
+
+
+def _call_when_told_to_end(engine: Engine, callback: "Callable[[], None]") -> None:
+    """Call back when SIGTERM comes. Raises OSError."""
+    woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+    _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    _signal.signal(_signal.SIGTERM, lambda number, frame: None)
+
+    def hear() -> None:
+        if _signal.SIGTERM in posix.read(woken, 64):
+            callback()
+
+    engine.watch(woken, hear)
 
 
 def _raise_limit() -> None:

@@ -130,6 +130,10 @@ def prepare(start: "Start", init: Init) -> None:
     start.way = Way(start, init)
     try:
         start.sockets = start.sockets + start.way.take()
+    except PermissionError as error:  # whoever took the name must not be able to prevent the start
+        from cross_init.cli import complain
+
+        complain(f"--fd-store: nothing can be kept for {start.service}: {error.strerror}", 0)
     except OSError as error:
         raise Failure(
             f"--fd-store: taking what was kept for {start.service}: {error.strerror or error}; "

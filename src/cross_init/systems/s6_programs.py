@@ -11,7 +11,7 @@ import sys
 
 from cross_init.model import Service
 
-PATIENCE_MS = "2000"
+PATIENCE_MS = "500"  # who waits for the holder that calls them gives it more time
 PATH = b"/usr/bin:/bin:/usr/local/bin:/command"  # if the service has none
 ID_MAX = 255  # S6_FDHOLDER_ID_SIZE
 LONGEST = 1 << 20
