@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kept import client, holders, kept, serve
+from cross_init.linux import process_state
+from tests.support.kept import client, holder, holders, kept, serve
 from tests.support.packages import need
 from tests.support.puppet import Puppet
 from tests.support.supervised import Supervised, supervised
@@ -41,6 +42,17 @@ def end(puppet: Puppet) -> None:
     """Have it crash."""
     puppet.tell(f"die {signal.SIGKILL}")
     assert puppet.last_words() == []
+
+
+def waits(keeper: int) -> bool:
+    """Whether the holder has nothing to do until something is noted in the supervisor's folder."""
+    place = Path(f"/proc/{keeper}")
+    try:
+        links = [os.readlink(fd) for fd in (place / "fd").iterdir()]
+    except FileNotFoundError:
+        return False  # closed meanwhile
+    is_asleep = process_state(keeper) == "S" and not (place / f"task/{keeper}/children").read_text()
+    return "anon_inode:inotify" in links and is_asleep
 
 
 def stop(service: Supervised) -> None:
@@ -87,8 +99,10 @@ def test_a_stop_between_the_daemons_end_and_its_next_start_is_heard(service: Sup
     (service.folder / "finish").write_text(f"#!/bin/sh\nread -r go <{door}\n")
     (service.folder / "finish").chmod(0o755)
     with client(puppet) as asker:
+        keeper = holder(holders()[0])
         end(puppet)
         with door.open("w"):  # returns when ./finish is there, so the supervisor has seen the end
+            until(lambda: waits(keeper), "the holder has asked, and waits for news")
             assert asker.is_served(), "it will be started again"
             service.begin(*INITS[service.program][2])
             assert asker.hears() == ""

@@ -75,10 +75,9 @@ class Holder:
             return
         asker = _socket.socket(fileno=fd)
         try:
-            pid, user = peer(asker)
-            if user in (0, posix.geteuid()):
+            if peer(asker)[1] in (0, posix.geteuid()):
                 asker.settimeout(PATIENCE_S)
-                self._answer(asker, pid)
+                self._answer(asker)
         except (OSError, ValueError):
             pass  # it has gone, was stopped, or is none of ours
         finally:
@@ -86,7 +85,7 @@ class Holder:
         if not self.entries:
             self.engine.stop()
 
-    def _answer(self, asker: _socket.socket, pid: int) -> None:
+    def _answer(self, asker: _socket.socket) -> None:
         room = _socket.CMSG_SPACE(4 * FDS_MAX)
         body, extra, _, _ = asker.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
         given = [fd for _, kind, data in extra if kind == _socket.SCM_RIGHTS for fd in numbers(data)]
@@ -96,7 +95,6 @@ class Holder:
             if verb == TAKE:
                 for entry in self.entries:
                     send(asker, ONE + entry.name.encode(), (entry.fd,))
-                self._follow_taker(pid)
             elif verb == FOLLOW and given:
                 self.follow(given.pop())
             elif verb == STORE and len(words) == 3:
@@ -157,13 +155,6 @@ class Holder:
                     self.keeper.drop(entry.text)
                 except OSError:
                     pass  # it is gone there, and whoever keeps it then has been told by his own means
-
-    def _follow_taker(self, pid: int) -> None:
-        """Who takes becomes the daemon, or stays its parent; what watches the daemon will say so itself."""
-        try:
-            self.follow(posix.pidfd_open(pid))
-        except OSError:
-            pass  # it has no number here (pid_namespaces(7))
 
     # When it lets go.
 
