@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 DEFAULT = "stored"  # the name of a descriptor that came without one
 NAME_MAX = 255
 NO_HOLDER = (FileNotFoundError, ConnectionError)
-SAID = ("FDSTORE", "FDSTOREREMOVE")  # dealt with here
 
 
 class Keeping:
@@ -40,7 +39,7 @@ class Keeping:
                 self._start_holder()
 
     def _start_holder(self) -> None:
-        from cross_init.store.holder import start
+        from cross_init.store.process import start
 
         self.watched.helpers[start(self.way, self.pidfd)] = None
 
