@@ -191,10 +191,9 @@ def run(wish: "Wish", environ: Environment) -> int:
         return show(wish, evidence, init, claim, target, plan)
 
     if wish.fd_store:
-        from cross_init.store.way import refusal
+        from cross_init.store.way import refuse
 
-        if reason := refusal(init, target):
-            raise Failure(reason)
+        refuse(init, target)
     start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
     start.program = find_program(wish.command[0], environ)
     if plan.same:

@@ -126,7 +126,7 @@ class Holder:
                 self.keeper.put(entry.text, entry.fd)
                 return ""
             except OSError as error:
-                why = f"only the holder keeps {entry.name}, and not {self.way.init.name}: {error.strerror or error}"
+                why = f"only the holder keeps {entry.name}, and not {self.way.init.called}: {error.strerror or error}"
         entry.text = ""
         return why
 

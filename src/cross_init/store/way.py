@@ -116,13 +116,15 @@ def from_keeper(way: Way) -> list[tuple[str, int, bool, int]]:
     return sorted(found, key=lambda each: -each[3])
 
 
-def refusal(init: Init, target: Target) -> str:
-    """Why --fd-store does not go with these; "" if it does."""
+def refuse(init: Init, target: Target) -> None:
+    """Raise Failure if --fd-store does not go with these."""
     if NEWS not in target.news:
-        return f"--fd-store: a daemon for {target.name} asks for no descriptors to be kept: leave it out"
+        raise Failure(f"--fd-store: a daemon for {target.name} asks for no descriptors to be kept: leave it out")
     if NEWS in init.news:
-        return f"--fd-store: {init.name} keeps descriptors itself: write FileDescriptorStoreMax= into the unit instead"
-    return ""
+        raise Failure(
+            f"--fd-store: {init.called} keeps descriptors itself: leave it out, and let the unit have "
+            "FileDescriptorStoreMax="
+        )
 
 
 def prepare(start: "Start", init: Init) -> None:
