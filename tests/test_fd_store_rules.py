@@ -87,7 +87,7 @@ def test_one_open_file_is_kept_once_and_no_more_than_the_limit(show: Show) -> No
     assert puppet.environ["FDSTORE"] == "1"
     assert len(kept(puppet)) == 3, "what is there stays, as with systemd"
     keep(puppet, "FDSTORE=1", "os.memfd_create('g')")
-    assert "cannot keep more than 1 descriptors (--fd-store 1): closing 1 of them" in end(job, puppet, "a", "c", "d")
+    assert "cannot keep more than 1 descriptors (--fd-store 1): closing 1" in end(job, puppet, "a", "c", "d")
 
 
 def test_what_hangs_up_is_dropped_unless_the_daemon_says_no(show: Show) -> None:
@@ -200,6 +200,19 @@ def test_many_are_kept_and_come_back(show: Show) -> None:
     job, puppet = again(show, job, most=500)
     assert [name for name, _ in kept(puppet)] == [str(number) for number in (4, 3, 2, 1, 0) for _ in range(100)]
     end(job, puppet, *map(str, range(5)))
+
+
+def test_the_limit_on_open_files_is_one_as_well(show: Show) -> None:
+    words = ("--init", "none", "-t", "systemd", "-N", "--fd-store=99")
+    job = show.job(*words, expect_stop=False, wrapper=("/usr/bin/prlimit", "--nofile=40:40"))
+    job.spawn()
+    puppet = show.stage.puppet()
+    for _ in range(2):
+        puppet.do("made = [os.memfd_create('made') for _ in range(10)]")
+        keep(puppet, "FDSTORE=1", "*made")
+        puppet.do("[os.close(fd) for fd in made]")
+    said = end(job, puppet, "stored")
+    assert "cannot keep more than 16 descriptors (the limit on open files): closing 4" in said
 
 
 def test_a_killed_watcher_loses_nothing(show: Show) -> None:

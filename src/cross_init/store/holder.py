@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 10.0  # for the next start, where the init cannot say whether there will be one
 PATIENCE_S = 1.0  # for who has connected and says nothing
+SPARE = 24  # open files of its own, to listen, to answer and to ask
 
 
 class Entry:
@@ -82,7 +83,7 @@ class Holder:
 
     def _answer(self, asker: _socket.socket) -> None:
         room = _socket.CMSG_SPACE(4 * FDS_MAX)
-        body, extra, _, _ = asker.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
+        body, extra, flags, _ = asker.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
         given = [fd for _, kind, data in extra if kind == _socket.SCM_RIGHTS for fd in numbers(data)]
         verb, *words = body.split(b"\n")
         said = ""
@@ -94,6 +95,8 @@ class Holder:
                 self.follow(given.pop())
             elif verb == STORE and len(words) == 3:
                 said = self._store(words[2].decode(), words[1].decode() == POLLED, int(words[0]), given)
+                if flags & _socket.MSG_CTRUNC:
+                    said = "cannot keep all of its descriptors: the limit on open files is reached"
             elif verb == REMOVE and len(words) == 1:
                 self._remove([entry for entry in self.entries if entry.name == words[0].decode()])
         finally:
@@ -104,9 +107,11 @@ class Holder:
     def _store(self, name: str, polled: bool, most: int, given: list[int]) -> str:
         """Keep these, as systemd does (service_add_fd_store() there); returns what is to be said about it."""
         said = ""
+        limit = max(posix.sysconf("SC_OPEN_MAX") - SPARE, 0)
         while given:
-            if len(self.entries) >= most:
-                return f"cannot keep more than {most} descriptors (--fd-store {most}): closing {len(given)} of them"
+            if len(self.entries) >= min(most, limit):
+                why = f"--fd-store {most}" if most <= limit else "the limit on open files"
+                return f"cannot keep more than {min(most, limit)} descriptors ({why}): closing {len(given)}"
             fd = given.pop(0)
             if any(same_open_file(fd, entry.fd) for entry in self.entries):
                 posix.close(fd)
