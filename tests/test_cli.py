@@ -71,6 +71,7 @@ VALUES = {
     "--notify-access": "all",
     "--ready-timeout": "9",
     "--watchdog": "9",
+    "--fd-store": "9",
     "--stop-signal": "QUIT",
     "--reload-signal": "USR1",
     "--pid-file": "/run/x.pid",

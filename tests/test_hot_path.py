@@ -72,6 +72,13 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {},
         {NONE, UPSTART, "cross_init.shapes.supervise", *GUARD} | PARENT,
     ),
+    "a descriptor store": (
+        "-t systemd -N --fd-store 5 --init none",
+        {},
+        {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.status_socket", "_blake2"}
+        | SOCKETS
+        | WATCH,
+    ),
     "daemonize": (
         "-t systemd --init none --daemonize",
         {},

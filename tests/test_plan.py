@@ -125,6 +125,16 @@ def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, ta
     assert any(line.startswith("readiness: ") for line in said) == ("readiness" not in LOSSES[init, target])
 
 
+@pytest.mark.parametrize("init", [init for init, target in LOSSES if target == "systemd"])
+def test_descriptors_are_kept_in_the_same_shape_where_that_is_asked_for(init: str) -> None:
+    on, to, wish = init_named(init), target_named("systemd"), wish_of("systemd", "-N", "--fd-store=5")
+    plan = choose(on, to, wish)
+    said, lost = effects(plan, on, to, wish)
+    assert plan.shape == SHAPES[init, "systemd"]
+    assert "descriptors to keep: kept here over a restart, 5 at most" in said
+    assert {line.partition(":")[0] for line in lost} == LOSSES[init, "systemd"] - {"descriptors to keep"}
+
+
 @pytest.mark.parametrize(("init", "target"), LOSSES)
 def test_without_readiness_that_is_the_loss(init: str, target: str) -> None:
     on, to, wish = init_named(init), target_named(target), wish_of(target)

@@ -71,6 +71,10 @@ def test_a_line_has_the_service_its_pid_and_the_priority_of_a_daemons_news(
         (b"ERRNO=2", ["error: No such file or directory (errno 2)"]),
         (b"ERRNO=many\nSTOPPING=0", ["says ERRNO=many", "says STOPPING=0"]),
         (b"MAINPID=17", ["says that its main process is 17 now, which its init cannot be told"]),
+        (
+            b"FDSTORE=1\nFDNAME=x",
+            ["wants descriptors to be kept (FDSTORE=1), which its init does not do; --fd-store does"],
+        ),
         (b"X_NEW=a=b\nSTATUS=x", ["says X_NEW=a=b", "status: x"]),
         (b"READY=0\nWATCHDOG=1\nFDNAME=x\nNOTIFYACCESS=main\nSTATUS=x", ["status: x"]),
         (b"a\0b\nSTATUS=x", ["ignored a notification from process {pid}: it has a NUL byte in it"]),
@@ -83,6 +87,18 @@ def test_each_assignment_is_a_line_except_those_that_are_for_no_one(
     job, puppet = started(show)
     puppet.send(repr(message))
     assert syslog.waiting() == [line.format(pid=job.pid) for line in lines]
+
+
+@pytest.mark.parametrize("shape", [(), ("--supervise",)])
+def test_a_person_is_told_whatever_the_shape(show: Show, shape: tuple[str, ...]) -> None:
+    job = show.job("--init", "none", "-t", "systemd", "-N", *shape, expect_stop=False)
+    job.spawn()
+    puppet = show.stage.puppet()
+    puppet.send("b'STATUS=at work'")
+    puppet.tell("exit 0")
+    job.ended()
+    assert job.orphans_gone_within(5)
+    assert f"python3[{puppet.pid}]: status: at work\n" in job.said()
 
 
 def test_a_status_that_stays_the_same_is_said_once(show: Show, syslog: Syslog) -> None:

@@ -1,12 +1,15 @@
 """Jobs under a real Upstart, where CROSS_INIT_TEST_UPSTART names the prefix that it is in."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.containers import BRIDGE
+from tests.support.containers import BRIDGE, INSIDE
+from tests.support.kept import keep, kept
 from tests.support.packages import need
+from tests.support.puppet import Puppet, Stage, stage
 from tests.support.real_upstart import LONGEST_S, Upstart, upstart_booted
 from tests.support.waiting import until
 
@@ -229,3 +232,42 @@ def test_a_users_session_has_its_jobs(upstart: Upstart, session: list[str]) -> N
         begun.kill()
         begun.wait()
     until(lambda: "cross-init-bridge" not in upstart.processes(), "the watchers go")
+
+
+def come(upstart: Upstart, where: Stage, *words: str) -> Puppet:
+    """The puppet that comes by itself, or when initctl is given these words, and has said that it is ready."""
+    begun = subprocess.Popen(upstart.enter(f"{upstart.prefix}/sbin/initctl", *words), stdout=subprocess.DEVNULL)
+    try:
+        puppet = where.puppet()
+        puppet.send("b'READY=1'")
+    finally:
+        begun.wait(LONGEST_S)
+    return puppet
+
+
+@pytest.mark.parametrize("ends", ["stop", "crash"])
+def test_descriptors_are_kept_over_a_respawn_and_a_restart_and_not_when_the_goal_is_stop(
+    upstart: Upstart, ends: str
+) -> None:
+    puppet_words = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py /run/kept-{ends}"
+    bridge = f"exec {BRIDGE} -t systemd -N --fd-store 3 -- {puppet_words}"
+    upstart.job(f"kept-{ends}", f"expect stop\n{'respawn' if ends == 'stop' else ''}\n{bridge}\n")
+    with stage(upstart.root / f"run/kept-{ends}") as where:
+        puppet = come(upstart, where, "start", f"kept-{ends}")
+        keep(puppet, "FDSTORE=1", "os.memfd_create('made')")
+        if ends == "stop":
+            puppet.tell(f"die {signal.SIGKILL}")
+            puppet = come(upstart, where, "version")
+            assert [name for name, _ in kept(puppet)] == ["stored"]
+            with subprocess.Popen(upstart.enter(f"{upstart.prefix}/sbin/initctl", "restart", "kept-stop")) as restart:
+                puppet.hear_signal(signal.SIGTERM)
+                puppet.tell("exit 0")
+                puppet = come(upstart, where, "version")
+                assert [name for name, _ in kept(puppet)] == ["stored"]
+                restart.wait(LONGEST_S)
+            with subprocess.Popen(upstart.enter(f"{upstart.prefix}/sbin/initctl", "stop", "kept-stop")):
+                puppet.hear_signal(signal.SIGTERM)
+                puppet.tell("exit 0")
+        else:
+            puppet.tell(f"die {signal.SIGKILL}")
+        until(lambda: "cross-init-bridge" not in upstart.processes(), "the holder goes, and waits for no time", 5)

@@ -21,6 +21,8 @@ with its reasons.
 - **sockets**: how the init passes them → how the daemon is given them. `--listen` opens some everywhere.
 - **status**, **reload**: where the daemon's words about these go.
 - **watchdog**: who counts its signs of life. `--watchdog` does it on every init.
+- **descriptors to keep** (`FDSTORE=1`) stand in no column: systemd keeps them itself, and `--fd-store` does it on every
+  other init, for daemons that are written for systemd.
 - **main PID**: the process that the init shows. With `--supervise` it is ours everywhere, and follows `MAINPID=`.
 - **exit status**: *mirrored*: our process ends as the daemon did, with its exit code or of its signal.
 """

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cross_init.model import Condition
     from cross_init.plan import Plan
     from cross_init.sockets import Passed
+    from cross_init.store.way import Way
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
@@ -41,8 +42,8 @@ class Start:
     """All that a shape needs to know of this one start."""
 
     __slots__ = (
-        *("command", "conditions", "environ", "init", "original", "passed_inodes"),
-        *("program", "service", "sockets", "target", "watchdog_usec", "wish"),
+        *("command", "conditions", "environ", "init", "kept", "original", "passed_inodes"),
+        *("program", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
     )
 
     def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
@@ -57,6 +58,8 @@ class Start:
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
+        self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most
+        self.way: Way | None = None  # to these, if it is we who keep them
         self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
 
     def channel(self, leaving: bool) -> Channel:
@@ -97,6 +100,8 @@ class Start:
         self.target.lay_out(self.environ, self.sockets, self.service, posix.getpid())
         if self.watchdog_usec:
             self.target.ask_for_life(self.environ, self.watchdog_usec, posix.getpid())
+        if self.kept:
+            self.target.offer_to_keep(self.environ, self.kept)
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""
@@ -186,6 +191,10 @@ def run(wish: "Wish", environ: Environment) -> int:
 
         return show(wish, evidence, init, claim, target, plan)
 
+    if wish.fd_store:
+        from cross_init.store.way import refuse
+
+        refuse(init, target)
     start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
     start.program = find_program(wish.command[0], environ)
     if plan.same:
@@ -212,8 +221,13 @@ def run(wish: "Wish", environ: Environment) -> int:
         wait_for_client(start)
     if plan.shape == SUPERVISE:
         start.watchdog_usec = init.watchdog_usec(environ)
+        start.kept = start.kept or init.keeps(environ)
     if wish.watchdog[0]:
         start.watchdog_usec = int(wish.watchdog[0] * 1e6)
+    if wish.fd_store:
+        from cross_init.store.way import prepare
+
+        prepare(start, init)
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
         target.strip(start.environ)

@@ -31,6 +31,7 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--pid-file": ("pid_file", True),
     "--supervise": ("supervise", False),
     "--watchdog": ("watchdog", True),
+    "--fd-store": ("fd_store", True),
     "--stop-signal": ("stop_signal", True),
     "--reload-signal": ("reload_signal", True),
     "--help": ("help", False),
@@ -67,6 +68,7 @@ class Wish:
         self.pid_file = ""
         self.supervise = False
         self.watchdog = (0.0, 0.0)  # seconds between two signs of life, 0: any number; and from SIGABRT to SIGKILL
+        self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
         self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
         self.help = False
         self.version = False
@@ -104,6 +106,8 @@ class Wish:
         elif attribute == "watchdog":
             limit, colon, grace = value.partition(":")
             self.watchdog = (seconds(option, limit), seconds(option, grace) if colon else GRACE_S)
+        elif attribute == "fd_store":
+            self.fd_store = count(option, value)
         elif attribute in ("stop_signal", "reload_signal"):
             setattr(self, attribute, signal_number(option, value))
         else:
@@ -121,6 +125,13 @@ def seconds(option: str, value: str) -> float:
     if not (digits.isascii() and digits.isdigit()) or len(value) > 9 or not float(value):
         raise usage(f"{option} {value}: write a number of seconds above 0, as 10 or 0.5")
     return float(value)
+
+
+def count(option: str, value: str) -> int:
+    """A number of things. Raises Failure."""
+    if not (value.isascii() and value.isdigit()) or len(value) > 6:
+        raise usage(f"{option} {value}: write a number, 0 to 999999")
+    return int(value)
 
 
 def signal_number(option: str, value: str) -> int:
@@ -191,6 +202,8 @@ def parse(words: list[str]) -> Wish:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
     if wish.watchdog[0] and (not wish.notify or wish.end_after_ready):
         raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
+    if wish.fd_store and (not wish.notify or wish.end_after_ready):
+        raise usage("--fd-store needs -N, and somebody who stays (no --end-after-ready)")
     if wish.ready_fd and wish.daemonize:
         raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
     if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):

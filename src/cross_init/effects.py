@@ -34,7 +34,7 @@ def unheard(init: Init) -> str:
 # News that goes to people where the init has no ear for it.
 FOR_PEOPLE = ("status", "stopping", "reloading", "errno")
 # News that we can heed ourselves where the init cannot, and what has to be asked for.
-HEEDED = {"watchdog": "--watchdog", "main PID": "--supervise"}
+HEEDED = {"watchdog": "--watchdog", "main PID": "--supervise", "descriptors to keep": "--fd-store"}
 
 
 def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[str], list[str]]:
@@ -84,6 +84,8 @@ def fate(word: str, plan: Plan, init: Init, wish: "Wish") -> tuple[str, bool]:
         return "passed on", True
     if word == "watchdog" and wish.watchdog[0]:
         return f"counted here, {wish.watchdog[0]:g} s", True
+    if word == "descriptors to keep" and wish.fd_store:
+        return f"kept here over a restart, {wish.fd_store} at most", True
     if wish.end_after_ready or plan.shape == HAND_OVER:
         return "dropped after readiness", False
     if word in FOR_PEOPLE:

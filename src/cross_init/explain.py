@@ -6,6 +6,7 @@ from cross_init.effects import effects
 from cross_init.listen import parse
 from cross_init.model import Claim, Failure, Init, Target
 from cross_init.plan import EXEC, Plan
+from cross_init.store.way import refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def gather(
     except Failure as failure:
         refusals.append(str(failure))
     checks: list[Callable[[], object]] = [lambda: conditions(wish, target, plan)]
+    if wish.fd_store:
+        checks.append(lambda: refuse(init, target))
     if wish.waits and plan.shape != EXEC:
         checks.append(lambda: told(wish, init, evidence.environ))
     if wish.command:

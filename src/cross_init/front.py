@@ -84,6 +84,7 @@ class Hanging:
 
     def __init__(self, front: _socket.socket) -> None:
         self.socket = _socket.socket(fileno=posix.dup(front.fileno()))
+        self.fileno, self.close = self.socket.fileno, self.socket.close
 
     def is_stop(self) -> bool:
         """It says nothing, so whatever can be read is the end."""

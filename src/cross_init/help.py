@@ -36,6 +36,7 @@ The life of the daemon:
       --supervise        stay the main process: follow MAINPID= and the PID file, pass signals on, mirror the end
       --watchdog SECONDS[:GRACE]
                          end it if it gives no sign of life for so long (WATCHDOG=1): SIGABRT, and SIGKILL after GRACE
+      --fd-store N       keep up to N descriptors for it over a restart (FDSTORE=1), until it is stopped for good
       --stop-signal SIG, --reload-signal SIG
                          what the daemon gets when the init sends SIGTERM, or SIGHUP
       --pid-file PATH    with -t sysv or --supervise: the PID file that the daemon writes, to be followed; else one
@@ -55,7 +56,8 @@ Sockets:
                          do not detect what we run on; it is one of
 {inits}.
                          supervisord:event tells its event listeners when the daemon is ready (the program has to
-                         have stdout_capture_maxbytes); circus:web=$(circus.sockets.web),... names its sockets
+                         have stdout_capture_maxbytes); s6:fdholder=PATH keeps descriptors in that s6-fdholderd,
+                         as well; circus:web=$(circus.sockets.web),... names its sockets
   -h, --help             this text
   -V, --version          the version
 

@@ -18,6 +18,9 @@ LIMITS = {  # what a sandbox or a limit makes fail anywhere, and what to do
 }
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
+# Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
+KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
+KCMP_FILE = 0  # linux/kcmp.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
@@ -167,6 +170,26 @@ def adopt_orphans() -> None:
 def copy_descriptor(pidfd: int, fd: int) -> int:
     """A copy of another process's descriptor, closed at exec (pidfd_getfd(2)). Raises OSError."""
     return _call("syscall", PIDFD_GETFD, pidfd, fd, 0)
+
+
+def same_open_file(one: int, other: int) -> bool:
+    """Whether two of our descriptors are the same open file (kcmp(2), open(2)).
+
+    Where the kernel does not say: whether they are the same file, opened in the same way, as systemd has it then.
+    """
+    from fcntl import F_GETFL, fcntl
+
+    first, second = posix.fstat(one), posix.fstat(other)
+    if (first.st_dev, first.st_ino) != (second.st_dev, second.st_ino):
+        return False
+    number, pid = KCMP.get(posix.uname().machine), posix.getpid()
+    if number is not None:
+        try:
+            return _call("syscall", number, pid, pid, KCMP_FILE, one, other) == 0
+        except (OSError, Failure):
+            pass  # forbidden, or left out of this kernel
+    same: bool = fcntl(one, F_GETFL) == fcntl(other, F_GETFL)
+    return same
 
 
 def process_owner(pid: int) -> int:

@@ -9,7 +9,6 @@ no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes wit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket
     from typing import Protocol
 
     from cross_init.detect import Evidence
@@ -18,12 +17,33 @@ if TYPE_CHECKING:
     from cross_init.watched import Watched
 
     class Cancellation(Protocol):
-        """An init's news that a start is cancelled, without a signal."""
+        """An init's news, without a signal, that a start is cancelled or that a service is to stay down."""
 
-        socket: socket  # readable when there is news
+        def fileno(self) -> int:
+            """What is readable when there is news."""
 
         def is_stop(self) -> bool:
-            """Take in the news: whether the start is cancelled. Raises OSError when there will be no more."""
+            """Take in the news: whether it says so. Raises BlockingIOError (nothing new) and OSError (no more news)."""
+
+        def close(self) -> None:
+            """Listen no longer."""
+
+    class Keeper(Protocol):
+        """A place of the init's own for descriptors, which keeps each under a text that names it."""
+
+        room: int  # how long such a text may be, in bytes
+
+        def names(self) -> list[str]:
+            """All that it has of this service. Raises OSError."""
+
+        def take(self, name: str) -> int:
+            """A copy of the descriptor of this name. Raises OSError."""
+
+        def put(self, name: str, fd: int) -> None:
+            """Keep this one as well. Raises OSError."""
+
+        def drop(self, name: str) -> None:
+            """Keep it no longer. Raises OSError."""
 
 
 Environment = dict[bytes, bytes]
@@ -59,13 +79,17 @@ class Failure(Exception):
 
 
 class Service:
-    """Who the daemon is for its init: the names of the service and of its instance ("" if it has none)."""
+    """Who the daemon is for its init: the names of the service and of its instance ("" if it has none).
 
-    __slots__ = ("instance", "name")
+    is_guess: the init gave no name; it is the command's, which others may have as well.
+    """
 
-    def __init__(self, name: str, instance: str = "") -> None:
+    __slots__ = ("instance", "is_guess", "name")
+
+    def __init__(self, name: str, instance: str = "", is_guess: bool = False) -> None:
         self.name = name
         self.instance = instance
+        self.is_guess = is_guess
 
     def __str__(self) -> str:
         return f"{self.name}/{self.instance}" if self.instance else self.name
@@ -190,7 +214,7 @@ class Init:
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """The service's name, for logs and for targets that pass it on."""
-        return Service(command.rpartition("/")[2])
+        return Service(command.rpartition("/")[2], is_guess=True)
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """The sockets that the init passed to the process pid, in its order.
@@ -253,6 +277,21 @@ class Init:
         """
         return None
 
+    def for_good(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """When the daemon has ended: what to ask, and to listen to, for whether it is to stay down.
+
+        None: this init cannot say. environ: as the init gave it. Raises OSError.
+        """
+        return None
+
+    def keeps(self, environ: Environment) -> int:
+        """How many descriptors this init itself keeps for the service over a restart; 0 if it keeps none."""
+        return 0
+
+    def keeper(self, service: Service) -> "Keeper | None":
+        """Where descriptors of this service can be kept with this init's own means; None: nowhere."""
+        return None
+
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """A while after ready(): if nobody heard it, mend what can be and return the advice. Raises OSError."""
         return None
@@ -295,6 +334,9 @@ class Target:
 
     def strip(self, environ: Environment) -> None:
         """Remove this protocol's variables that were inherited from elsewhere: lay_out says what is true."""
+
+    def offer_to_keep(self, environ: Environment, most: int) -> None:
+        """Let the daemon know how many descriptors are kept for it over a restart, if its kind asks for that."""
 
     def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
         """Have the daemon (pid) give a sign of life at least every usec microseconds, if its kind can."""

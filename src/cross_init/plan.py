@@ -69,6 +69,8 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
     if wish.watchdog[0] and init.from_whom != ANYONE:
         return "somebody has to stay and count the daemon's signs of life (--watchdog)"
+    if wish.fd_store and init.from_whom != ANYONE:
+        return "somebody has to stay and keep the daemon's descriptors (--fd-store)"
     if wish.ready_timeout and not init.moves_main:
         return "only the main process can end with an exit code of ours when the time is over (--ready-timeout)"
     return ""

@@ -31,6 +31,8 @@ def report(key: str, value: str) -> str | None:
     said = {"STOPPING": "stopping", "RELOADING": "reloading"}.get(key)
     if said is not None and value == "1":
         return said
+    if key == "FDSTORE":
+        return "wants descriptors to be kept (FDSTORE=1), which its init does not do; --fd-store does"
     if key == "MAINPID":
         return f"says that its main process is {value} now, which its init cannot be told"
     return f"says {key}={value}"

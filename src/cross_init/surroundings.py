@@ -1,5 +1,6 @@
 """Leave what is the daemon's: what a process of ours does first that is to live beside it."""
 
+import _signal
 import posix
 
 
@@ -25,3 +26,16 @@ def leave_surroundings(keep: set[int]) -> None:
                 posix.close(fd)
             except OSError:
                 pass  # the descriptor by which the folder was read
+
+
+def settle_down() -> None:
+    """Have a name of our own, and no part in what ends this machine's processes."""
+    try:
+        fd = posix.open("/proc/self/comm", posix.O_WRONLY)
+        posix.write(fd, b"cross-init")
+        posix.close(fd)
+    except OSError:
+        pass  # only the name that ps(1) shows
+    # Whoever ends all processes, as at shutdown, ends the daemon as well, and then we go; SIGKILL is for emergencies.
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE):
+        _signal.signal(number, _signal.SIG_IGN)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cross_init.bridge import Start
     from cross_init.news import Assignments
     from cross_init.status_socket import StatusSocket
+    from cross_init.store.keeping import Keeping
+    from cross_init.store.way import Way
     from cross_init.watchdog import Watchdog
 
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
@@ -31,7 +33,7 @@ class Watched:
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
     state, since, status: for who asks: what it is doing, since when, and what it says of it.
-    watchdog: who counts its signs of life, if that was asked for.
+    watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1, and the identity of its pidfd or 0); pass_on: what to call with news that the
     init has an ear for; both None where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which
@@ -39,6 +41,7 @@ class Watched:
     """
 
     watchdog: "Watchdog | None" = None
+    keeping: "Keeping | None" = None
 
     def __init__(
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
@@ -74,7 +77,7 @@ class Watched:
         self.init.starting(self.service, pid)
         self.cancellation = self.init.cancellation(self.service, start.original)
         if self.cancellation is not None:
-            engine.watch(self.cancellation.socket.fileno(), self._hear_cancellation)
+            engine.watch(self.cancellation.fileno(), self._hear_cancellation)
 
     def answer_questions(self, shape: str) -> None:
         """Let "cross-init status" know of this service."""
@@ -84,6 +87,12 @@ class Watched:
             self.status_socket = StatusSocket(self, shape)
         except OSError:
             pass  # it works without
+
+    def keep_descriptors(self, way: "Way", pidfd: int) -> None:
+        """Keep what the daemon wants kept. pidfd: of the process that the init tracks."""
+        from cross_init.store.keeping import Keeping
+
+        self.keeping = Keeping(self, way, pidfd)
 
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
@@ -201,8 +210,8 @@ class Watched:
 
     def _forget_cancellation(self) -> None:
         if self.cancellation is not None:
-            self.engine.forget(self.cancellation.socket.fileno())
-            self.cancellation.socket.close()
+            self.engine.forget(self.cancellation.fileno())
+            self.cancellation.close()
             self.cancellation = None
 
     def close(self) -> None:

@@ -3,14 +3,13 @@
 It runs beside the daemon, so what it imports does not delay a start. One engine can serve any number of daemons.
 """
 
-import _signal
 import posix
 
 from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import why
 from cross_init.plan import WATCH
-from cross_init.surroundings import leave_surroundings
+from cross_init.surroundings import leave_surroundings, settle_down
 from cross_init.watched import Watched
 
 TYPE_CHECKING = False
@@ -30,6 +29,8 @@ class Watcher:
         self.leave_after_ready = start.wish.end_after_ready
         self.watched = Watched(engine, start, pid, pidfd, began, self._tell)
         engine.watch(pidfd, self._bury)
+        if start.way is not None:
+            self.watched.keep_descriptors(start.way, pidfd)
         channel.attach(self.watched)
         self.watched.observe()
         self.watched.answer_questions(WATCH)
@@ -85,7 +86,7 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) 
     """Watch one daemon until it ends. Runs in the watcher's process; does not return."""
     try:
         leave_surroundings({pidfd, *start.descriptors(channel)})
-        _settle_down()
+        settle_down()
         engine = Engine()
         Watcher(engine, start, pid, pidfd, channel, began)
         engine.run()
@@ -93,16 +94,3 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) 
         complain_of_mistake(error)
     finally:
         posix._exit(0)
-
-
-def _settle_down() -> None:
-    """Have a name of our own, and no part in what ends this machine's processes."""
-    try:
-        fd = posix.open("/proc/self/comm", posix.O_WRONLY)
-        posix.write(fd, b"cross-init")
-        posix.close(fd)
-    except OSError:
-        pass  # only the name that ps(1) shows
-    # Whoever ends all processes, as at shutdown, ends the daemon as well, and then we go; SIGKILL is for emergencies.
-    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE):
-        _signal.signal(number, _signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""A service directory under a real runsv (runit) or supervise (daemontools), with a puppet as its daemon."""
+"""A service directory under a real runsv (runit), supervise (daemontools) or s6-supervise, with a puppet in it."""
 
 import os
 import subprocess
@@ -12,7 +12,8 @@ from tests.support.upstart import reap
 from tests.support.waiting import until
 
 PUPPET = str(Path(__file__).resolve().parents[1] / "daemons" / "puppet.py")
-END = {"runsv": ("sv", "exit"), "supervise": ("svc", "-dx")}  # stop the service, and then the supervisor
+# Stop the service, and then the supervisor.
+END = {"runsv": ("sv", "exit"), "supervise": ("svc", "-dx"), "s6-supervise": ("s6-svc", "-dx")}
 LONGEST_S = 20
 
 

@@ -93,6 +93,8 @@ class Listener:
         self._note(message)
         if self.watched.watchdog is not None:
             self.watched.watchdog.heed(message)
+        if self.watched.keeping is not None:
+            self.watched.keeping.heed(message, descriptors)
         if self.watched.pass_on is not None:
             self.watched.pass_on(message, descriptors)
         else:
@@ -132,6 +134,8 @@ class Listener:
         for key, value in message:
             if key.startswith("MAINPID") and (self.watched.follow is not None or value == str(self.watched.pid)):
                 continue  # it is followed; or it is the main process already, as systemd-notify(1) says each time
+            if self.watched.keeping is not None and key in ("FDSTORE", "FDSTOREREMOVE"):
+                continue
             if key == "STATUS" and not self.is_new:
                 continue
             line = report(key, value)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT_FOLDER = "/run/cross-init"
 FILE = "notify"
+HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 UNFINISHED_S = 60  # how old a folder without a socket is, in seconds, before it counts as left behind
 
@@ -108,7 +109,7 @@ def make(abstract: bool) -> tuple[_socket.socket, Address]:
     """A bound datagram socket that is told who sends (SO_PASSCRED). abstract: it must leave no path. Raises OSError."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
-    base = "" if abstract else _base()
+    base = "" if abstract else own_base()
     if base:
         folder = _new_folder(base)
         if folder:
@@ -137,7 +138,7 @@ def _random() -> str:
     return posix.urandom(12).hex()
 
 
-def _base() -> str:
+def own_base() -> str:
     """A folder in which only we and root can make, rename and remove things; "" if there is none."""
     user = posix.geteuid()
     if user == 0:
@@ -179,6 +180,22 @@ def sweep(address: Address) -> None:
     for name in names:
         if name.startswith("cross-init-") and _is_abandoned(f"{base}/{name}"):
             Address(f"{base}/{name}", b"").remove()
+        elif name.startswith(HOLDER):
+            _sweep_holder(f"{base}/{name}")
+
+
+def _sweep_holder(path: str) -> None:
+    """Remove the socket of a holder that was killed; it is not a new one's that is about to listen."""
+    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        if time() - posix.stat(path).st_mtime > UNFINISHED_S:
+            probe.connect(path)
+    except ConnectionRefusedError:
+        posix.unlink(path)
+    except OSError:
+        pass  # gone, or none of ours
+    finally:
+        probe.close()
 
 
 def _is_abandoned(folder: str) -> bool:

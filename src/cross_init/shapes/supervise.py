@@ -65,6 +65,8 @@ class Supervisor:
         if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
+        if start.way is not None:
+            watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
         watched.answer_questions(SUPERVISE)

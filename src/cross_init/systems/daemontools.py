@@ -2,12 +2,13 @@
 
 import posix
 
-from cross_init.model import ANYONE, Claim, Service
+from cross_init.model import ANYONE, Claim, Environment, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.noted import Noted
 
 
 class Init(Base):
@@ -15,6 +16,7 @@ class Init(Base):
 
     name = "daemontools"
     from_whom = ANYONE
+    folder = ""  # the service directory
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name."""
@@ -24,4 +26,11 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is, in which supervise starts ./run."""
-        return Service(posix.getcwd().rpartition("/")[2])
+        self.folder = posix.getcwd()
+        return Service(self.folder.rpartition("/")[2])
+
+    def for_good(self, service: Service, environ: Environment) -> "Noted":
+        """As supervise notes it."""
+        from cross_init.noted import Noted, wants_up
+
+        return Noted(f"{self.folder}/supervise", wants_up)

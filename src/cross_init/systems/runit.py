@@ -8,6 +8,7 @@ from cross_init.model import Init as Base
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.noted import Noted
 
 FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot
 SCRIPT = "check"
@@ -21,6 +22,7 @@ class Init(Base):
     from_whom = ANYONE
     job_type = "exec cross-init check, in the executable file check of the service directory"
     file = ""  # the state file
+    folder = ""  # the service directory
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name."""
@@ -30,7 +32,8 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
-        return Service(directory().rpartition("/")[2])
+        self.folder = directory()
+        return Service(self.folder.rpartition("/")[2])
 
     def deaf(self, environ: Environment) -> str | None:
         """Without ./check nobody would ask (sv(8), start); and the state has to be writable for us."""
@@ -50,6 +53,12 @@ class Init(Base):
 
         self.file = f"{folder}/{FILE}"
         return None
+
+    def for_good(self, service: Service, environ: Environment) -> "Noted":
+        """As runsv notes it."""
+        from cross_init.noted import Noted, wants_up
+
+        return Noted(f"{self.folder}/{FOLDER}", wants_up)
 
     def starting(self, service: Service, pid: int) -> None:
         """So that whoever asks meanwhile is told more than that the last daemon has ended."""

@@ -25,6 +25,8 @@ from cross_init.model import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
+    from cross_init.model import Keeper
+    from cross_init.noted import Noted
     from cross_init.sockets import Passed
 
 FILE = "notification-fd"
@@ -39,6 +41,15 @@ class Init(Base):
     hears = DESCRIPTOR
     from_whom = ANYONE
     job_type = "a file notification-fd in the service directory"
+    options = "fdholder=PATH, the socket of an s6-fdholderd in which --fd-store keeps descriptors"
+    fdholder = ""  # where it was said to listen
+    folder = ""  # the service directory
+
+    def configure(self, option: str) -> None:
+        """Where an s6-fdholderd listens. Raises Failure."""
+        word, _, self.fdholder = option.partition("=")
+        if option and not (word == "fdholder" and self.fdholder.startswith("/")):
+            raise Failure(f"--init s6:{option}: there it takes {self.options}; the path is an absolute one")
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name."""
@@ -48,7 +59,8 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
-        return Service(posix.getcwd().rpartition("/")[2])
+        self.folder = posix.getcwd()
+        return Service(self.folder.rpartition("/")[2])
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """A listening socket, or one for datagrams, as standard input."""
@@ -68,6 +80,21 @@ class Init(Base):
             return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
         self.descriptors = (kept,)
         return None
+
+    def for_good(self, service: Service, environ: Environment) -> "Noted":
+        """As s6-supervise notes it, and s6-svstat reads it."""
+        from cross_init.noted import Noted
+        from cross_init.systems.s6_programs import wants_up
+
+        return Noted(f"{self.folder}/supervise", wants_up)
+
+    def keeper(self, service: Service) -> "Keeper | None":
+        """In an s6-fdholderd, if one was named."""
+        if not self.fdholder:
+            return None
+        from cross_init.systems.s6_programs import FdHolder
+
+        return FdHolder(self.fdholder, service)
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Write the newline, and close: nothing more can be said there."""

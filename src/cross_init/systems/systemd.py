@@ -106,6 +106,11 @@ class Init(Base):
         text = environ.get(b"WATCHDOG_USEC", b"")
         return int(text) if text.isdigit() and len(text) < 19 else 0
 
+    def keeps(self, environ: Environment) -> int:
+        """FDSTORE: the unit's FileDescriptorStoreMax= (systemd.exec(5); systemd 254 and newer say it)."""
+        text = environ.get(b"FDSTORE", b"")
+        return int(text) if text.isdigit() and len(text) < 10 else 0
+
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, from the main process, which stays that."""
         self._send(b"READY=1" + self._no_status(), [])
@@ -178,6 +183,10 @@ class Target(BaseTarget):
         """Nothing of a systemd further up is for this daemon."""
         for variable in PROTOCOL:
             environ.pop(variable, None)
+
+    def offer_to_keep(self, environ: Environment, most: int) -> None:
+        """FDSTORE (systemd.exec(5))."""
+        environ[b"FDSTORE"] = str(most).encode()
 
     def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
         """WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3))."""

@@ -71,8 +71,10 @@ class Init(Base):
         environ = evidence.environ
         if b"UPSTART_JOB" not in environ:
             return super().service(evidence, command)
-        words = (environ.get(key, b"").decode("utf-8", "replace") for key in (b"UPSTART_JOB", b"UPSTART_INSTANCE"))
-        return Service(*words)
+        name, instance = (
+            environ.get(key, b"").decode("utf-8", "replace") for key in (b"UPSTART_JOB", b"UPSTART_INSTANCE")
+        )
+        return Service(name, instance)
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """UPSTART_FDS: one number or several, any numbers. Raises Failure if one is not open."""
@@ -98,6 +100,12 @@ class Init(Base):
             return Goal(service, environ)
         except OSError:
             return None
+
+    def for_good(self, service: Service, environ: Environment) -> "Cancellation | None":
+        """The same goal, when the job's main process has ended."""
+        from cross_init.systems.upstart_control import Goal
+
+        return Goal(service, environ, has_ended=True)
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""

@@ -14,17 +14,23 @@ from cross_init.model import Environment, Service
 
 SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
 INSTANCE = "com.ubuntu.Upstart0_6.Instance"
-SIGNAL, REPLY = 4, 2  # D-Bus message types
+SIGNAL, REPLY, ERROR = 4, 2, 3  # D-Bus message types
 MESSAGE_MAX = 1 << 20
 
 
 class Goal:
-    """The goal of one job's instance, as a stream of news. socket is readable when there is some."""
+    """The goal of one job's instance, as a stream of news. socket is readable when there is some.
 
-    def __init__(self, service: Service, environ: Environment) -> None:
+    has_ended: its main process has. Then Upstart forgets the instance of a job that stays down, and "restart" says
+    "stop" and "start" in one breath.
+    """
+
+    def __init__(self, service: Service, environ: Environment, has_ended: bool = False) -> None:
         """Connect and ask. Raises OSError."""
+        self.has_ended = has_ended
         self.path = object_path(service)
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        self.fileno, self.close = self.socket.fileno, self.socket.close
         self.received = b""
         self.greeted = False
         try:
@@ -40,6 +46,7 @@ class Goal:
 
     def is_stop(self) -> bool:
         """Take in what has come: whether the job is to be stopped. Raises OSError when the connection is gone."""
+        said: list[bool] = []
         part = self.socket.recv(65536, _socket.MSG_DONTWAIT)
         if not part:
             raise ConnectionResetError
@@ -54,9 +61,11 @@ class Goal:
         while message := self._next():
             kind, header, body = message
             about_us = kind == REPLY or (b"\0" + self.path + b"\0" in header and b"GoalChanged\0" in header)
-            if kind in (SIGNAL, REPLY) and about_us and body.endswith(b"\x04\0\0\0stop\0"):
-                return True
-        return False
+            if kind in (SIGNAL, REPLY) and about_us:
+                said.append(body.endswith(b"\x04\0\0\0stop\0"))
+            elif kind == ERROR and self.has_ended:
+                said.append(True)
+        return said[-1:] == [True] if self.has_ended else any(said)
 
     def _next(self) -> tuple[int, bytes, bytes] | None:
         """The type, header and body of the next whole message (D-Bus specification, "Message Format")."""

@@ -1,0 +1,145 @@
+"""The holder's process: how it comes to be beside the daemon, where it listens, and how it ends."""
+
+import _signal
+import _socket
+import errno
+import posix
+
+from cross_init.engine import Engine
+from cross_init.linux import fork
+from cross_init.model import Failure
+from cross_init.store.holder import Holder
+from cross_init.surroundings import leave_surroundings, settle_down
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.store.way import Way
+
+BACKLOG = 8
+LONGEST = 1024
+
+
+def start(way: "Way", pidfd: int) -> int:
+    """Start a holder; returns its PID when it can be asked. pidfd: what it is to follow. Raises OSError, Failure."""
+    told, tell = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        try:
+            helper = fork("starting a process that keeps descriptors")
+            if helper == 0:
+                _in_helper(way, pidfd, tell)
+        finally:
+            posix.close(tell)
+        said = posix.read(told, LONGEST).decode("utf-8", "replace")
+    finally:
+        posix.close(told)
+    try:
+        posix.waitpid(helper, 0)
+    except ChildProcessError:
+        pass  # whoever waits for all children was first
+    if not said.isdigit():
+        raise OSError(errno.EIO, said or "the process that was to keep them has ended")
+    return int(said)
+
+
+def _in_helper(way: "Way", pidfd: int, tell: int) -> None:
+    """Between the two forks. Does not return."""
+    try:
+        posix.setsid()
+        if posix.fork() == 0:
+            _hold(way, pidfd, tell)
+    finally:
+        posix._exit(0)
+
+
+def _hold(way: "Way", pidfd: int, tell: int) -> None:
+    """The holder's whole life. Does not return."""
+    listener = None
+    try:
+        leave_surroundings({pidfd, tell})
+        posix.dup2(0, 2)  # it outlives the daemon, whose log must not wait for it; what is to be said is answered
+        settle_down()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        _raise_limit()
+        listener = listen(way.address)
+        engine = Engine()
+        holder = Holder(engine, way, listener, pidfd)
+        _call_when_told_to_end(engine, holder.told_to_end)
+        posix.write(tell, b"%d" % posix.getpid())
+        posix.close(tell)
+        engine.run()
+        # Whoever connects from now on finds nobody, or is cut off, and starts another one.
+        assert not holder.entries
+    except (OSError, Failure) as error:
+        try:
+            posix.write(tell, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
+        except OSError:
+            pass  # it was told already
+    finally:
+        if listener is not None and isinstance(way.address, str):
+            try:
+                posix.unlink(way.address)
+            except OSError:
+                pass
+        posix._exit(0)
+
+
+def _call_when_told_to_end(engine: Engine, callback: "Callable[[], None]") -> None:
+    """Call back when SIGTERM comes. Raises OSError."""
+    woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+    _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    _signal.signal(_signal.SIGTERM, lambda number, frame: None)
+
+    def hear() -> None:
+        if _signal.SIGTERM in posix.read(woken, 64):
+            callback()
+
+    engine.watch(woken, hear)
+
+
+def _raise_limit() -> None:
+    """As many open files as we are allowed at all."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
+
+        hard = getrlimit(RLIMIT_NOFILE)[1]
+        if hard != RLIM_INFINITY:
+            setrlimit(RLIMIT_NOFILE, (hard, hard))
+    except (ImportError, ValueError, OSError):
+        pass  # Debian's python3-minimal has no such module; what was given has to do
+
+
+def listen(address: str | bytes) -> _socket.socket:
+    """A socket there, in the place of one that was left by a holder that was killed. Raises OSError."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    before = posix.umask(0o077)
+    try:
+        try:
+            sock.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not isinstance(address, str) or not is_abandoned(address):
+                raise
+            posix.unlink(address)
+            sock.bind(address)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        posix.umask(before)
+    return sock
+
+
+def is_abandoned(path: str) -> bool:
+    """Whether nobody listens there any more."""
+    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return False

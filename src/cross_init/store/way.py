@@ -1,0 +1,143 @@
+"""The way to what is kept for a service: where its holder listens, what it can be asked, and by whom.
+
+A holder (holder.py) listens on a UNIX socket in the folder where also the notification sockets are: one in which only
+we and root can make things; where there is none, under an abstract name. Each side asks the kernel who the other is
+(SO_PEERCRED, unix(7)), so neither a stranger's holder is believed nor a stranger served. Where it stands follows from
+what a service is for its init, so that the next start finds it again.
+
+A request is a packet: a verb, a line each for what goes with it, and descriptors. The answer is a packet for each
+descriptor that is handed out, and a last one that begins with DONE.
+"""
+
+import _socket
+import posix
+import sys
+
+from cross_init.model import Environment, Failure, Init, Service, Target
+from cross_init.readiness.notify_socket import HOLDER, own_base
+from cross_init.sockets import NOT_A_SOCKET, Passed
+from cross_init.status_socket import peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+
+NEWS = "descriptors to keep"
+TAKE, FOLLOW, STORE, REMOVE = b"take", b"follow", b"store", b"remove"
+DONE, ONE = b".", b"="
+ABSTRACT = b"\0cross-init/store/%d/"
+PATH_MAX = 107  # bytes that a socket's path may have (unix(7))
+PATIENCE_S = 2.0  # a holder that was stopped does not answer
+LONGEST = 1024
+POLLED, UNPOLLED = "poll", "keep"
+
+
+class Way:
+    """To what is kept for one service. address: where its holder listens. most: how many descriptors it may have."""
+
+    __slots__ = ("address", "init", "most", "original", "service")
+
+    def __init__(self, start: "Start", init: Init) -> None:
+        self.init = init
+        self.service: Service = start.service
+        self.original: Environment = start.original
+        self.most = start.wish.fd_store
+        # Two services of one name may be in two folders; one without a name is told from others by its command line.
+        words = [self.init.name, str(self.service), posix.getcwd()]
+        self.address = address(words + start.command if self.service.is_guess else words)
+
+    def take(self) -> list[Passed]:
+        """What an earlier start has left, the newest first, as systemd passes it. It is kept on. Raises OSError."""
+        try:
+            named = self.ask(TAKE)[1]
+        except (FileNotFoundError, ConnectionError):  # no holder
+            named = [(name, fd) for name, fd, _, _ in from_keeper(self)]
+        return [Passed(fd, name, NOT_A_SOCKET, "stored descriptor", "", False) for name, fd in named]
+
+    def ask(self, *request: bytes, descriptors: tuple[int, ...] = ()) -> tuple[str, list[tuple[str, int]]]:
+        """What the holder says to this, and the descriptors that it hands out, with their names.
+
+        Raises OSError; FileNotFoundError or ConnectionError if there is no holder.
+        """
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        got: list[tuple[str, int]] = []
+        try:
+            sock.settimeout(PATIENCE_S)
+            sock.connect(self.address)
+            if peer(sock)[1] != posix.geteuid():
+                raise PermissionError(1, "another user's process listens where ours should")
+            send(sock, b"\n".join(request), descriptors)
+            while True:
+                body, extra, _, _ = sock.recvmsg(LONGEST, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+                if body.startswith(DONE):
+                    return body.removeprefix(DONE).decode("utf-8", "replace"), got
+                if not body:
+                    raise ConnectionResetError(104, "it has ended")
+                if not extra:
+                    raise OSError(24, "the limit on open files is reached")
+                name = body.removeprefix(ONE).decode("utf-8", "replace")
+                got.append((name, int.from_bytes(extra[0][2][:4], sys.byteorder)))
+        except BaseException:
+            for _, fd in got:
+                posix.close(fd)
+            raise
+        finally:
+            sock.close()
+
+
+def address(words: list[str]) -> str | bytes:
+    """Where the holder of the service that these words tell from all others listens."""
+    from _blake2 import blake2s
+
+    name = blake2s("\0".join(words).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    base = own_base()
+    path = f"{base}/{HOLDER}{name}"
+    if base and len(path.encode("utf-8", "surrogateescape")) <= PATH_MAX:
+        return path
+    return ABSTRACT % posix.geteuid() + name.encode()
+
+
+def send(sock: _socket.socket, body: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    """One packet. Raises OSError."""
+    rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
+    extra = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+    sock.sendmsg([body], extra, _socket.MSG_NOSIGNAL)
+
+
+def from_keeper(way: Way) -> list[tuple[str, int, bool, int]]:
+    """What the init's own keeper has of the service, the newest first: name, copy, whether to poll it, number."""
+    keeper = way.init.keeper(way.service)
+    found: list[tuple[str, int, bool, int]] = []
+    for text in keeper.names() if keeper else ():
+        number, _, rest = text.partition(":")
+        how, _, name = rest.partition(":")
+        if number.isdigit() and how in (POLLED, UNPOLLED) and keeper:
+            found.append((name, keeper.take(text), how == POLLED, int(number)))
+    return sorted(found, key=lambda each: -each[3])
+
+
+def refuse(init: Init, target: Target) -> None:
+    """Raise Failure if --fd-store does not go with these."""
+    if NEWS not in target.news:
+        raise Failure(f"--fd-store: a daemon for {target.name} asks for no descriptors to be kept: leave it out")
+    if NEWS in init.news:
+        raise Failure(
+            f"--fd-store: {init.called} keeps descriptors itself: leave it out, and let the unit have "
+            "FileDescriptorStoreMax="
+        )
+
+
+def prepare(start: "Start", init: Init) -> None:
+    """Give the start what earlier ones have left, behind its sockets. init: as it is told otherwise. Raises Failure."""
+    start.way = Way(start, init)
+    try:
+        start.sockets = start.sockets + start.way.take()
+    except PermissionError as error:  # whoever took the name must not be able to prevent the start
+        from cross_init.cli import complain
+
+        complain(f"--fd-store: nothing can be kept for {start.service}: {error.strerror}", 0)
+    except OSError as error:
+        raise Failure(
+            f"--fd-store: taking what was kept for {start.service}: {error.strerror or error}; "
+            "the daemon was not started, as it would open anew what is still open"
+        ) from None
