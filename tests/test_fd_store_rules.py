@@ -1,6 +1,7 @@
 """--fd-store without an init's help: systemd's rules about what is kept, and who can reach it, after whose death."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -30,9 +31,12 @@ def started(show: Show, *options: str, most: int = 3, user: int = 0) -> tuple[Jo
 
 
 def again(show: Show, job: Job, *options: str, most: int = 3) -> tuple[Job, Puppet]:
-    """End it, and start it again."""
+    """End it, and start it again, when the daemon is gone as well: where we supervise, the guard has to end it first."""
+    daemon = os.pidfd_open(show.stage.puppets[-1].pid)
     job.kill(signal.SIGKILL)
     job.ended()
+    assert select.select([daemon], [], [], GRACE_S)[0]
+    os.close(daemon)
     return started(show, *options, most=most)
 
 
