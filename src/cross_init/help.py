@@ -9,7 +9,10 @@ cross-init-bridge lets a daemon that was written for one init system run under a
 
 Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
 
-  -t, --target TARGET    the init system that the daemon was written for: {targets}
+  -t, --target TARGET    the init system that the daemon was written for:
+                         {targets}.
+                         inetd:wait gets the socket itself, inetd:nowait a client's connection; where the init passes a
+                         socket that listens, each client gets a daemon then, inetd:nowait:20 at most 20 at a time
   -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
                          systemd: Type=notify; Upstart: expect stop; OpenRC: notify=fd:3; Finit: notify:systemd;
                          runit: ./check with "exec cross-init check"

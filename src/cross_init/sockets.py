@@ -47,6 +47,11 @@ class Passed:
         """Whether it is a socket at all."""
         return self.family != NOT_A_SOCKET
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is one client's connection, which somebody has accepted."""
+        return self.is_socket and self.kind in ("stream", "seqpacket") and not self.listening
+
     def where(self) -> str:
         """The address for people, as --listen takes it where it can."""
         address = self.address
