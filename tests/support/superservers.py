@@ -160,12 +160,13 @@ def s6_tcpserver(place: Place, words: list[str]) -> list[str]:
     return [s6_networking("s6-tcpserver"), place.host, str(place.port), *words]
 
 
-def s6_networking(program: str) -> str:
-    """A program of s6-networking, or skip the test."""
-    found = shutil.which(program, path=f"{os.environ.get(S6_NETWORKING, '')}:{PATH}")
-    if not found:
-        pytest.skip(f"needs {program}, which no Debian has; {S6_NETWORKING} may name the folder of a hand-made one")
-    return found
+def s6_networking(*programs: str) -> str:
+    """A program of s6-networking under the first of these names that it has in its version, or skip the test."""
+    path = f"{os.environ.get(S6_NETWORKING, '')}:{PATH}"
+    for program in programs:
+        if found := shutil.which(program, path=path):
+            return found
+    pytest.skip(f"needs {programs[0]}, which no Debian has; {S6_NETWORKING} may name the folder of a hand-made one")
 
 
 Server = Callable[[Place, list[str]], list[str]]
