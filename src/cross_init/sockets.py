@@ -121,13 +121,18 @@ def listen_fds(environ: Environment, pid: int, who: str) -> list[Passed]:
     ]
 
 
-def standard_input() -> list[Passed]:
-    """Standard input, if it is a listening socket, or a bound one for datagrams: so inetd-like servers pass them."""
+def standard_input(connections: bool = False) -> list[Passed]:
+    """Standard input, if it is a listening socket, or a bound one for datagrams: so inetd-like servers pass them.
+
+    connections: or a client's connection. Only an init that passes some may ask for it: a shell's standard input, or a
+    test's, may be a socket, too.
+    """
     try:
         passed = describe(0)
     except Failure:
         return []
-    return [passed] if passed.listening or passed.kind == "datagram" else []
+    is_passed = passed.listening or passed.kind == "datagram" or (connections and passed.connected)
+    return [passed] if is_passed else []
 
 
 def inherit(fd: int) -> None:

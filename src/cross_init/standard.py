@@ -8,16 +8,16 @@ import _socket
 import posix
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
+from cross_init.linux import is_socket
 from cross_init.sockets import Passed
 
 FIRST = 3  # of the descriptors that have no meaning of their own
 LOG = "/dev/log"
-SOCKET = 0o140000  # S_IFSOCK, inode(7)
 
 
 def free_errors() -> None:
     """Where standard error is the same socket as standard input, make it the system's log. Raises OSError."""
-    if posix.fstat(2).st_mode & 0o170000 == SOCKET and same_file(0, 2):
+    if is_socket(0) and same_file(0, 2):
         log = open_log()
         posix.dup2(log, 2)
         posix.close(log)

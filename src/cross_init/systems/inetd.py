@@ -42,13 +42,9 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """The connection or the socket that is standard input."""
-        from cross_init.sockets import describe
+        from cross_init.sockets import standard_input
 
-        try:
-            passed = describe(0)
-        except Failure:
-            return []
-        return [passed] if passed.is_socket else []
+        return standard_input(connections=True)
 
     def strip(self, environ: Environment) -> None:
         """Who the client is: a daemon for another init is told in its own way."""

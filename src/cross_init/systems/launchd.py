@@ -22,7 +22,6 @@ class Init(Base):
     name = "launchd"
     passes = "launch_activate_socket"
     from_whom = ANYONE
-    marks = (LABEL,)
     untested = True
     options = "the keys of the job's Sockets, as in launchd:Listeners,Admin"
 
