@@ -227,8 +227,10 @@ def run(start: "Start") -> int:
     server = Server(engine, start, given, guard)
     if wish.notify:
         pid = posix.getpid()
+        pidfd = posix.pidfd_open(pid)
         start.init.starting(start.service, pid)
-        start.init.ready(start.service, pid, posix.pidfd_open(pid), monotonic() - began)
+        start.init.ready(start.service, pid, pidfd, monotonic() - began)
+        posix.close(pidfd)
     engine.run()
     server.close()
     start.init.ended()
