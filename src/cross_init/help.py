@@ -60,7 +60,8 @@ Sockets:
 {inits}.
                          supervisord:event tells its event listeners when the daemon is ready (the program has to
                          have stdout_capture_maxbytes); s6:fdholder=PATH keeps descriptors in that s6-fdholderd,
-                         as well; circus:web=$(circus.sockets.web),... names its sockets
+                         as well; circus:web=$(circus.sockets.web),... names its sockets, and
+                         launchd:Listeners,... those of a job
   -h, --help             this text
   -V, --version          the version
 

@@ -14,7 +14,7 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import fork
-from cross_init.model import FAILED, Failure
+from cross_init.model import FAILED, TEXT, Failure
 from cross_init.report import Reporter
 from cross_init.shapes.guard import Guard
 from cross_init.sockets import describe
@@ -39,7 +39,7 @@ class Server:
         self.guard = guard
         self.daemons: set[int] = set()
         self.stopping = False
-        self.reporter = Reporter(str(start.service), posix.getpid(), False)
+        self.reporter = Reporter(str(start.service), posix.getpid(), start.init.hears == TEXT)
         self.listening = _socket.socket(fileno=start.sockets[0].fd)
         # Another process that shares the socket may be faster, and accept() would wait, deaf, for the next client.
         self.blocks = posix.get_blocking(self.listening.fileno())
