@@ -62,6 +62,8 @@ ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file,
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
+UNHEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.unheard()
+
 # Who may tell the init that the service is ready.
 MAIN = "main"  # only the main process
 ANYONE = "anyone"  # any process of ours that knows how

@@ -137,7 +137,7 @@ class Server:
         self._tell((("STOPPING", "1"),))
         if not self.daemons:
             self.engine.stop()
-        elif self.guard is None:
+        elif not self.start.init.signals_all:
             self._send_all(number)
         else:  # the init may be about to tell them itself
             try:
@@ -221,7 +221,7 @@ def run(start: "Start") -> int:
     began = monotonic()
     wish = start.wish
     mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
-    guard = Guard() if start.init.signals_all else None
+    guard = Guard(start, True) if start.init.signals_all or (wish.notify and start.init.may_not_hear) else None
     given = Given(mask)
     engine = Engine()
     server = Server(engine, start, given, guard)
@@ -229,6 +229,8 @@ def run(start: "Start") -> int:
         pid = posix.getpid()
         pidfd = posix.pidfd_open(pid)
         start.init.starting(start.service, pid)
+        if guard is not None and start.init.may_not_hear:
+            guard.look()
         start.init.ready(start.service, pid, pidfd, monotonic() - began)
         posix.close(pidfd)
     engine.run()
