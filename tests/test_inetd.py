@@ -1,12 +1,16 @@
 """Daemons for other inits under the real inetd, xinetd and UCSPI servers: a client's connection, or the socket."""
 
+import os
 import signal
 import socket
+import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
 from tests.support import superservers
+from tests.support.packages import unpacked
 from tests.support.puppet import Puppet
 from tests.support.superservers import Server, serving
 from tests.support.waiting import until
@@ -169,6 +173,22 @@ def test_a_daemon_for_inetd_gets_it_where_it_was(tmp_path: Path) -> None:
         puppet.tell("exit 0")
         puppet.last_words()
         assert client.makefile("rb").read() == b"hello world"
+
+
+def test_uuidd_which_is_written_for_systemds_sockets_serves_under_inetd(tmp_path: Path) -> None:
+    uuidd = str(unpacked("uuid-runtime") / "usr/sbin/uuidd")
+    daemon = (uuidd, "--socket-activation")
+    with serving(superservers.openbsd, tmp_path, "-t", "systemd", family="unix", wait=True, daemon=daemon) as running:
+        until((tmp_path / "served").exists, "inetd listens")
+        asked = [
+            subprocess.run([uuidd, "-s", tmp_path / "served", "-r"], capture_output=True, text=True, timeout=15).stdout
+            for _ in range(2)
+        ]
+        (pid,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        os.kill(int(pid), signal.SIGTERM)
+        until(lambda: not Path(f"/proc/{pid}").exists(), "it ends")
+    first, second = (uuid.UUID(line.strip()) for line in asked)
+    assert first != second
 
 
 def test_it_is_explained(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from cross_init.connection import plain
 from tests.matrix.directories import S6, Runit, directory
 from tests.support.command import PATH, command, run
+from tests.support.packages import need
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.show import Show
 from tests.support.systemd import PUPPET as INNER_PUPPET
@@ -60,14 +61,18 @@ class Bridge:
 
 @contextmanager
 def bridge(
-    folder: Path, *options: str, target: str = "inetd:nowait", listen: str = FAMILIES["inet"]
+    folder: Path,
+    *options: str,
+    target: str = "inetd:nowait",
+    listen: str = FAMILIES["inet"],
+    daemon: tuple[str, ...] = (),
 ) -> Iterator[Bridge]:
-    """The bridge, ready; it and its daemons end with this."""
+    """The bridge, ready, with these daemons, or else puppets; it and they end with this."""
     listen = listen.replace("HERE", str(folder))
     words = command("--init", "none", "-t", target, "-N", "--listen", listen, *options, "--")
     with stage(folder / "stage") as where, (folder / "said").open("wb") as said:
         process = subprocess.Popen(
-            [*words, "/usr/bin/python3", "-IS", PUPPET, str(folder / "stage")],
+            [*words, *(daemon or ("/usr/bin/python3", "-IS", PUPPET, str(folder / "stage")))],
             env={"PATH": PATH, "TCPREMOTEHOST": "stale"},
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -382,6 +387,25 @@ def test_on_systemd_a_socket_that_listens_is_served_and_a_stop_arrives_once(syst
             assert puppet.last_words() == []
         assert stop.ends() == 0
         unit.shows(Result="success", ExecMainStatus="0")
+
+
+def test_git_which_is_written_for_inetd_serves_many_at_a_time(tmp_path: Path) -> None:
+    need("git")
+    environ = {"PATH": PATH, "HOME": str(tmp_path)}
+
+    def git(*words: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(["git", *words], env=environ, cwd=tmp_path, stdin=subprocess.DEVNULL)
+
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for words in (("init", "--quiet", "web"), ("-C", "web", *author, "commit", "--quiet", "--allow-empty", "-m", "x")):
+        assert git(*words).wait(LONGEST_S) == 0
+    daemon = ("git", "daemon", "--inetd", f"--base-path={tmp_path}", "--export-all")
+    with bridge(tmp_path, target="inetd:nowait:2", daemon=daemon) as made:
+        port = made.where.rpartition(":")[2]
+        clones = [git("clone", "--quiet", f"git://127.0.0.1:{port}/web", f"clone-{number}") for number in range(4)]
+        assert [clone.wait(LONGEST_S) for clone in clones] == [0] * 4
+        until(lambda: not made.children(), "its children are reaped")
+        assert stopped(made) == 0
 
 
 def test_an_address_is_what_rules_are_written_for() -> None:

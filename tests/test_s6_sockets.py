@@ -25,7 +25,7 @@ LONGEST_S = 15
 
 
 class Service:
-    """One service on s6 whose daemon is a puppet."""
+    """One service on s6."""
 
     def __init__(self, folder: Path, driver: S6, where: Stage) -> None:
         self.folder = folder
@@ -33,10 +33,10 @@ class Service:
         self.stage = where
         self.served = folder / "served"
 
-    def run(self, before: list[str], *options: str) -> None:
-        """Start it. before: what stands before the bridge in its run script."""
-        puppet = ["/usr/bin/python3", "-IS", PUPPET, str(self.folder / "stage")]
-        self.driver.install([*before, self.driver.bridge, *options, "--", *puppet])
+    def run(self, before: list[str], *options: str, daemon: tuple[str, ...] = ()) -> None:
+        """Start it. before: what stands before the bridge in its run script. daemon: instead of a puppet."""
+        puppet = ("/usr/bin/python3", "-IS", PUPPET, str(self.folder / "stage"))
+        self.driver.install([*before, self.driver.bridge, *options, "--", *(daemon or puppet)])
         self.driver.begin()
 
     @property
@@ -169,6 +169,23 @@ def test_all_that_s6_fdholder_getdump_got_by_name(service: Service, tmp_path: Pa
         assert sorted(environ["LISTEN_FDNAMES"].split(":")) == ["admin", "web"]
         sockets = [number for number, what in puppet.hello["fds"].items() if what.startswith("socket:")]
         assert sorted(sockets) == ["3", "4"]
+
+
+def test_gpg_agent_finds_its_sockets_by_the_names_that_a_holder_has(service: Service, tmp_path: Path) -> None:
+    need("gpg-agent", "gpgconf")
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with holder(tmp_path, "std", "ssh") as path:
+        (home / "S.gpg-agent").symlink_to(tmp_path / "std")
+        before = ["env", f"GNUPGHOME={home}", "s6-fdholder-getdump", str(path)]
+        service.run(before, "-t", "systemd", daemon=("gpg-agent", "--supervised"))
+        with connect(tmp_path / "std") as client, client.makefile("rwb", 0) as lines:
+            assert lines.readline().startswith(b"OK")
+            lines.write(b"GETINFO pid\n")
+            assert lines.readline() == b"D %d\n" % service.driver.main_pid()
+        assert "listening on: std=" in service.log
+        assert "ssh=-1" not in service.log
+        service.driver.stop()
 
 
 def test_one_of_them_by_its_name(service: Service, tmp_path: Path) -> None:

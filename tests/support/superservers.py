@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import PATH
+from tests.support.command import BRIDGE, PATH
 from tests.support.packages import need, unpacked
 from tests.support.puppet import Stage, stage
 from tests.support.syslog import Syslog
@@ -196,16 +196,20 @@ class Running:
 
 @contextmanager
 def serving(
-    server: Server, folder: Path, *options: str, family: str = "inet", kind: str = "stream", wait: bool = False
+    server: Server,
+    folder: Path,
+    *options: str,
+    family: str = "inet",
+    kind: str = "stream",
+    wait: bool = False,
+    daemon: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """The server, whose service is the bridge with these options and a puppet."""
+    """The server, whose service is the bridge with these options and this daemon, or else a puppet."""
     if os.geteuid() != 0:
         pytest.skip("needs root, for a mount namespace")
-    from tests.support.command import BRIDGE
-
     place = Place(folder, family, kind, wait)
-    puppet = ["/usr/bin/python3", "-IS", PUPPET, str(folder / "stage")]
-    words = server(place, [str(BRIDGE), *options, "--", *puppet])
+    puppet = ("/usr/bin/python3", "-IS", PUPPET, str(folder / "stage"))
+    words = server(place, [str(BRIDGE), *options, "--", *(daemon or puppet)])
     syslog = Syslog(folder / "log")
     syslog.start(socket.SOCK_DGRAM)
     try:
