@@ -123,7 +123,7 @@ def test_each_client_gets_a_daemon_and_the_daemon_is_told_who_it_is(family: str,
             puppet.tell("exit 0")
         assert first.makefile("rb").read() == b"hello first"
         assert second.makefile("rb").read() == b"hello second"
-        until(lambda: not made.children(), "its children are reaped")
+        until(lambda: len(made.children()) == 1, "its children are reaped, and the guard stays")
         assert stopped(made) == 0
 
 
@@ -196,12 +196,15 @@ def test_one_that_crashes_is_one_that_crashes(tmp_path: Path) -> None:
         until(lambda: "was ended by signal 9" in made.said, "it is said")
 
 
-def test_when_we_are_killed_those_that_serve_go_on(tmp_path: Path) -> None:
-    with bridge(tmp_path) as made, made.client() as client:
-        puppet = made.stage.puppet()
+def test_when_we_are_killed_those_that_serve_are_ended(tmp_path: Path) -> None:
+    with bridge(tmp_path) as made, made.client() as first, made.client() as second:
+        puppets = [made.stage.puppet() for _ in range(2)]
         made.process.kill()
         made.process.wait()
-        answer(puppet, client)
+        for puppet in puppets:
+            assert puppet.last_words() == []
+        for client in (first, second):
+            assert client.makefile("rb").read() == b""
         with pytest.raises(ConnectionRefusedError):
             made.client()
 
@@ -404,7 +407,7 @@ def test_git_which_is_written_for_inetd_serves_many_at_a_time(tmp_path: Path) ->
         port = made.where.rpartition(":")[2]
         clones = [git("clone", "--quiet", f"git://127.0.0.1:{port}/web", f"clone-{number}") for number in range(4)]
         assert [clone.wait(LONGEST_S) for clone in clones] == [0] * 4
-        until(lambda: not made.children(), "its children are reaped")
+        until(lambda: len(made.children()) == 1, "its children are reaped, and the guard stays")
         assert stopped(made) == 0
 
 

@@ -55,9 +55,10 @@ class Guard:
         """This process, too, is to be ended if we are killed."""
         try:
             rights = pidfd.to_bytes(4, sys.byteorder)
-            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
+            flags = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT
+            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], flags)
         except OSError:
-            pass  # somebody has killed it; the service goes on without
+            pass  # somebody has killed or stopped it; the service goes on without
 
     def follow_all(self, pids: list[int]) -> None:
         """These as well; they are ours to wait for, or below those that are."""

@@ -3,7 +3,7 @@
 So a super-server does it that is told "nowait" (inetd(8)). The service is ready when this process is about to accept:
 its socket listens, and the kernel keeps clients waiting. Each daemon leads a session of its own, as under inetd, so a
 signal to our process group reaches it through us only. A stop ends the accepting at once, and the daemons as they wish;
-then we end with 0. If we are killed, the daemons go on with the clients that they have, and no new one is accepted.
+then we end with 0. If we are killed, the guard ends them, unless the init does.
 """
 
 import _signal
@@ -73,6 +73,8 @@ class Server:
             if pid == 0:
                 self._become(fd)
             self.daemons.add(pid)
+            if self.guard is not None:
+                self.guard.follow_all([pid])
             self._attend()
         except Failure as failure:
             self._rest(str(failure))
@@ -221,7 +223,7 @@ def run(start: "Start") -> int:
     began = monotonic()
     wish = start.wish
     mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
-    guard = Guard(start, True) if start.init.signals_all or (wish.notify and start.init.may_not_hear) else None
+    guard = Guard(start, True) if start.init.signals_all or not start.init.ends_all else None
     given = Given(mask)
     engine = Engine()
     server = Server(engine, start, given, guard)
