@@ -117,7 +117,7 @@ MISTAKES = [
     (["-t", "systemd", "--ready", "d"], "--ready: could be --ready-"),
     (["-t", "systemd", "--=", "d"], "--: could be --target"),
     (["-t", "systemd", "--notify=yes", "d"], "--notify takes no value"),
-    (["-t", "systemd", "--init", "launchd", "d"], f"--init launchd: not known; choose one of {INITS_LISTED}"),
+    (["-t", "systemd", "--init", "smf", "d"], f"--init smf: not known; choose one of {INITS_LISTED}"),
     (["-t", "systemd", "--notify-access=any", "d"], "choose one of main, exec, all"),
     (["-t", "systemd", "--explain=xml", "d"], "choose one of text, json"),
     (["-t", "systemd", "--end-after-ready", "d"], "has to be asked for with -N"),

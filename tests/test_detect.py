@@ -53,6 +53,13 @@ def evidence(
         ("runsv", {b"SUPERVISOR_ENABLED": b"1"}, "runit", True),
         ("runsv", {b"NOTIFY_SOCKET": b"/run/notify"}, "runit", True),
         ("bash", {b"UPSTART_EVENTS": b"socket"}, "none", True),
+        ("xinetd", {}, "inetd", True),
+        ("inetutils-inetd", {b"PROTO": b"TCP"}, "inetd", True),
+        ("s6-tcpserver6d", {b"NOTIFY_SOCKET": b"/run/notify"}, "inetd", True),
+        ("tcpserver", {b"SUPERVISOR_ENABLED": b"1"}, "inetd", True),
+        ("bash", {b"PROTO": b"TCP", b"TCPREMOTEIP": b"192.0.2.1"}, "none", True),
+        ("launchd", {b"XPC_SERVICE_NAME": b"org.example.web"}, "launchd", False),
+        ("bash", {b"XPC_SERVICE_NAME": b"0"}, "none", True),
         # The nearest one wins: what came down from an init further up is no claim to have started us.
         ("init", {b"UPSTART_JOB": b"web", b"NOTIFY_SOCKET": b"/run/notify"}, "upstart", True),
         ("init", {b"UPSTART_JOB": b"web", b"SYSTEMD_EXEC_PID": OTHER}, "upstart", True),

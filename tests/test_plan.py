@@ -10,15 +10,15 @@ from cross_init.cli import Wish, parse
 from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
 from cross_init.effects import effects
 from cross_init.model import MESSAGE, Init, Target
-from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose
-from tools.make_table import rows, text
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
+from tools.make_table import VARIANTS, rows, text
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Inits that follow the process they started, and can be told from beside it, or not at all; the latter:
-UNHEARING = ("daemontools", "supervisord", "circus")
+UNHEARING = ("daemontools", "supervisord", "circus", "inetd")
 ENDING = ("openrc", "sysv", "finit")
-BESIDE = ("runit", "dinit", *UNHEARING)
+BESIDE = ("runit", "dinit", "launchd", *UNHEARING)
 # (init, target): the shape with -N. Without it, it is exec for all.
 SHAPES = {
     ("none", "systemd"): WATCH,
@@ -97,7 +97,8 @@ def test_the_documented_table_is_what_the_code_decides() -> None:
 
 def test_every_pair_has_a_shape_and_none_is_forgotten() -> None:
     table = "\n".join(rows())
-    assert table.count("\n| ") == len(INITS) * (len(TARGETS) + 1)
+    variants = sum(len(VARIANTS.get(target, (target,))) for target in TARGETS)
+    assert table.count("\n| ") == len(INITS) * (variants + 1)
 
 
 CASES = [
@@ -141,13 +142,31 @@ def test_without_readiness_that_is_the_loss(init: str, target: str) -> None:
     assert effects(choose(on, to, wish), on, to, wish)[1] == ["readiness: not asked for (-N)"]
 
 
-@pytest.mark.parametrize("name", sorted(set(INITS) & set(TARGETS)))
+@pytest.mark.parametrize("name", sorted(set(INITS) & set(TARGETS) - {"inetd"}))  # which has no readiness to pass on
 def test_between_equals_nothing_gets_lost(name: str) -> None:
     for options in ([], ["-N"], ["--listen=tcp::80"]):
         on, to, wish = init_named(name), target_named(name), wish_of(name, *options)
         said, lost = effects(choose(on, to, wish), on, to, wish)
         assert any("talks to the init itself" in line for line in said)
         assert not lost
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("options", [(), ("-N",), ("--supervise",), ("--stop-signal=QUIT",)])
+def test_a_daemon_for_one_connection_gets_it_from_us_if_the_init_passes_a_socket_that_listens(
+    init: str, options: tuple[str, ...]
+) -> None:
+    on, wish = init_named(init), wish_of("inetd:nowait", *options)
+    assert choose(on, target_named("inetd:nowait"), wish, True).shape == SERVE
+    assert choose(on, target_named("inetd:wait"), wish, True).shape != SERVE
+    assert choose(on, target_named("inetd:nowait"), wish, False).shape != SERVE
+
+
+def test_what_was_never_tried_is_said_so() -> None:
+    on, to, wish = init_named("launchd"), target_named("systemd"), wish_of("systemd", "-N")
+    lost = effects(choose(on, to, wish), on, to, wish)[1]
+    assert "certainty: launchd was written to its manual, and never tried" in lost
+    assert "## On launchd (untested: written to its manual)" in rows()
 
 
 def test_when_nobody_stays_everything_later_is_lost() -> None:
@@ -160,7 +179,7 @@ def test_when_nobody_stays_everything_later_is_lost() -> None:
 @pytest.mark.parametrize(("name", "half"), [*((name, Init) for name in INITS), *((name, Target) for name in TARGETS)])
 def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
     module = import_module(f"cross_init.systems.{name}")
-    found = init_named(name) if half is Init else target_named(name)
+    found = init_named(name) if half is Init else target_named(VARIANTS.get(name, (name,))[0])
     assert type(found) is getattr(module, half.__name__)
     assert isinstance(found, half)
     assert found.name == name

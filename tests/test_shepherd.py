@@ -1,6 +1,7 @@
 """On the GNU Shepherd, run by an unprivileged user: readiness by a PID file, sockets by LISTEN_FDS."""
 
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -42,6 +43,11 @@ CONFIGURATION = (
         "listening",
         f"(make-systemd-constructor {words(f'{BRIDGE} -t upstart -- {PUPPET}')} {ENDPOINT} #:lazy-start? #f)",
         "make-systemd-destructor",
+    )
+    + service(
+        "accepting",
+        f"(make-inetd-constructor {words(f'{BRIDGE} -t systemd -- {PUPPET}')} {ENDPOINT})",
+        "make-inetd-destructor",
     )
     + service("silent", f'(make-forkexec-constructor {SILENT} #:log-file "{HOME}/said")', "make-kill-destructor")
     + "))\n"
@@ -118,3 +124,16 @@ def test_without_a_pid_file_it_says_what_to_do(shepherd: Root) -> None:
     herd(shepherd, "start", "silent").communicate(timeout=20)
     until(lambda: shepherd.exists(f"{HOME}/said") and "\n" in shepherd.read(f"{HOME}/said"), "it says why")
     assert "the Shepherd hears it by a PID file only" in shepherd.read(f"{HOME}/said")
+
+
+def test_a_connection_of_an_inetd_style_service_is_passed_on_and_the_client_gets_nothing_else(shepherd: Root) -> None:
+    assert "has been started" in herd(shepherd, "start", "accepting").communicate(timeout=20)[0]
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(shepherd.root / f"{HOME}/served".lstrip("/")))
+        puppet = shepherd.stage.puppet()
+        assert puppet.environ["LISTEN_FDNAMES"] == "connection"
+        puppet.do("import os, socket; os.write(1, b'private'); os.write(2, b'private')")
+        puppet.do("socket.socket(fileno=3).sendall(b'hello')")
+        puppet.tell("exit 0")
+        assert client.makefile("rb").read() == b"hello"

@@ -13,6 +13,7 @@ import pytest
 from tests.support.packages import need
 from tests.support.puppet import Puppet
 from tests.support.show import SENDER, Show, get_ready, send_as_another
+from tests.support.upstart import Job
 from tests.support.waiting import until
 
 BASE = Path("/run/cross-init")
@@ -245,12 +246,35 @@ def test_a_socket_that_is_announced_and_not_there_is_refused(show: Show) -> None
 
 
 def test_a_job_that_does_not_expect_a_stop_runs_on_and_is_told(show: Show) -> None:
-    job = show.job("-t", "systemd", "-N", expect_stop=False)
-    job.spawn()
+    def is_stopped(job: Job) -> bool:
+        return Path(f"/proc/{job.pid}/stat").read_text().split()[2] == "T"
+
+    watched = show.job("-t", "systemd", "-N", expect_stop=False)
+    watched.spawn()
     puppet = show.stage.puppet()
-    say(puppet, "READY=1")
-    until(lambda: Path(f"/proc/{job.pid}/stat").read_text().split()[2] == "T", "the watcher stops it")
+    puppet.tell("notify READY=1")  # it may be stopped before it can say that it has
+    until(lambda: is_stopped(watched), "the watcher stops it")
+    # In these two shapes it is the bridge that is stopped.
+    supervised = show.job("-t", "systemd", "-N", "--supervise", expect_stop=False)
+    supervised.spawn()
+    second = show.stage.puppet()
+    say(second, "READY=1")
+    until(lambda: is_stopped(supervised), "the bridge stops itself")
+    serving = show.job("-t", "inetd:nowait", "-N", "--listen", f"unix:{show.folder}/served", expect_stop=False)
+    serving.spawn()
+    until(lambda: is_stopped(serving), "the bridge stops itself")
+
     puppet.tell("exit 4")  # it can, when it was continued
-    assert os.waitstatus_to_exitcode(job.ended()) == 4
-    assert job.orphans_gone_within(1)
-    assert 'add "expect stop"' in job.said()
+    assert os.waitstatus_to_exitcode(watched.ended()) == 4
+    second.tell("exit 5")
+    assert os.waitstatus_to_exitcode(supervised.ended()) == 5
+    until(lambda: not is_stopped(serving), "it is continued", 20)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{show.folder}/served")
+        show.stage.puppet().tell("exit 0")
+        assert client.recv(1) == b""
+    os.kill(serving.pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(serving.ended()) == 0
+    for job in (watched, supervised, serving):
+        assert job.orphans_gone_within(1)
+        assert 'add "expect stop"' in job.said()

@@ -271,3 +271,24 @@ def test_descriptors_are_kept_over_a_respawn_and_a_restart_and_not_when_the_goal
         else:
             puppet.tell(f"die {signal.SIGKILL}")
         until(lambda: "cross-init-bridge" not in upstart.processes(), "the holder goes, and waits for no time", 5)
+
+
+def test_each_client_of_a_socket_gets_a_daemon_that_is_written_for_inetd(bridged: Upstart) -> None:
+    on = "start on socket PROTO=inet PORT=7707 ADDR=127.0.0.1\nexpect stop"
+    daemon = "/bin/sh -c 'echo $PROTO $TCPLOCALPORT; exec cat'"
+    bridged.job("each", f"{on}\nexec {BRIDGE} -t inetd:nowait -N -- {daemon}\n")
+    until(lambda: listens(bridged, 7707), "the socket bridge listens")
+    client = (
+        "import socket; here = ('127.0.0.1', 7707)\n"
+        "made = [socket.create_connection(here, 10).makefile('rwb', 0) for _ in range(3)]\n"
+        "for number, each in enumerate(made): each.write(b'%d\\n' % number)\n"
+        "print([each.readline() + each.readline() for each in made])"
+    )
+    answers = [f"TCP 7707\n{number}\n".encode() for number in range(3)]
+    assert bridged.run("/usr/bin/python3", "-c", client).stdout == f"{answers}\n"
+    until(lambda: "each start/running" in bridged.initctl("status", "each"), "the job runs")
+    pid = bridged.main_pid("each")
+    assert bridged.run("/usr/bin/python3", "-c", client).stdout == f"{answers}\n"
+    assert bridged.main_pid("each") == pid
+    assert "each stop/waiting" in bridged.initctl("stop", "each")
+    until(lambda: "inetd:nowait" not in bridged.processes(), "nothing is left")

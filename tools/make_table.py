@@ -25,6 +25,8 @@ with its reasons.
   other init, for daemons that are written for systemd.
 - **main PID**: the process that the init shows. With `--supervise` it is ours everywhere, and follows `MAINPID=`.
 - **exit status**: *mirrored*: our process ends as the daemon did, with its exit code or of its signal.
+
+`inetd:nowait` stands for a socket that listens, except on inetd, which passes a connection.
 """
 
 
@@ -41,19 +43,21 @@ def rows() -> list[str]:
         init = init_named(on)
         note = " (untested: written to its manual)" if init.untested else ""
         lines += ["", f"## On {on}{note}", ""]
-        for number, to in enumerate(TARGETS):
-            target = target_named(to if to not in OPTIONS else f"{to}:{OPTIONS[to]}")
+        for number, to in enumerate(name for each in TARGETS for name in VARIANTS.get(each, (each,))):
+            target = target_named(OPTIONS.get(to, to))
             wish = Wish()
-            wish.notify = target.says != NOTHING
+            listens = bool(target.clients_at_a_time) and init.name != target.name
+            wish.notify = target.says != NOTHING or listens
             wish.ready_when = [] if wish.notify else ["tcp:HOST:PORT"]
-            cells = {"target": to, **carried(choose(init, target, wish), init, target, wish)}
+            cells = {"target": to, **carried(choose(init, target, wish, listens), init, target, wish)}
             if not number:
                 lines += ["| " + " | ".join(cells) + " |", "|" + "---|" * len(cells)]
             lines.append("| " + " | ".join(cells.values()) + " |")
     return lines
 
 
-OPTIONS = {"dinit": "fd=4"}  # what has to stand behind a target's name
+OPTIONS = {"dinit": "dinit:fd=4"}  # what has to stand behind a target's name, and changes nothing here
+VARIANTS = {"inetd": ("inetd:wait", "inetd:nowait")}  # targets of which there are several
 
 
 def text() -> str:

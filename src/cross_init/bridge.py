@@ -19,7 +19,7 @@ from cross_init.model import (
     Service,
     Target,
 )
-from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, choose, is_one_contract
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.telling import adapt
 
         adapt(init, target, wish)
-    plan = choose(init, target, wish)
+    listens = bool(target.clients_at_a_time) and is_listening(wish, init, environ, evidence.pid)
+    plan = choose(init, target, wish, listens)
     if plan.shape == EXEC and not is_one_contract(init, target) and (wish.daemonize or wish.pid_file or wish.ready_fd):
         raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
     if wish.explain:
@@ -213,6 +214,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         for warning in warnings:
             complain(warning, 0)
     start.sockets = gather(wish, init, target, environ, evidence.pid)
+    if any(0 <= passed.fd < 3 for passed in start.sockets):
+        from cross_init.standard import free
+
+        free(start.sockets)
     if wish.ready_when:
         start.passed_inodes = [posix.fstat(passed.fd).st_ino for passed in start.sockets]
     if wish.wait_for_client:
@@ -243,6 +248,8 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.shapes.watch import run as run_shape
     elif plan.shape == HAND_OVER:
         from cross_init.shapes.hand_over import run as run_shape
+    elif plan.shape == SERVE:
+        from cross_init.shapes.serve import run as run_shape
     else:
         from cross_init.shapes.supervise import run as run_shape
     return run_shape(start)
@@ -250,17 +257,24 @@ def run(wish: "Wish", environ: Environment) -> int:
 
 def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":
     """What --ready-when asks for. Raises Failure if what else was asked for does not go with the daemon or the plan."""
-    if wish.end_after_ready and plan.shape == SUPERVISE:
+    if wish.end_after_ready and plan.shape in (SUPERVISE, SERVE):
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if wish.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if plan.shape == SERVE:
+        if wish.ready_when:
+            raise Failure(
+                "--ready-when: it observes one daemon, and here each client gets its own: leave it out; with -N the "
+                "service is ready when it listens"
+            )
+        return []
     if wish.ready_when:
         from cross_init.readiness.conditions import parse_all
 
         return parse_all(wish)
     if wish.notify and target.says == NOTHING:
         raise Failure(
-            f"a {target.name} daemon does not say when it is ready (-N): say what to observe, with --ready-when"
+            f"a daemon for {target.name} does not say when it is ready (-N): say what to observe, with --ready-when"
         )
     return []
 
@@ -299,6 +313,15 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
 
         close(left_out)
     return sockets
+
+
+def is_listening(wish: "Wish", init: Init, environ: Environment, pid: int) -> bool:
+    """Whether the daemon's socket is one that listens, so that somebody has to accept connections."""
+    try:
+        sockets, _ = select(wish, init, environ, pid)
+    except Failure:
+        return False  # which is said when they are taken
+    return bool(wish.listen or (wish.adopt_socket and not sockets)) or any(passed.listening for passed in sockets)
 
 
 def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[list[Passed], list[Passed]]":

@@ -25,6 +25,15 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
     ("daemontools", (), ("supervise",)),
     ("supervisord", (b"SUPERVISOR_ENABLED",), ()),
     ("circus", (), ("circusd",)),
+    (
+        "inetd",
+        (),
+        (
+            *("inetd", "inetutils-inetd", "xinetd", "rlinetd", "tcpserver", "unixserver", "tcpsvd", "udpsvd"),
+            *("s6-ipcserverd", "s6-tcpserverd", "s6-tcpserver4d", "s6-tcpserver6d"),
+        ),
+    ),
+    ("launchd", (b"XPC_SERVICE_NAME",), ()),
     ("finit", (), ("finit", "init")),
     ("openrc", (b"RC_SVCNAME",), ("start-stop-daem", "supervise-daemo", "openrc-run.sh")),
 )
@@ -34,7 +43,7 @@ LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-noti
 # Inits that a machine can be asked for when none of them started us.
 PRESENT = ("upstart",)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
-TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "plain")
+TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "inetd", "plain")
 
 
 class Evidence:

@@ -1,7 +1,7 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
 from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, FILE, MESSAGE, NOTHING, STOP, TEXT, Init, Target
-from cross_init.plan import EXEC, HAND_OVER, SUPERVISE, WATCH, Plan
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
         if init.hears == NOTHING:
             lost.append(f"readiness: {unheard(init)}")
         else:
-            by = ([SAID_BY[target.says]] if wish.notify and target.says != NOTHING else []) + wish.ready_when
+            if plan.shape == SERVE:
+                by = ["listening for clients"]
+            else:
+                by = ([SAID_BY[target.says]] if wish.notify and target.says != NOTHING else []) + wish.ready_when
             if by:  # else it is refused
                 said.append(f"readiness: {' and '.join(by)} becomes {TOLD_BY[init.hears]}")
         if init.job_type:
@@ -108,7 +111,8 @@ def carried(plan: Plan, init: Init, target: Target, wish: "Wish") -> dict[str, s
     elif init.hears == NOTHING:
         readiness = "nobody waits"
     else:
-        readiness = f"{SHORT[target.says]} → {SHORT[init.hears]}"
+        says = "listening" if plan.shape == SERVE else SHORT[target.says]
+        readiness = f"{says} → {SHORT[init.hears]}"
     return {
         "shape": plan.shape,
         "readiness": readiness,
@@ -117,7 +121,7 @@ def carried(plan: Plan, init: Init, target: Target, wish: "Wish") -> dict[str, s
         "reload": news("reloading"),
         "watchdog": news("watchdog"),
         "main PID": MAIN_PID[plan.shape],
-        "exit status": "mirrored" if plan.shape == SUPERVISE else "the daemon's",
+        "exit status": EXIT_STATUS.get(plan.shape, "the daemon's"),
     }
 
 
@@ -132,4 +136,11 @@ SHORT = {
     ASKED: "state file",
     NOTHING: "observed",
 }
-MAIN_PID = {EXEC: "the daemon's", WATCH: "the daemon's", HAND_OVER: "handed over when ready", SUPERVISE: "ours"}
+MAIN_PID = {
+    EXEC: "the daemon's",
+    WATCH: "the daemon's",
+    HAND_OVER: "handed over when ready",
+    SUPERVISE: "ours",
+    SERVE: "ours",
+}
+EXIT_STATUS = {SUPERVISE: "mirrored", SERVE: "0"}

@@ -9,7 +9,10 @@ cross-init-bridge lets a daemon that was written for one init system run under a
 
 Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
 
-  -t, --target TARGET    the init system that the daemon was written for: {targets}
+  -t, --target TARGET    the init system that the daemon was written for:
+                         {targets}.
+                         inetd:wait gets the socket itself, inetd:nowait a client's connection; where the init passes a
+                         socket that listens, each client gets a daemon then, inetd:nowait:20 at most 20 at a time
   -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:
                          systemd: Type=notify; Upstart: expect stop; OpenRC: notify=fd:3; Finit: notify:systemd;
                          runit: ./check with "exec cross-init check"
@@ -57,7 +60,8 @@ Sockets:
 {inits}.
                          supervisord:event tells its event listeners when the daemon is ready (the program has to
                          have stdout_capture_maxbytes); s6:fdholder=PATH keeps descriptors in that s6-fdholderd,
-                         as well; circus:web=$(circus.sockets.web),... names its sockets
+                         as well; circus:web=$(circus.sockets.web),... names its sockets, and
+                         launchd:Listeners,... those of a job
   -h, --help             this text
   -V, --version          the version
 

@@ -58,6 +58,14 @@ def is_private(folder: str, user: int) -> bool:
     return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
 
 
+def is_socket(fd: int) -> bool:
+    """Whether this is the descriptor of a socket."""
+    try:
+        return posix.fstat(fd).st_mode & 0o170000 == 0o140000  # S_IFSOCK, inode(7)
+    except OSError:
+        return False
+
+
 def fork(what: str) -> int:
     """posix.fork(). what: what the new process is for, in words. Raises Failure."""
     try:

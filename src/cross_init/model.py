@@ -62,6 +62,8 @@ ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file,
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
+UNHEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.unheard()
+
 # Who may tell the init that the service is ready.
 MAIN = "main"  # only the main process
 ANYONE = "anyone"  # any process of ours that knows how
@@ -308,6 +310,7 @@ class Target:
     says: str = NOTHING  # how the daemon says that it is ready
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
+    clients_at_a_time: int = 0  # how many of its daemons, if each serves one connection; 0: one daemon serves all
     forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there

@@ -1,12 +1,14 @@
 """(init, target, wish) -> Plan: which shape, and why. Pure: no I/O. What is translated and lost: effects.py.
 
-The four shapes, from the cheapest on (docs/design.md):
+The shapes, from the cheapest on (docs/design.md):
 
 exec        nothing has to be watched: become the daemon.
 watch       the process that the init started becomes the daemon; a watcher beside it hears the daemon and tells the
             init. Needs a daemon that can be heard, and an init that can be told, by somebody else.
 hand over   the daemon is a child until it is ready, then the main process. Needs an init that can be told that.
 supervise   the bridge stays the main process, with the daemon as its child. Works everywhere and costs a process.
+serve       the bridge stays the main process and starts a daemon for each client. For daemons that get a connection
+            where the init passes the socket that listens.
 """
 
 from cross_init.model import ANYONE, EXIT, FILE, STOP, Init, Target
@@ -15,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
 
-EXEC, WATCH, HAND_OVER, SUPERVISE = "exec", "watch", "hand over", "supervise"
+EXEC, WATCH, HAND_OVER, SUPERVISE, SERVE = "exec", "watch", "hand over", "supervise", "serve"
 
 
 class Plan:
@@ -29,8 +31,10 @@ class Plan:
         self.same = same
 
 
-def choose(init: Init, target: Target, wish: "Wish") -> Plan:
-    """The cheapest shape that translates what was asked for."""
+def choose(init: Init, target: Target, wish: "Wish", listens: bool = False) -> Plan:
+    """The cheapest shape that translates what was asked for. listens: the daemon's socket is one that listens."""
+    if listens and target.clients_at_a_time:
+        return Plan(SERVE, f"each client gets a daemon of its own, as {target.name} has it", False)
     needed = forced(init, target, wish)
     if init.name == target.name and not target.option and not wish.ready_when and not needed:
         changes = wish.listen or wish.selects or wish.wait_for_client

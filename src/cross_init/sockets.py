@@ -47,6 +47,11 @@ class Passed:
         """Whether it is a socket at all."""
         return self.family != NOT_A_SOCKET
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is one client's connection, which somebody has accepted."""
+        return self.is_socket and self.kind in ("stream", "seqpacket") and not self.listening
+
     def where(self) -> str:
         """The address for people, as --listen takes it where it can."""
         address = self.address
@@ -116,13 +121,18 @@ def listen_fds(environ: Environment, pid: int, who: str) -> list[Passed]:
     ]
 
 
-def standard_input() -> list[Passed]:
-    """Standard input, if it is a listening socket, or a bound one for datagrams: so inetd-like servers pass them."""
+def standard_input(connections: bool = False) -> list[Passed]:
+    """Standard input, if it is a listening socket, or a bound one for datagrams: so inetd-like servers pass them.
+
+    connections: or a client's connection. Only an init that passes some may ask for it: a shell's standard input, or a
+    test's, may be a socket, too.
+    """
     try:
         passed = describe(0)
     except Failure:
         return []
-    return [passed] if passed.listening or passed.kind == "datagram" else []
+    is_passed = passed.listening or passed.kind == "datagram" or (connections and passed.connected)
+    return [passed] if is_passed else []
 
 
 def inherit(fd: int) -> None:

@@ -8,6 +8,7 @@ import posix
 from cross_init.cli import complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import why
+from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
 from cross_init.surroundings import leave_surroundings, settle_down
 from cross_init.watched import Watched
@@ -16,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bridge import Start
     from cross_init.model import Channel
-
-UNHEARD_S = 10.0  # after how long an init should have heard that the daemon is ready
 
 
 class Watcher:

@@ -12,6 +12,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "s6": ("-t s6 -N", "s6_daemon.py FIFO"),
     "dinit": ("-t dinit:var=READY_FD -N", "dinit_daemon.py FIFO"),
     "sysv": ("-t sysv -N --pid-file HERE/pid", "sysv_daemon.py HERE/pid FIFO"),
+    "inetd": (
+        "-t inetd:wait --listen unix:HERE/socket --ready-when file:HERE/ready",
+        "inetd_daemon.py HERE/ready FIFO",
+    ),
     "plain": ("-t plain --ready-when unix:HERE/socket", "plain_daemon.py HERE/socket FIFO"),
 }
 PYTHON = "/usr/bin/python3 -IS"

@@ -13,6 +13,7 @@ from tests.matrix.machines import unit
 from tests.matrix.programs import Circus, Shell, Supervisord, program
 from tests.matrix.rooted import Rooted, service
 from tests.matrix.scripts import NotifyAwait, OpenRC, OpenRCNotify, Sysvinit
+from tests.matrix.superserver import inetd
 from tests.support.containers import booted
 from tests.support.roots import Root, rooted
 from tests.support.systemd import Host, Manager
@@ -98,6 +99,7 @@ ROWS: dict[str, Row] = {
     "dinit": Row("dinit", in_folder(of_dinit), STOPS, FORKS),
     "supervisord": Row("supervisord", in_folder(lambda folder: program(Supervisord, folder)), STOPS, FORKS),
     "circus": Row("circus", in_folder(lambda folder: program(Circus, folder)), STOPS, FORKS),
+    "inetd": Row("inetd", in_folder(inetd), STOPS, FORKS),
     "none": Row("none", in_folder(lambda folder: program(Shell, folder)), STOPS, FORKS),
     "upstart, stand-in": Row("upstart", in_folder(stand_in), FORKS),
     "systemd": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.system), FORKS),
@@ -112,4 +114,4 @@ ROWS: dict[str, Row] = {
     "Shepherd": Row("shepherd", in_root(Shepherd, "sid-inits")),
 }
 # What has no row, or no kind of daemon: why it cannot be run by these tests.
-NOT_RUN: dict[str, str] = {}
+NOT_RUN: dict[str, str] = {"launchd": "it runs on macOS only, and is written to its manuals"}

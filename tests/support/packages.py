@@ -3,12 +3,15 @@
 Nothing that is installed is started: policy-rc.d(8) forbids it while we are at it.
 """
 
+import fcntl
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+UNPACKED = Path("/var/cache/cross-init-tests/packages")
 POLICY = Path("/usr/sbin/policy-rc.d")
 LONGEST_S = 300
 _there: set[str] = set()
@@ -20,6 +23,35 @@ def need(*packages: str) -> None:
     if missing:
         _install(missing)
     _there.update(packages)
+
+
+def unpacked(package: str) -> Path:
+    """The files of a package that is not to be installed, as it would take the place of another; or skip the test.
+
+    They are kept for later runs. What the package depends on is the caller's business.
+    """
+    if os.geteuid() != 0:
+        pytest.skip(f"needs {package}, kept in {UNPACKED}, and only root can write there")
+    folder = UNPACKED / package
+    UNPACKED.mkdir(parents=True, exist_ok=True)
+    with (UNPACKED / f".{package}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = UNPACKED / f".{package}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            try:
+                said = _apt("download", package, cwd=unfinished)
+                if said:
+                    said = _apt("update") or _apt("download", package, cwd=unfinished)
+                if said:
+                    pytest.skip(f"needs {package}: fetching it failed: {said}")
+                (archive,) = unfinished.glob("*.deb")
+                subprocess.run(["dpkg-deb", "--extract", archive, unfinished / "root"], check=True, timeout=LONGEST_S)
+                (unfinished / "root").rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
 
 
 def _is_installed(package: str) -> bool:
@@ -51,7 +83,7 @@ def _install(packages: list[str]) -> None:
         pytest.skip(f"needs {names}: installing failed: {said}")
 
 
-def _apt(*words: str) -> str:
+def _apt(*words: str, cwd: Path | None = None) -> str:
     """Run apt-get; returns its last words if it fails, else nothing."""
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     ran = subprocess.run(
@@ -60,6 +92,7 @@ def _apt(*words: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        cwd=cwd,
         timeout=LONGEST_S,
     )
     return "" if ran.returncode == 0 else (ran.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -3,6 +3,8 @@
 It ends the daemon, with the processes below it, when the bridge is gone without having said goodbye: killed. The
 kernel's own means, a parent's death signal, is lost when the daemon changes its user (PR_SET_PDEATHSIG, prctl(2)).
 
+Where readiness is said by stopping the main process, it looks a while later whether the init has heard: we could not.
+
 And it is the canary for signals. It blocks what it gets, so what waits at the guard was sent to all of the process
 group, or of the control group, and the daemon has it as well. Where the daemon is in another process group, so is the
 guard: an init that kills the group of its main process (Upstart, when a stop takes too long) must not kill it.
@@ -16,9 +18,15 @@ from select import POLLIN, poll
 
 from cross_init.cli import complain_of_mistake
 from cross_init.linux import fork
+from cross_init.model import UNHEARD_S
+from cross_init.report import Reporter
 from cross_init.surroundings import leave_surroundings
 
-FOLLOW, ASK, GOODBYE = b"f", b"a", b"g"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+
+FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 YES, NO = b"y", b"n"
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
 
@@ -26,8 +34,9 @@ ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped
 class Guard:
     """The guard, as the bridge has it. pid: to be told apart from the daemon's processes."""
 
-    def __init__(self, leaves_group: bool) -> None:
+    def __init__(self, start: "Start", leaves_group: bool) -> None:
         """Start it. To be called while this process has one thread, with its signals blocked. Raises Failure."""
+        bridge = posix.getpid()
         self.socket, theirs = _socketpair()
         self.pid = fork("starting the daemon's guard")
         if self.pid == 0:
@@ -35,7 +44,7 @@ class Guard:
                 self.socket.close()
                 if leaves_group:
                     posix.setsid()
-                _guard(theirs)
+                _guard(theirs, start, bridge)
             except Exception as error:
                 complain_of_mistake(error)
             finally:
@@ -46,9 +55,10 @@ class Guard:
         """This process, too, is to be ended if we are killed."""
         try:
             rights = pidfd.to_bytes(4, sys.byteorder)
-            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
+            flags = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT
+            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], flags)
         except OSError:
-            pass  # somebody has killed it; the service goes on without
+            pass  # somebody has killed or stopped it; the service goes on without
 
     def follow_all(self, pids: list[int]) -> None:
         """These as well; they are ours to wait for, or below those that are."""
@@ -70,6 +80,13 @@ class Guard:
         except OSError:
             return False
 
+    def look(self) -> None:
+        """The init is about to be told that we, the main process, are ready: see whether it has heard."""
+        try:
+            self.socket.send(LOOK, _socket.MSG_NOSIGNAL)
+        except OSError:
+            pass
+
     def dismiss(self) -> None:
         """The daemon has ended, and we are about to: the guard goes first."""
         try:
@@ -87,17 +104,27 @@ def _socketpair() -> tuple[_socket.socket, _socket.socket]:
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 
 
-def _guard(bridge: _socket.socket) -> None:
+def _guard(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
     """The guard's whole life."""
-    leave_surroundings({bridge.fileno()})
+    bridge_pidfd = posix.pidfd_open(bridge_pid)
+    leave_surroundings({bridge.fileno(), bridge_pidfd})
     mains: list[int] = []  # the main process, and those that were it and still live
+    said_something = poll()
+    said_something.register(bridge.fileno(), POLLIN)
+    wait_ms: float | None = None
     while True:
+        if not said_something.poll(wait_ms):
+            wait_ms = None
+            _look(start, bridge_pid, bridge_pidfd)
+            continue
         try:
             said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
         except ConnectionResetError:  # gone, with an answer of ours that it has not read
             said, extra = b"", []
         if said[:1] == FOLLOW and extra:
             mains = [*living(mains), int.from_bytes(extra[0][2][:4], sys.byteorder)]
+        elif said == LOOK:
+            wait_ms = UNHEARD_S * 1000
         elif said[:1] == ASK:
             has = _signal.sigtimedwait((said[1],), 0) is not None
             bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
@@ -138,3 +165,15 @@ def _end_all(main: int) -> None:
                 family.append(pidfd)
     for each in family:
         send(each, _signal.SIGKILL)
+
+
+def _look(start: "Start", pid: int, pidfd: int) -> None:
+    """Whether the init has heard that the bridge is ready; if not, mend it."""
+    reporter = Reporter(str(start.service), pid, False)
+    try:
+        advice = start.init.unheard(start.service, pid, pidfd)
+    except OSError as error:
+        advice = f"looking whether {start.init.called} has heard that it is ready failed: {error.strerror}"
+    if advice:
+        reporter.say(advice)
+    reporter.close()

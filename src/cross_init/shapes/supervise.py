@@ -74,6 +74,8 @@ class Supervisor:
 
     def _tell(self) -> None:
         watched = self.watched
+        if watched.init.may_not_hear and self.guard is not None:
+            self.guard.look()
         try:
             watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
         except OSError as error:
@@ -310,7 +312,7 @@ def run(start: "Start") -> int:
     leads_session = lead_session()
     try:
         if start.init.signals_all or not start.init.ends_all:
-            guard = Guard(leads_session or start.target.forks)
+            guard = Guard(start, leads_session or start.target.forks)
         pid = fork_daemon(start, given, channel, leads_session)
     except BaseException:
         channel.discard()

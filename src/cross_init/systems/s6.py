@@ -1,7 +1,8 @@
 """s6: a newline on the descriptor that the file notification-fd names (s6-supervise(8), "Readiness notification").
 
-s6 passes no sockets by itself; s6-ipcserver-socketbinder and s6-tcpserver-socketbinder run a program with a listening
-socket as its standard input.
+s6 passes no sockets by itself; s6-ipcserver-socketbinder, s6-tcpserver-socketbinder and s6-fdholder-retrieve run a
+program with a listening socket as its standard input. s6-fdholder-getdump leaves it all that a holder has, at any
+numbers, with their names in its environment.
 """
 
 import posix
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 FILE = "notification-fd"
 DEFAULT = 3  # what most services for s6 use
+COUNT, DUMP = b"S6_FD#", (b"S6_FD_", b"S6_FDID_", b"S6_FDLIMIT_")  # s6-fdholder-getdump's variables
+MOST = 1024
 
 
 class Init(Base):
@@ -63,10 +66,15 @@ class Init(Base):
         return Service(self.folder.rpartition("/")[2])
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
-        """A listening socket, or one for datagrams, as standard input."""
+        """A listening socket, or one for datagrams, as standard input; and a holder's dump. Raises Failure."""
         from cross_init.sockets import standard_input
 
-        return standard_input()
+        return standard_input() + dumped(environ)
+
+    def strip(self, environ: Environment) -> None:
+        """The dump's description."""
+        for variable in [known for known in environ if known == COUNT or known.startswith(DUMP)]:
+            del environ[variable]
 
     def deaf(self, environ: Environment) -> str | None:
         """Without the file s6-supervise does not listen."""
@@ -104,6 +112,23 @@ class Init(Base):
             tell(fd)
 
 
+def dumped(environ: Environment) -> "list[Passed]":
+    """What s6-fdholder-getdump got: S6_FD# of them, each with S6_FD_n (its number) and S6_FDID_n. Raises Failure."""
+    count = environ.get(COUNT, b"0")
+    if count == b"0":
+        return []
+    from cross_init.sockets import describe
+
+    found = []
+    try:
+        for n in range(min(int(count), MOST)):
+            number, name = environ[b"S6_FD_%d" % n], environ.get(b"S6_FDID_%d" % n, b"")
+            found.append(describe(int(number), name.decode("utf-8", "surrogateescape")))
+    except (ValueError, KeyError) as error:
+        raise Failure(f"taking what s6-fdholder-getdump got: its variables contradict each other: {error}") from None
+    return found
+
+
 def notification_fd() -> int | None:
     """The number in the file, None if there is no such file or number."""
     from cross_init.linux import read
@@ -129,7 +154,12 @@ class Target(BaseTarget):
         self.number = int(option) if option else DEFAULT
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
-        """More than one: they go to standard input."""
+        """More than one, as it goes to standard input; and a connection."""
+        if sockets and sockets[0].connected:
+            raise Failure(
+                f"passing {sockets[0]} to a daemon for s6: it is one client's connection, where the daemon accepts "
+                "those itself; the daemon was not started"
+            )
         if len(sockets) > 1:
             listed = ", ".join(str(passed) for passed in sockets)
             raise Failure(

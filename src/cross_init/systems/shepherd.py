@@ -2,9 +2,10 @@
 
 make-systemd-constructor sets LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES as systemd does. make-forkexec-constructor with
 #:pid-file waits until the file is there, and takes the main process from it. make-inetd-constructor starts one command
-for each connection, which is its standard input and output, and stays so.
+for each connection, which is its standard input, output and error, and says nothing of it.
 """
 
+from cross_init.linux import is_socket
 from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service
 from cross_init.model import Init as Base
 
@@ -33,10 +34,21 @@ class Init(Base):
             return Claim(f"the parent process {evidence.parent} is the Shepherd", True)
         return None
 
+    def look(self, evidence: "Evidence") -> None:
+        """Whether standard error is a client's: then neither we nor the daemon write to it."""
+        if is_socket(0):
+            from cross_init.standard import free_errors
+
+            free_errors()
+
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
-        """LISTEN_FDS. Raises Failure if one is not open."""
+        """LISTEN_FDS, or the connection that is standard input. Raises Failure if one is not open."""
         if b"LISTEN_PID" not in environ:
-            return []
+            if not is_socket(0):
+                return []
+            from cross_init.sockets import standard_input
+
+            return standard_input(connections=True)
         from cross_init.sockets import listen_fds
 
         return listen_fds(environ, pid, self.name)

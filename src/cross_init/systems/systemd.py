@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 UNKNOWN_NAME = "unknown"  # what sd_listen_fds_with_names(3) says of a descriptor without a name
+CONNECTION = "connection"  # and of the one that Accept=yes passes
 LISTEN = (b"LISTEN_FDS", b"LISTEN_PID", b"LISTEN_FDNAMES", b"LISTEN_PIDFDID")
 WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 # SYSTEMD_EXEC_PID names the process that systemd started, so it would lie to a daemon that is our child. What only
@@ -206,10 +207,22 @@ class Target(BaseTarget):
         from cross_init.sockets import place
 
         place(sockets, FIRST_FD)
-        names = [listen_name(passed.name) or UNKNOWN_NAME for passed in sockets]
+        names = [listen_name(passed.name) or (CONNECTION if passed.connected else UNKNOWN_NAME) for passed in sockets]
         environ[b"LISTEN_FDS"] = str(len(sockets)).encode()
         environ[b"LISTEN_PID"] = str(pid).encode()
         environ[b"LISTEN_FDNAMES"] = ":".join(names).encode("utf-8", "surrogateescape")
+        if sockets[0].connected:
+            name_client(environ, sockets[0].fd)
+
+
+def name_client(environ: Environment, fd: int) -> None:
+    """REMOTE_ADDR and REMOTE_PORT, as a service with Accept=yes has them (systemd.exec(5))."""
+    from cross_init.connection import ends
+
+    _, remote = ends(fd)
+    if isinstance(remote, tuple):
+        environ[b"REMOTE_ADDR"] = remote[0].encode()
+        environ[b"REMOTE_PORT"] = str(remote[1]).encode()
 
 
 def listen_name(name: str) -> str:

@@ -1,0 +1,243 @@
+"""The shape "serve": this process stays the main process, accepts connections, and starts a daemon for each.
+
+So a super-server does it that is told "nowait" (inetd(8)). The service is ready when this process is about to accept:
+its socket listens, and the kernel keeps clients waiting. Each daemon leads a session of its own, as under inetd, so a
+signal to our process group reaches it through us only. A stop ends the accepting at once, and the daemons as they wish;
+then we end with 0. If we are killed, the guard ends them, unless the init does.
+"""
+
+import _signal
+import _socket
+import posix
+from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
+
+from cross_init.cli import complain, complain_of_mistake
+from cross_init.engine import Engine
+from cross_init.linux import fork
+from cross_init.model import FAILED, TEXT, Failure
+from cross_init.report import Reporter
+from cross_init.shapes.guard import Guard
+from cross_init.sockets import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+
+STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT)
+HANDLED = (*STOPS, _signal.SIGHUP, _signal.SIGCHLD)
+AGAIN_S = 1.0  # until it is tried again where the kernel had no descriptor or no process to give
+GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+
+
+class Server:
+    """The accepting process. daemons: those that serve somebody; our children, not waited for. given: see Given."""
+
+    def __init__(self, engine: Engine, start: "Start", given: "Given", guard: Guard | None) -> None:
+        self.engine = engine
+        self.start = start
+        self.given = given
+        self.guard = guard
+        self.daemons: set[int] = set()
+        self.stopping = False
+        self.reporter = Reporter(str(start.service), posix.getpid(), start.init.hears == TEXT)
+        self.listening = _socket.socket(fileno=start.sockets[0].fd)
+        # Another process that shares the socket may be faster, and accept() would wait, deaf, for the next client.
+        self.blocks = posix.get_blocking(self.listening.fileno())
+        posix.set_blocking(self.listening.fileno(), False)
+        posix.set_inheritable(self.listening.fileno(), False)
+        engine.watch(given.news, self._hear)
+        self._attend()
+
+    # Clients.
+
+    def _attend(self) -> None:
+        """Accept whoever comes, as long as there is room; the kernel keeps the others waiting."""
+        fd = self.listening.fileno()
+        has_room = len(self.daemons) < self.start.target.clients_at_a_time
+        if self.stopping or not has_room:
+            self.engine.forget(fd)
+        elif fd not in self.engine.callbacks:
+            self.engine.watch(fd, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            fd, _ = self.listening._accept()  # type: ignore[attr-defined]
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another process was faster, or the client has gone
+        except OSError as error:
+            self._rest(f"accepting a connection: {error.strerror}")
+            return
+        self.given.block()
+        try:
+            pid = fork("starting a daemon for a client")
+            if pid == 0:
+                self._become(fd)
+            self.daemons.add(pid)
+            if self.guard is not None:
+                self.guard.follow_all([pid])
+            self._attend()
+        except Failure as failure:
+            self._rest(str(failure))
+        finally:
+            self.given.unblock()
+            posix.close(fd)
+
+    def _rest(self, why: str) -> None:
+        """Something is used up: whoever is told at once that a client waits would only spin."""
+        self.reporter.say(f"{why}; trying again in {AGAIN_S:g} s")
+        self.engine.forget(self.listening.fileno())
+        self.engine.after(AGAIN_S, self._attend)
+
+    def _become(self, fd: int) -> None:
+        """In the new process: become the daemon for this connection. Does not return."""
+        code = FAILED
+        try:
+            try:
+                posix.setsid()
+                self.start.sockets = [describe(fd)]
+                self.given.restore()
+                self.start.become()
+            except Failure as failure:
+                code = complain(str(failure), failure.code)
+            except OSError as error:
+                code = complain(f"preparing the daemon's descriptors: {error.strerror}", FAILED)
+            except Exception as error:
+                code = complain_of_mistake(error)
+        finally:
+            posix._exit(code)
+
+    # Signals.
+
+    def _hear(self) -> None:
+        for number in posix.read(self.given.news, 512):
+            if number == _signal.SIGCHLD:
+                self._reap()
+            elif number in STOPS:
+                self._stop(number)
+            elif number == _signal.SIGHUP:
+                self._reload()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = posix.waitpid(-1, posix.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            if pid in self.daemons:
+                self.daemons.remove(pid)
+                if posix.WIFSIGNALED(status) and not self.stopping:
+                    self.reporter.say(f"a client's daemon (PID {pid}) was ended by signal {posix.WTERMSIG(status)}")
+        self._attend()
+        if self.stopping and not self.daemons:
+            self.engine.stop()
+
+    def _stop(self, number: int) -> None:
+        self.stopping = True
+        self._attend()
+        self._tell((("STOPPING", "1"),))
+        if not self.daemons:
+            self.engine.stop()
+        elif not self.start.init.signals_all:
+            self._send_all(number)
+        else:  # the init may be about to tell them itself
+            try:
+                self.start.init.settle(self.start.original)
+            except OSError:
+                pass
+            self.engine.after(GROUP_S, lambda: self._send_unless_all(number))
+
+    def _send_unless_all(self, number: int) -> None:
+        """Pass it on if it was sent to us alone."""
+        if self.guard is None or not self.guard.has(number):
+            self._send_all(number)
+
+    def _send_all(self, number: int) -> None:
+        wanted = self.start.wish.stop_signal if number == _signal.SIGTERM else 0
+        for pid in self.daemons:
+            posix.kill(pid, wanted or number)
+
+    def _reload(self) -> None:
+        """The next client's daemon reads its configuration by itself; those that run are told only if asked for."""
+        usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
+        self._tell((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))))
+        if self.start.wish.reload_signal:
+            for pid in self.daemons:
+                posix.kill(pid, self.start.wish.reload_signal)
+        self._tell((("READY", "1"),))
+
+    def _tell(self, assignments: "tuple[tuple[str, str], ...]") -> None:
+        """What a daemon would say to an init that has an ear for it."""
+        if self.start.wish.notify and self.start.init.news:
+            try:
+                self.start.init.pass_on(self.start.original, assignments, [])
+            except OSError as error:
+                self.reporter.say(f"telling {self.start.init.called} what the service does failed: {error.strerror}")
+
+    def close(self) -> None:
+        """It is over."""
+        posix.set_blocking(self.listening.fileno(), self.blocks)
+        self.listening.close()
+        self.reporter.close()
+
+
+class Given:
+    """Signals as news for an engine, and what was given before, for the daemons.
+
+    The handlers write the signals' numbers to a pipe. A thread, as the shape "supervise" has it, would be in the way of
+    all the forks to come.
+    """
+
+    def __init__(self, mask: set[int]) -> None:
+        """mask: the signal mask to go back to; everything is blocked now."""
+        self.mask = mask
+        self.before = {number: _signal.getsignal(number) for number in HANDLED}
+        self.news, tell = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        _signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        for number, action in self.before.items():
+            # Ignored, as nohup(1) leaves them, they stay so; SIGCHLD would take the daemons' ends away from us.
+            if action != _signal.SIG_IGN or number in (_signal.SIGTERM, _signal.SIGCHLD):
+                _signal.signal(number, lambda number, frame: None)
+        self.unblock()
+
+    def block(self) -> None:
+        """Let no signal come between a fork and what the new process does first."""
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
+
+    def unblock(self) -> None:
+        """As it was given."""
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask - set(HANDLED))
+
+    def restore(self) -> None:
+        """Give the daemon what we were given. To be called with everything blocked."""
+        _signal.set_wakeup_fd(-1)
+        for number, action in self.before.items():
+            # The interpreter's own handler for SIGINT is no number, and is gone at exec as well.
+            _signal.signal(number, action if isinstance(action, int) else _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
+
+
+def run(start: "Start") -> int:
+    """Serve until told to stop; returns the exit code 0. Raises Failure, OSError."""
+    began = monotonic()
+    wish = start.wish
+    mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
+    guard = Guard(start, True) if start.init.signals_all or not start.init.ends_all else None
+    given = Given(mask)
+    engine = Engine()
+    server = Server(engine, start, given, guard)
+    if wish.notify:
+        pid = posix.getpid()
+        pidfd = posix.pidfd_open(pid)
+        start.init.starting(start.service, pid)
+        if guard is not None and start.init.may_not_hear:
+            guard.look()
+        start.init.ready(start.service, pid, pidfd, monotonic() - began)
+        posix.close(pidfd)
+    engine.run()
+    server.close()
+    start.init.ended()
+    if guard is not None:
+        guard.dismiss()
+    return 0
