@@ -22,7 +22,7 @@ TOLD_BY = {
     EXIT: "the end of the command that was started",
     EVENT: "an event for the init's listeners",
     FILE: "the PID file",
-    ASKED: "a state file, for whoever asks",
+    ASKED: "the answer of cross-init check, for whoever asks",
 }
 
 
@@ -58,6 +58,8 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
             said.append(f"the job needs: {init.job_type}")
         if wish.end_after_ready and plan.shape == WATCH:
             said.append("after readiness no process of ours remains; the kernel drops what the daemon sends")
+    if wish.health_listen:
+        said.append(f"probes: GET /readyz and /livez are answered on {wish.health_listen}")
     if wish.notify:
         for word in target.news:
             text, kept = fate(word, plan, init, wish)
@@ -129,7 +131,7 @@ SHORT = {
     EXIT: "exit",
     EVENT: "event",
     FILE: "PID file",
-    ASKED: "state file",
+    ASKED: "asked",
     NOTHING: "observed",
 }
 MAIN_PID = {EXEC: "the daemon's", WATCH: "the daemon's", HAND_OVER: "handed over when ready", SUPERVISE: "ours"}

@@ -45,6 +45,10 @@ def gather(
             sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
             passed = [adopted]
         target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
+        if wish.health_listen:
+            from cross_init.health import parse_endpoint
+
+            parse_endpoint(wish.health_listen)
         if wish.wait_for_client and not sockets:
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:

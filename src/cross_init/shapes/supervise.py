@@ -11,11 +11,11 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
 from cross_init.linux import exit_of_stranger, pidfd_identity, process_stat, why
-from cross_init.model import FAILED, STOP, Failure
+from cross_init.model import FAILED, STOP, STOPPING, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
 from cross_init.shapes.processes import SI_KERNEL, Signals, block, end_like, fork_daemon, send
-from cross_init.watched import STOPPING, Watched
+from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Supervisor:
     def _attend(self, pid: int) -> None:
         """This is the main process from now on; watched has its pidfd."""
         self.main = self.watched.pid = pid
+        self.watched.note()
         self.watched.is_on_its_way = False
         self.engine.watch(self.watched.pidfd, self._main_ended)
         if self.guard is not None:
