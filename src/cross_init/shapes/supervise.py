@@ -243,8 +243,8 @@ class Supervisor:
             self._reap()
         if is_about_ours:
             pass
-        elif code == SI_KERNEL and self._shares_group():
-            pass  # a terminal's, which the daemon has as well
+        elif code == SI_KERNEL and self._shares_group() and not (number == _signal.SIGHUP and is_leader()):
+            pass  # a terminal's, which the daemon has as well; but its hanging up is told to the session's leader alone
         elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
             self._pass_signal(number)
         else:
@@ -350,4 +350,9 @@ def adopt(start: "Start") -> None:
 
 def lead_session() -> bool:
     """Whether the daemon is to lead a session: if we do, and so it would without us, unless we have a terminal."""
-    return posix.getsid(0) == posix.getpid() and not posix.isatty(0)
+    return is_leader() and not posix.isatty(0)
+
+
+def is_leader() -> bool:
+    """Whether we lead the session that we are in."""
+    return posix.getsid(0) == posix.getpid()
