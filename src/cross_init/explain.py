@@ -45,10 +45,6 @@ def gather(
             sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
             passed = [adopted]
         target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
-        if wish.health_listen:
-            from cross_init.health import parse_endpoint
-
-            parse_endpoint(wish.health_listen)
         if wish.wait_for_client and not sockets:
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:
@@ -58,6 +54,10 @@ def gather(
         checks.append(lambda: refuse(init, target))
     if wish.waits and plan.shape != EXEC:
         checks.append(lambda: told(wish, init, evidence.environ))
+    if wish.health_listen:
+        from cross_init.health import parse_endpoint
+
+        checks.append(lambda: parse_endpoint(wish.health_listen))
     if wish.command:
         checks.append(lambda: find_program(wish.command[0], evidence.environ))
     for check in checks:

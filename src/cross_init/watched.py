@@ -9,7 +9,7 @@ from time import monotonic
 
 from cross_init.cli import complain
 from cross_init.engine import Engine, Timer
-from cross_init.linux import descends
+from cross_init.linux import descends, why
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.report import Reporter
 
@@ -207,7 +207,7 @@ class Watched:
             except ProcessLookupError:
                 pass  # it has ended, and then no state file counts
             except OSError as error:
-                self.reporter.say(f"writing the state file {self.state_file}: {error.strerror}")
+                self.reporter.say(f"writing the state file {self.state_file}: {why(error)}")
 
     def send(self, number: int) -> None:
         """Send the main process a signal; that it has ended is no error here."""

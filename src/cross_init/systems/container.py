@@ -28,6 +28,7 @@ class Init(Base):
     """We run as a container's first process, or below a reaper that is."""
 
     name = "container"
+    in_words = "a container"
     passes = "LISTEN_FDS"
     hears = ASKED
     from_whom = ANYONE
