@@ -41,8 +41,10 @@ def _serve(child: int) -> int:
             if status is not None:
                 # No signal's default ends process 1, not even sent by itself: so as a shell has it.
                 return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+        is_about_ours = number == _signal.SIGCHLD and got.si_code > 0  # CLD_EXITED and so on, sigaction(2)
         # A terminal's keys go to the group; only that it hung up is told to process 1 alone, as the session's leader.
-        elif got.si_code != SI_KERNEL or number == _signal.SIGHUP or not _shares_group(child):
+        has_it = got.si_code == SI_KERNEL and number != _signal.SIGHUP and _shares_group(child)
+        if not is_about_ours and not has_it:
             posix.kill(child, number)  # not waited for yet: the PID is still its own
 
 
