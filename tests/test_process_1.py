@@ -172,6 +172,7 @@ def test_what_is_detected(wrapper: tuple[str, ...], because: str) -> None:
     assert f"init        {init}, because {because}" in said.out.decode()
     if init == "container":
         assert "KUBERNETES_SERVICE_HOST" in said.out.decode()
+        assert "--fd-store" not in said.out.decode()
 
 
 @pytest.mark.parametrize(("alone", "options"), [(ALONE, HERE), ((), ("--supervise",))])

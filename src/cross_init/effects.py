@@ -92,7 +92,8 @@ def fate(word: str, plan: Plan, init: Init, wish: "Wish") -> tuple[str, bool]:
         return "dropped after readiness", False
     if word in FOR_PEOPLE:
         return f"goes to {'standard error' if init.hears == TEXT else 'syslog'}", True
-    help_is_here = f"; {HEEDED[word]} heeds it here" if word in HEEDED else ""
+    is_heeded = word in HEEDED and not (word == "descriptors to keep" and init.ends_all)  # there it is refused
+    help_is_here = f"; {HEEDED[word]} heeds it here" if is_heeded else ""
     return f"{init.called} has no ear for it{help_is_here}", False
 
 
