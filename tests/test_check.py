@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.state import FILE, READY, STARTING, write
+from cross_init.model import READY, STARTING
+from cross_init.state import FILE, write
 from tests.support.command import FRONT_DOOR, ask, close_descriptors
 
 
@@ -67,10 +68,10 @@ def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path, daemon: sub
 
 
 def test_without_a_file_it_is_the_service_directorys(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    (tmp_path / FILE).parent.mkdir()
     code, said, _ = ask(cwd=tmp_path)
     assert code == 1
     assert said == f"no such service: no start of cross-init-bridge -N has left {tmp_path}/{FILE}\n"
-    (tmp_path / FILE).parent.mkdir()
     write(str(tmp_path / FILE), READY, daemon.pid)
     assert ask(cwd=tmp_path)[0] == 0
 

@@ -60,6 +60,17 @@ def evidence(
         ("bash", {b"PROTO": b"TCP", b"TCPREMOTEIP": b"192.0.2.1"}, "none", True),
         ("launchd", {b"XPC_SERVICE_NAME": b"org.example.web"}, "launchd", False),
         ("bash", {b"XPC_SERVICE_NAME": b"0"}, "none", True),
+        *(
+            (
+                name,
+                {b"NOTIFY_SOCKET": b"/run/notify/notify.sock", b"LISTEN_PID": PID, b"LISTEN_FDS": b"1"},
+                "container",
+                True,
+            )
+            for name in ("docker-init", "podman-init", "catatonit", "tini", "dumb-init", "conmon", "containerd-shim")
+        ),
+        ("", {b"container": b"podman"}, "none", True),  # a parent without a name is not yet one outside
+        ("runsv", {b"container": b"podman", b"NOTIFY_SOCKET": b"/run/notify/notify.sock"}, "runit", True),
         # The nearest one wins: what came down from an init further up is no claim to have started us.
         ("init", {b"UPSTART_JOB": b"web", b"NOTIFY_SOCKET": b"/run/notify"}, "upstart", True),
         ("init", {b"UPSTART_JOB": b"web", b"SYSTEMD_EXEC_PID": OTHER}, "upstart", True),
@@ -90,6 +101,14 @@ def test_a_script_of_sysvinit_is_told_by_the_parents_command_line(words: str, se
     assert found.name == ("sysv" if service else "none")
     assert claim.direct
     assert found.service(seen, "/usr/sbin/webd").name == (service or "webd")
+
+
+@pytest.mark.parametrize(("pid", "parent"), [(1, 0), (7, 0)])
+def test_who_is_first_or_has_its_parent_outside_is_a_containers(pid: int, parent: int) -> None:
+    seen = evidence("", {b"LISTEN_PID": str(pid).encode(), b"UPSTART_JOB": b"web"}, parent=parent)
+    seen.pid = pid
+    found, claim = detect(seen)
+    assert (found.name, claim.direct) == ("container", True)
 
 
 def test_an_init_with_the_number_1_is_a_parent_too() -> None:

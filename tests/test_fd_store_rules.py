@@ -31,7 +31,7 @@ def started(show: Show, *options: str, most: int = 3, user: int = 0) -> tuple[Jo
 
 
 def again(show: Show, job: Job, *options: str, most: int = 3) -> tuple[Job, Puppet]:
-    """End it, and start it again, when the daemon is gone as well: where we supervise, the guard has to end it first."""
+    """End it, and start it again, when the daemon is gone as well: where we supervise, the guard ends it."""
     daemon = os.pidfd_open(show.stage.puppets[-1].pid)
     job.kill(signal.SIGKILL)
     job.ended()

@@ -39,6 +39,7 @@ ALWAYS = {
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 CONTROL = "cross_init.systems.upstart_control"
+CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets", "_socket", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {
@@ -78,6 +79,17 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.status_socket", "_blake2"}
         | SOCKETS
         | WATCH,
+    ),
+    "in a container": (
+        "-t systemd -N --init container",
+        {},
+        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
+    ),
+    "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, SYSTEMD}),
+    "health": (
+        "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
+        {},
+        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen"} | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",

@@ -36,6 +36,8 @@ SHAPES = {
     ("systemd", "dinit"): HAND_OVER,
     ("none", "dinit"): WATCH,
     ("dinit", "dinit"): EXEC,
+    ("container", "systemd"): SUPERVISE,
+    ("container", "upstart"): SUPERVISE,
     **{(init, "systemd"): WATCH for init in BESIDE},
     **{(init, "upstart"): SUPERVISE for init in BESIDE},
     **{(init, "s6"): WATCH for init in BESIDE},

@@ -238,5 +238,5 @@ def test_what_would_happen_is_explained_without_a_trace(service: Supervised) -> 
     said = explained.read_text().splitlines()
     assert said[0] == f"init        runit, because the parent process {service.pid} is runsv"
     assert said[1] == "service     web"
-    assert any("becomes a state file, for whoever asks" in line for line in said)
+    assert any("becomes the answer of cross-init check" in line for line in said)
     assert not (service.folder / "supervise/cross-init").exists()

@@ -24,6 +24,7 @@ from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
+    from cross_init.health import Endpoint
     from cross_init.model import Condition
     from cross_init.plan import Plan
     from cross_init.sockets import Passed
@@ -42,7 +43,7 @@ class Start:
     """All that a shape needs to know of this one start."""
 
     __slots__ = (
-        *("command", "conditions", "environ", "init", "kept", "original", "passed_inodes"),
+        *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
         *("program", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
     )
 
@@ -57,6 +58,7 @@ class Start:
         self.command = wish.command
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
+        self.endpoint: Endpoint | None = None  # where --health-listen answers
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most
         self.way: Way | None = None  # to these, if it is we who keep them
@@ -81,6 +83,7 @@ class Start:
             *channel.descriptors,
             *self.init.descriptors,
             *(fd for each in self.conditions for fd in each.descriptors),
+            *([self.endpoint.fd] if self.endpoint is not None else []),
         }
 
     def close_sockets(self) -> None:
@@ -179,7 +182,7 @@ def run(wish: "Wish", environ: Environment) -> int:
             init, claim = init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
     init.look(evidence)
     target = target_named(wish.target)
-    if wish.daemonize or wish.pid_file or wish.ready_fd:
+    if wish.daemonize or wish.pid_file or wish.ready_fd or wish.state_file:
         from cross_init.telling import adapt
 
         adapt(init, target, wish)
@@ -198,6 +201,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         refuse(init, target)
     start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
     start.program = find_program(wish.command[0], environ)
+    if evidence.pid == 1:
+        from cross_init.first import split as leave_process_1
+
+        leave_process_1()
     if plan.same:
         start.execute()
     start.conditions = conditions(wish, target, plan)
@@ -238,9 +245,13 @@ def run(wish: "Wish", environ: Environment) -> int:
         target.strip(start.environ)
     for condition in start.conditions:
         condition.prepare(start.environ)
+    if wish.health_listen:
+        from cross_init.health import Endpoint
+
+        start.endpoint = Endpoint(wish.health_listen)
     if plan.shape == EXEC:
         start.become()
-    if init.hears == EXIT:
+    if init.hears == EXIT and wish.waits:
         from cross_init.front import split
 
         split(start)
@@ -252,7 +263,12 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.shapes.serve import run as run_shape
     else:
         from cross_init.shapes.supervise import run as run_shape
-    return run_shape(start)
+    try:
+        return run_shape(start)
+    except BaseException:
+        if start.endpoint is not None:
+            start.endpoint.remove()
+        raise
 
 
 def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":

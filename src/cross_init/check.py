@@ -1,18 +1,37 @@
-"""cross-init check: whether a service is ready, as its state file says; for runit's ./check and containers' probes."""
+"""cross-init check: whether a service is ready; for runit's ./check and containers' probes.
+
+A state file tells it, FILE or that of the service directory that we are in. Elsewhere, as in a container, the bridge is
+asked itself: that needs no place to write to, and no word on where it is.
+"""
 
 import posix
 
-from cross_init.model import Failure
-from cross_init.state import FILE, READY, read
+from cross_init.model import READY, RELOADING, STARTING, Failure
+from cross_init.state import FILE, read
 
 NOT_READY = 1
+CONTAINER = "container"  # the init whose services are meant where there is no service directory
 
 
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code, 0 if the service is ready, and the answer as a line. Raises Failure."""
     if len(words) > 1 or (words and words[0].startswith("-")):
-        raise Failure("check takes the path of one state file, or nothing in a service directory")
-    path = words[0] if words else FILE
+        raise Failure("check takes the path of one state file, or nothing in a service directory or in a container")
+    if words or _exists(FILE.partition("/")[0]):
+        return by_file(words[0] if words else FILE)
+    return by_asking()
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def by_file(path: str) -> tuple[int, str]:
+    """What the state file says. Raises Failure."""
     try:
         state = read(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -22,6 +41,27 @@ def run(words: list[str]) -> tuple[int, str]:
         raise Failure(f"reading the state file {path}: {error.strerror}; ask as the user that may") from None
     if not state.is_alive:
         return NOT_READY, f"not running: process {state.pid}, which was {state.word}, has ended"
-    if state.word != READY:
-        return NOT_READY, f"starting since {state.seconds:.0f} s (PID {state.pid})"
-    return 0, f"ready (PID {state.pid})"
+    return answer(state.word, state.pid, state.seconds)
+
+
+def by_asking() -> tuple[int, str]:
+    """What the bridges in this container say; if there are several, the first whose service is not ready."""
+    from cross_init.status import everything
+
+    # A bridge in another PID namespace, as another container of a Kubernetes pod has it, has no number in this one.
+    services = [facts for facts in everything() if facts["init"] == CONTAINER and facts["bridge"]]
+    found = [answer(str(facts["state"]), facts["pid"], facts["age"], facts.get("waits_for")) for facts in services]
+    if not found:
+        return NOT_READY, (
+            "no such service: this is no service directory, and no cross-init-bridge -N answers that runs in a "
+            "container and is this user's"
+        )
+    return max(found, key=lambda each: each[0])
+
+
+def answer(word: str, pid: object, seconds: object, waits_for: object = "") -> tuple[int, str]:
+    """The exit code and the line for a service in this state, whose process was started seconds ago."""
+    if word in (READY, RELOADING):
+        return 0, f"{word} (PID {pid})"
+    since = f" since {seconds:.0f} s" if word == STARTING and isinstance(seconds, float) else ""
+    return NOT_READY, f"{word}{since} (PID {pid}){f', waits for {waits_for}' if waits_for else ''}"

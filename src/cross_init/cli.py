@@ -32,6 +32,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--supervise": ("supervise", False),
     "--watchdog": ("watchdog", True),
     "--fd-store": ("fd_store", True),
+    "--health-listen": ("health_listen", True),
+    "--state-file": ("state_file", True),
     "--stop-signal": ("stop_signal", True),
     "--reload-signal": ("reload_signal", True),
     "--help": ("help", False),
@@ -67,6 +69,8 @@ class Wish:
         self.bus = ""
         self.pid_file = ""
         self.supervise = False
+        self.health_listen = ""
+        self.state_file = ""
         self.watchdog = (0.0, 0.0)  # seconds between two signs of life, 0: any number; and from SIGABRT to SIGKILL
         self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
         self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
@@ -78,6 +82,11 @@ class Wish:
     def waits(self) -> bool:
         """Whether readiness is to be told to the init: what the daemon says of itself, or what is observed."""
         return self.notify or bool(self.ready_when)
+
+    @property
+    def answers(self) -> bool:
+        """Whether somebody may ask how the service is, apart from its init."""
+        return bool(self.health_listen or self.state_file)
 
     @property
     def selects(self) -> bool:
@@ -197,13 +206,15 @@ def parse(words: list[str]) -> Wish:
     if not wish.command and not wish.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
     wish.notify = wish.notify or wish.daemonize
-    for option in ("--end-after-ready", "--ready-timeout", "--ready-fd"):
+    for option in ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file"):
         if getattr(wish, OPTIONS[option][0]) and not wish.waits:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
     if wish.watchdog[0] and (not wish.notify or wish.end_after_ready):
         raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
     if wish.fd_store and (not wish.notify or wish.end_after_ready):
         raise usage("--fd-store needs -N, and somebody who stays (no --end-after-ready)")
+    if wish.health_listen and wish.end_after_ready:
+        raise usage("--health-listen needs somebody who stays and answers (no --end-after-ready)")
     if wish.ready_fd and wish.daemonize:
         raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
     if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):

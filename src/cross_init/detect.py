@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 # What has to be there, at the least, for an init to be worth asking: one of these variables, or this name of the
 # parent process (proc_pid_comm(5)).
 CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
-    ("dinit", (b"DINIT_SERVICE",), ("dinit",)),  # before systemd, whose LISTEN_PID it sets
+    # Before systemd, whose LISTEN_PID these set. A parent that is outside of our PID namespace has no name.
+    (
+        "container",
+        (),
+        (
+            *("", "docker-init", "podman-init", "catatonit", "tini", "tini-static", "dumb-init"),
+            *("conmon", "containerd-shim"),
+        ),
+    ),
+    ("dinit", (b"DINIT_SERVICE",), ("dinit",)),
     ("shepherd", (), ("shepherd",)),  # as dinit
     ("systemd", (b"NOTIFY_SOCKET", b"LISTEN_PID", b"SYSTEMD_EXEC_PID"), ("systemd",)),
     ("upstart", (b"UPSTART_JOB",), ()),

@@ -22,7 +22,7 @@ TOLD_BY = {
     EXIT: "the end of the command that was started",
     EVENT: "an event for the init's listeners",
     FILE: "the PID file",
-    ASKED: "a state file, for whoever asks",
+    ASKED: "the answer of cross-init check, for whoever asks",
 }
 
 
@@ -61,6 +61,8 @@ def effects(plan: Plan, init: Init, target: Target, wish: "Wish") -> tuple[list[
             said.append(f"the job needs: {init.job_type}")
         if wish.end_after_ready and plan.shape == WATCH:
             said.append("after readiness no process of ours remains; the kernel drops what the daemon sends")
+    if wish.health_listen:
+        said.append(f"probes: GET /readyz and /livez are answered on {wish.health_listen}")
     if wish.notify:
         for word in target.news:
             text, kept = fate(word, plan, init, wish)
@@ -93,7 +95,8 @@ def fate(word: str, plan: Plan, init: Init, wish: "Wish") -> tuple[str, bool]:
         return "dropped after readiness", False
     if word in FOR_PEOPLE:
         return f"goes to {'standard error' if init.hears == TEXT else 'syslog'}", True
-    help_is_here = f"; {HEEDED[word]} heeds it here" if word in HEEDED else ""
+    is_heeded = word in HEEDED and not (word == "descriptors to keep" and init.ends_all)  # there it is refused
+    help_is_here = f"; {HEEDED[word]} heeds it here" if is_heeded else ""
     return f"{init.called} has no ear for it{help_is_here}", False
 
 
@@ -133,7 +136,7 @@ SHORT = {
     EXIT: "exit",
     EVENT: "event",
     FILE: "PID file",
-    ASKED: "state file",
+    ASKED: "asked",
     NOTHING: "observed",
 }
 MAIN_PID = {

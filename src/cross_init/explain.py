@@ -54,6 +54,10 @@ def gather(
         checks.append(lambda: refuse(init, target))
     if wish.waits and plan.shape != EXEC:
         checks.append(lambda: told(wish, init, evidence.environ))
+    if wish.health_listen:
+        from cross_init.health import parse_endpoint
+
+        checks.append(lambda: parse_endpoint(wish.health_listen))
     if wish.command:
         checks.append(lambda: find_program(wish.command[0], evidence.environ))
     for check in checks:

@@ -56,5 +56,6 @@ def usage() -> list[str]:
         "Usage:",
         *lines,
         "",
-        "FILE is a service's state file; without one, that of the service directory we are in.",
+        "FILE is a service's state file; without one, that of the service directory we are in, or, in a container, the",
+        "bridges are asked themselves.",
     ]

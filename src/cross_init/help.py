@@ -45,6 +45,12 @@ The life of the daemon:
       --pid-file PATH    with -t sysv or --supervise: the PID file that the daemon writes, to be followed; else one
                          that we write, with --daemonize and for inits that look for it
 
+For who asks:
+      --health-listen tcp:HOST:PORT | unix:PATH
+                         answer GET /readyz and /livez there (HTTP): 200, or 503 and why not
+      --state-file PATH  note there whether it is ready, for cross-init check PATH
+      In a container, cross-init check without a PATH asks us; that needs neither.
+
 Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
                          open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one

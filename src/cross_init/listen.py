@@ -19,17 +19,18 @@ KINDS = {
 
 
 class Address:
-    """What --listen was given: [NAME=]KIND:REST, taken apart."""
+    """What --listen, or another option, was given: [NAME=]KIND:REST, taken apart."""
 
-    __slots__ = ("host", "kind", "name", "path", "port", "text")
+    __slots__ = ("host", "kind", "name", "option", "path", "port", "text")
 
-    def __init__(self, name: str, kind: str, host: str, port: int, path: str, text: str) -> None:
+    def __init__(self, name: str, kind: str, host: str, port: int, path: str, text: str, option: str) -> None:
         self.name = name
         self.kind = kind
         self.host = host
         self.port = port
         self.path = path
         self.text = text
+        self.option = option
 
     def announced(self) -> Passed:
         """What will be passed, before it is open (fd -1): enough to see whether the daemon can be given it."""
@@ -39,29 +40,29 @@ class Address:
         return Passed(-1, self.name, family, "stream" if listening else "datagram", where, listening)
 
 
-def parse(text: str) -> Address:
-    """Take --listen's argument apart. IPv6 hosts stand in brackets; a path that begins with @ is abstract.
+def parse(text: str, option: str = "--listen") -> Address:
+    """Take the argument of --listen, or of another option, apart.
 
-    Raises Failure.
+    IPv6 hosts stand in brackets; a path that begins with @ is abstract. Raises Failure.
     """
     name, equals, rest = text.partition("=")
     if not equals or ":" in name or "/" in name:  # the equals sign belongs to a path
         name, rest = "", text
     kind, _, where = rest.partition(":")
     if kind not in KINDS:
-        raise Failure(f"--listen {text}: {kind or 'an empty word'} is no kind of socket; write {FORMS}")
+        raise Failure(f"{option} {text}: {kind or 'an empty word'} is no kind of socket; write {FORMS}")
     if kind.startswith("unix"):
         if not where.startswith(("/", "@")) or len(where) < 2:
-            raise Failure(f"--listen {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
-        return Address(name, kind, "", 0, where, text)
+            raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
+        return Address(name, kind, "", 0, where, text, option)
     host, colon, port = where.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
-        raise Failure(f"--listen {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
+        raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise Failure(f"--listen {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
-    return Address(name, kind, host, int(port), "", text)
+        raise Failure(f"{option} {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
+    return Address(name, kind, host, int(port), "", text, option)
 
 
 def open_all(addresses: list[Address]) -> list[Passed]:
@@ -93,7 +94,7 @@ def open_socket(address: Address) -> Passed:
             errno.EACCES: "ports below 1024 and others' folders need privileges",
             errno.EADDRNOTAVAIL: "choose an address of this machine",
         }.get(error.errno or 0, "check the address")
-        raise Failure(f"--listen {address.text}: cannot listen there: {reason}; {advice}") from None
+        raise Failure(f"{address.option} {address.text}: cannot listen there: {reason}; {advice}") from None
     fd = sock.detach()
     passed = describe(fd, address.name)
     if not address.path and not address.port:

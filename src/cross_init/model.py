@@ -58,11 +58,14 @@ DESCRIPTOR = "descriptor"  # a write to a descriptor
 TEXT = "text"  # a line for a person
 EXIT = "exit"  # the command that was started ends with 0 and leaves the daemon running, named by a PID file
 FILE = "file"  # a PID file that names the main process appears
-ASKED = "asked"  # nothing is said: whoever wants to know looks at a state file, or asks over HTTP
+ASKED = "asked"  # nothing is said: whoever wants to know asks; cross-init check answers
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
 UNHEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.unheard()
+
+# How a service is, for who asks.
+STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
 
 # Who may tell the init that the service is ready.
 MAIN = "main"  # only the main process
@@ -185,7 +188,8 @@ class Init:
     may_not_hear: bool = False  # whether unheard() has to be asked
     reads_pid_file: bool = False  # hears by FILE, if there is a --pid-file
     pid_file: str = ""  # its absolute path then
-    stays: str = ""  # why we have to stay the main process whatever the target is, in words; "" if we need not
+    state_file: str = ""  # where it is noted for who asks (ASKED) how the service is; "" if nowhere
+    stays: str = ""  # why we stay the main process while there is readiness to be told, in words; "" if we need not
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     untested: bool = False  # written to its manual: it does not run where this project is tested
@@ -245,9 +249,6 @@ class Init:
 
     def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
         """Tell it what the daemon said, as far as it has an ear for it; only from the main process. Raises OSError."""
-
-    def starting(self, service: Service, pid: int) -> None:
-        """The daemon (pid) is there, and not ready: noted for an init that asks. Failing is no error here."""
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Tell it that the daemon (pid) is ready, seconds after its start. Raises OSError.

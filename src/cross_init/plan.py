@@ -36,22 +36,27 @@ def choose(init: Init, target: Target, wish: "Wish", listens: bool = False) -> P
     if listens and target.clients_at_a_time:
         return Plan(SERVE, f"each client gets a daemon of its own, as {target.name} has it", False)
     needed = forced(init, target, wish)
-    if init.name == target.name and not target.option and not wish.ready_when and not needed:
+    native = init.name == target.name and not target.option
+    if native and not (wish.ready_when or wish.answers or needed):
         changes = wish.listen or wish.selects or wish.wait_for_client
         return Plan(EXEC, f"{init.called} is what the daemon was written for", not changes)
     if needed:
         return Plan(SUPERVISE, needed, False)
-    if is_one_contract(init, target):
+    if is_one_contract(init, target) and not wish.answers:
         return Plan(EXEC, f"{init.called} waits for a command that forks away, and so does the daemon", False)
     if not wish.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
-    stops = wish.notify and target.says == STOP
-    if not stops and init.from_whom == ANYONE:
+    if not stops(target, wish) and init.from_whom == ANYONE:
         return Plan(WATCH, f"{init.called} can be told from beside the daemon, which keeps the PID it tracks", False)
-    why = "only its parent sees a daemon stop" if stops else f"{init.called} hears only the main process"
+    why = "only its parent sees a daemon stop" if stops(target, wish) else f"{init.called} hears only the main process"
     if init.moves_main:
         return Plan(HAND_OVER, f"{why}, and {init.called} can be given another main process", False)
     return Plan(SUPERVISE, f"{why}, and {init.called} cannot be given another main process", False)
+
+
+def stops(target: Target, wish: "Wish") -> bool:
+    """Whether the daemon says that it is ready by stopping itself."""
+    return wish.notify and target.says == STOP
 
 
 def is_one_contract(init: Init, target: Target) -> bool:
@@ -63,18 +68,21 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
     """Why the bridge has to stay the main process, whatever would be cheaper; "" if it need not."""
     if wish.supervise:
         return "--supervise says so"
-    if init.stays:
+    if init.stays and wish.waits:
         return init.stays
-    if target.forks and not is_one_contract(init, target):
+    if target.forks and (wish.answers or not is_one_contract(init, target)):
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
     if wish.stop_signal or wish.reload_signal:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
-    if wish.watchdog[0] and init.from_whom != ANYONE:
-        return "somebody has to stay and count the daemon's signs of life (--watchdog)"
-    if wish.fd_store and init.from_whom != ANYONE:
-        return "somebody has to stay and keep the daemon's descriptors (--fd-store)"
+    if init.from_whom != ANYONE or stops(target, wish):
+        if wish.watchdog[0]:
+            return "somebody has to stay and count the daemon's signs of life (--watchdog)"
+        if wish.fd_store:
+            return "somebody has to stay and keep the daemon's descriptors (--fd-store)"
+        if wish.health_listen:
+            return "somebody has to stay and answer (--health-listen)"
     if wish.ready_timeout and not init.moves_main:
         return "only the main process can end with an exit code of ours when the time is over (--ready-timeout)"
     return ""

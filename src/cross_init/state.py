@@ -1,4 +1,4 @@
-"""The state file of a service, for whoever asks: which process it is, and whether that one is starting or ready.
+"""The state file of a service, for whoever asks: which process it is, and whether that one is starting, ready, ...
 
 It is one line: the word, the daemon's PID, when that process started (proc_pid_stat(5), field 22), and in which boot of
 the machine (random(4), boot_id). So it counts only while that very process lives: nobody has to be there to take it
@@ -10,9 +10,9 @@ from time import CLOCK_BOOTTIME, clock_gettime
 
 from cross_init.linux import process_stat
 from cross_init.linux import read as read_proc
-from cross_init.model import Failure
+from cross_init.model import READY, RELOADING, STARTING, STOPPING, Failure
 
-STARTING, READY = "starting", "ready"
+WORDS = (STARTING, READY, RELOADING, STOPPING)
 FILE = "supervise/cross-init"  # in a service directory: what runsv(8) itself writes is there, too
 LONGEST = 200  # bytes; a real one is shorter
 THREADS, STARTED = 17, 19  # their places in process_stat()
@@ -30,8 +30,20 @@ class State:
         self.seconds = seconds
 
 
+def place(path: str) -> str:
+    """The absolute path of a state file that is to be written. Raises Failure if it cannot be."""
+    if not path.startswith("/"):
+        path = f"{posix.getcwd()}/{path}"
+    folder = path.rpartition("/")[0] or "/"
+    if not posix.access(folder, posix.W_OK | posix.X_OK, effective_ids=True):
+        raise Failure(
+            f"--state-file {path}: {folder} is not there, or not for us to write in: make it, or choose another"
+        )
+    return path
+
+
 def write(path: str, word: str, pid: int) -> None:
-    """Say that the daemon is starting, or ready; readers see the old line or this one. Raises OSError."""
+    """Say how the daemon is, in one of WORDS; readers see the old line or this one. Raises OSError."""
     started = _start(pid)
     if not started:
         raise ProcessLookupError(3, "the daemon has ended")
@@ -59,7 +71,7 @@ def read(path: str) -> State:
         words = posix.read(fd, LONGEST).decode("utf-8", "replace").split()
     finally:
         posix.close(fd)
-    if len(words) != 4 or words[0] not in (STARTING, READY) or not all(map(_is_number, words[1:3])):
+    if len(words) != 4 or words[0] not in WORDS or not all(map(_is_number, words[1:3])):
         raise Failure(f"reading the state file {path}: it is none that cross-init-bridge has written; name another one")
     word, pid, started, boot = words
     is_alive = boot == _boot() and started == _start(int(pid))

@@ -1,4 +1,4 @@
-"""How the command line changes the way in which an init is told: --daemonize, --pid-file, --ready-fd."""
+"""How the command line changes the way in which an init is told: --daemonize, --pid-file, --ready-fd, --state-file."""
 
 from cross_init.model import ANYONE, DESCRIPTOR, EXIT, FILE, TEXT, Failure, Init, Target
 
@@ -16,6 +16,10 @@ def adapt(init: Init, target: Target, wish: "Wish") -> None:
             raise Failure(
                 f"--daemonize: {init.called} follows the process that it starts, which must not end: leave it out"
             )
+    if wish.state_file:
+        from cross_init.state import place as place_state
+
+        wish.state_file = place_state(wish.state_file)
     if wish.ready_fd:
         init.hears, init.from_whom, init.moves_main, init.may_not_hear = DESCRIPTOR, ANYONE, False, False
         init.job_type = ""

@@ -9,8 +9,8 @@ from time import monotonic
 
 from cross_init.cli import complain
 from cross_init.engine import Engine, Timer
-from cross_init.linux import descends
-from cross_init.model import TEXT, Init, Service
+from cross_init.linux import descends, why
+from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.report import Reporter
 
 TYPE_CHECKING = False
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.bridge import Start
+    from cross_init.health import Health
     from cross_init.news import Assignments
     from cross_init.status_socket import StatusSocket
     from cross_init.store.keeping import Keeping
     from cross_init.store.way import Way
     from cross_init.watchdog import Watchdog
 
-STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
 KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
 
 
@@ -32,7 +32,8 @@ class Watched:
     """A daemon, and the conditions of its readiness.
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
-    state, since, status: for who asks: what it is doing, since when, and what it says of it.
+    state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
+    noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, a pidfd of it or -1, and the identity of its pidfd or 0); pass_on: what to call with news that the
@@ -57,6 +58,7 @@ class Watched:
         self.since = began
         self.status = ""
         self.status_socket: StatusSocket | None = None
+        self.health: Health | None = None
         limit, grace = start.wish.watchdog
         if limit:
             from cross_init.watchdog import Watchdog
@@ -74,14 +76,22 @@ class Watched:
         self.ready = False
         self.outstanding: list[str] = []
         self.timer: Timer | None = None
-        self.init.starting(self.service, pid)
-        self.cancellation = self.init.cancellation(self.service, start.original)
+        self.state_file = start.wish.state_file or start.init.state_file
+        self.noted = ("", 0)
+        self.note()
+        # A start that nobody waits for is over, and a stop is told to the main process.
+        self.cancellation = self.init.cancellation(self.service, start.original) if start.wish.waits else None
         if self.cancellation is not None:
             engine.watch(self.cancellation.fileno(), self._hear_cancellation)
 
     def answer_questions(self, shape: str) -> None:
-        """Let "cross-init status" know of this service."""
+        """Let "cross-init status" know of this service, and whoever asks over HTTP."""
         from cross_init.status_socket import StatusSocket
+
+        if self.start.endpoint is not None:
+            from cross_init.health import Health
+
+            self.health = Health(self, self.start.endpoint)
 
         try:
             self.status_socket = StatusSocket(self, shape)
@@ -98,6 +108,8 @@ class Watched:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
         for condition in self.start.conditions:
             condition.attach(self)
+        if not self.start.wish.waits:
+            self.enter(READY)  # nobody has asked for more than that it runs
         if self.start.wish.ready_timeout:
             self.extend(self.start.wish.ready_timeout - self.seconds)
 
@@ -180,9 +192,23 @@ class Watched:
             self.end_for_good()
 
     def enter(self, state: str) -> None:
-        """The daemon is in this state from now on, for who asks."""
-        if state != self.state:
+        """The daemon is in this state from now on, for who asks. One that is told to stop does not come back."""
+        if state != self.state and self.state != STOPPING:
             self.state, self.since = state, monotonic()
+            self.note()
+
+    def note(self) -> None:
+        """Write it down for who looks at the state file, if there is one."""
+        if self.state_file and self.noted != (self.state, self.pid):
+            from cross_init.state import write
+
+            try:
+                write(self.state_file, self.state, self.pid)
+                self.noted = (self.state, self.pid)
+            except ProcessLookupError:
+                pass  # it has ended, and then no state file counts
+            except OSError as error:
+                self.reporter.say(f"writing the state file {self.state_file}: {why(error)}")
 
     def send(self, number: int) -> None:
         """Send the main process a signal; that it has ended is no error here."""
@@ -220,6 +246,8 @@ class Watched:
         self._stop_observing()
         if self.status_socket is not None:
             self.status_socket.close()
+        if self.health is not None:
+            self.health.close()
         if self.watchdog is not None:
             self.watchdog.stop()
         self.engine.cancel(self.timer)

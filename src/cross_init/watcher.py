@@ -72,7 +72,11 @@ class Watcher:
     def _is_needed(self) -> bool:
         """Whether there is something to do for the rest of the daemon's life."""
         start = self.watched.start
-        return self.channel.lasting or any(condition.lasting for condition in start.conditions)
+        return (
+            self.channel.lasting
+            or self.watched.health is not None
+            or any(condition.lasting for condition in start.conditions)
+        )
 
     def _bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""

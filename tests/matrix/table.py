@@ -9,7 +9,9 @@ from tests.matrix.controlled import Finit, Shepherd, of_dinit
 from tests.matrix.directories import S6, Daemontools, Runit, directory
 from tests.matrix.driver import Driver
 from tests.matrix.jobs import stand_in
+from tests.matrix.kinds import KINDS
 from tests.matrix.machines import unit
+from tests.matrix.namespaces import Container
 from tests.matrix.programs import Circus, Shell, Supervisord, program
 from tests.matrix.rooted import Rooted, service
 from tests.matrix.scripts import NotifyAwait, OpenRC, OpenRCNotify, Sysvinit
@@ -101,6 +103,7 @@ ROWS: dict[str, Row] = {
     "circus": Row("circus", in_folder(lambda folder: program(Circus, folder)), STOPS, FORKS),
     "inetd": Row("inetd", in_folder(inetd), STOPS, FORKS),
     "none": Row("none", in_folder(lambda folder: program(Shell, folder)), STOPS, FORKS),
+    "container": Row("container", in_folder(lambda folder: program(Container, folder)), *KINDS),
     "upstart, stand-in": Row("upstart", in_folder(stand_in), FORKS),
     "systemd": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.system), FORKS),
     "systemd, user": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.user), FORKS),

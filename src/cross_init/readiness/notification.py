@@ -8,9 +8,9 @@ import posix
 import sys
 
 from cross_init.linux import drop_everything, process_of
+from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.report import report
-from cross_init.watched import READY, RELOADING, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

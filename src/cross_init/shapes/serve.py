@@ -13,11 +13,12 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
-from cross_init.linux import fork
-from cross_init.model import FAILED, TEXT, Failure
-from cross_init.report import Reporter
+from cross_init.linux import fork, why
+from cross_init.model import FAILED, STOPPING, Failure
+from cross_init.plan import SERVE
 from cross_init.shapes.guard import Guard
 from cross_init.sockets import describe
+from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,16 +31,21 @@ GROUP_S = 0.01  # the kernel gives a group's signal to one process after the oth
 
 
 class Server:
-    """The accepting process. daemons: those that serve somebody; our children, not waited for. given: see Given."""
+    """The accepting process, which is what is watched: it is the service, for its init and for who asks.
 
-    def __init__(self, engine: Engine, start: "Start", given: "Given", guard: Guard | None) -> None:
+    daemons: those that serve somebody; our children, not waited for. given: see Given.
+    """
+
+    def __init__(self, engine: Engine, start: "Start", given: "Given", guard: Guard | None, began: float) -> None:
         self.engine = engine
         self.start = start
         self.given = given
         self.guard = guard
         self.daemons: set[int] = set()
         self.stopping = False
-        self.reporter = Reporter(str(start.service), posix.getpid(), start.init.hears == TEXT)
+        pid = posix.getpid()
+        self.watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell_ready)
+        self.reporter = self.watched.reporter
         self.listening = _socket.socket(fileno=start.sockets[0].fd)
         # Another process that shares the socket may be faster, and accept() would wait, deaf, for the next client.
         self.blocks = posix.get_blocking(self.listening.fileno())
@@ -47,6 +53,19 @@ class Server:
         posix.set_inheritable(self.listening.fileno(), False)
         engine.watch(given.news, self._hear)
         self._attend()
+        self.watched.answer_questions(SERVE)
+        self.watched.observe()
+        if start.wish.notify:
+            self.watched.expect("a socket that listens")()  # it does
+
+    def _tell_ready(self) -> None:
+        watched = self.watched
+        if self.guard is not None and watched.init.may_not_hear:
+            self.guard.look()
+        try:
+            watched.init.ready(watched.service, watched.pid, watched.pidfd, watched.seconds)
+        except OSError as error:
+            self.reporter.say(f"telling {watched.init.called} that the service is ready failed: {why(error)}")
 
     # Clients.
 
@@ -58,6 +77,7 @@ class Server:
             self.engine.forget(fd)
         elif fd not in self.engine.callbacks:
             self.engine.watch(fd, self._accept)
+        self.watched.status = f"clients: {len(self.daemons)}"
 
     def _accept(self) -> None:
         try:
@@ -65,7 +85,7 @@ class Server:
         except (BlockingIOError, ConnectionAbortedError):
             return  # another process was faster, or the client has gone
         except OSError as error:
-            self._rest(f"accepting a connection: {error.strerror}")
+            self._rest(f"accepting a connection: {why(error)}")
             return
         self.given.block()
         try:
@@ -82,9 +102,9 @@ class Server:
             self.given.unblock()
             posix.close(fd)
 
-    def _rest(self, why: str) -> None:
+    def _rest(self, reason: str) -> None:
         """Something is used up: whoever is told at once that a client waits would only spin."""
-        self.reporter.say(f"{why}; trying again in {AGAIN_S:g} s")
+        self.reporter.say(f"{reason}; trying again in {AGAIN_S:g} s")
         self.engine.forget(self.listening.fileno())
         self.engine.after(AGAIN_S, self._attend)
 
@@ -100,7 +120,7 @@ class Server:
             except Failure as failure:
                 code = complain(str(failure), failure.code)
             except OSError as error:
-                code = complain(f"preparing the daemon's descriptors: {error.strerror}", FAILED)
+                code = complain(f"preparing the daemon's descriptors: {why(error)}", FAILED)
             except Exception as error:
                 code = complain_of_mistake(error)
         finally:
@@ -135,6 +155,7 @@ class Server:
 
     def _stop(self, number: int) -> None:
         self.stopping = True
+        self.watched.enter(STOPPING)
         self._attend()
         self._tell((("STOPPING", "1"),))
         if not self.daemons:
@@ -173,13 +194,13 @@ class Server:
             try:
                 self.start.init.pass_on(self.start.original, assignments, [])
             except OSError as error:
-                self.reporter.say(f"telling {self.start.init.called} what the service does failed: {error.strerror}")
+                self.reporter.say(f"telling {self.start.init.called} what the service does failed: {why(error)}")
 
     def close(self) -> None:
         """It is over."""
         posix.set_blocking(self.listening.fileno(), self.blocks)
         self.listening.close()
-        self.reporter.close()
+        self.watched.close()
 
 
 class Given:
@@ -221,20 +242,10 @@ class Given:
 def run(start: "Start") -> int:
     """Serve until told to stop; returns the exit code 0. Raises Failure, OSError."""
     began = monotonic()
-    wish = start.wish
     mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
     guard = Guard(start, True) if start.init.signals_all or not start.init.ends_all else None
-    given = Given(mask)
     engine = Engine()
-    server = Server(engine, start, given, guard)
-    if wish.notify:
-        pid = posix.getpid()
-        pidfd = posix.pidfd_open(pid)
-        start.init.starting(start.service, pid)
-        if guard is not None and start.init.may_not_hear:
-            guard.look()
-        start.init.ready(start.service, pid, pidfd, monotonic() - began)
-        posix.close(pidfd)
+    server = Server(engine, start, Given(mask), guard, began)
     engine.run()
     server.close()
     start.init.ended()

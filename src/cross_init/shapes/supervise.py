@@ -11,11 +11,11 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
 from cross_init.linux import exit_of_stranger, pidfd_identity, process_stat, why
-from cross_init.model import FAILED, STOP, Failure
+from cross_init.model import FAILED, STOP, STOPPING, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
 from cross_init.shapes.processes import SI_KERNEL, Signals, block, end_like, fork_daemon, send
-from cross_init.watched import STOPPING, Watched
+from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Supervisor:
     def _attend(self, pid: int) -> None:
         """This is the main process from now on; watched has its pidfd."""
         self.main = self.watched.pid = pid
+        self.watched.note()
         self.watched.is_on_its_way = False
         self.engine.watch(self.watched.pidfd, self._main_ended)
         if self.guard is not None:
@@ -244,8 +245,8 @@ class Supervisor:
             self._reap()
         if is_about_ours:
             pass
-        elif code == SI_KERNEL and self._shares_group():
-            pass  # a terminal's, which the daemon has as well
+        elif code == SI_KERNEL and self._shares_group() and not (number == _signal.SIGHUP and is_leader()):
+            pass  # a terminal's, which the daemon has as well; but its hanging up is told to the session's leader alone
         elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
             self._pass_signal(number)
         else:
@@ -351,4 +352,9 @@ def adopt(start: "Start") -> None:
 
 def lead_session() -> bool:
     """Whether the daemon is to lead a session: if we do, and so it would without us, unless we have a terminal."""
-    return posix.getsid(0) == posix.getpid() and not posix.isatty(0)
+    return is_leader() and not posix.isatty(0)
+
+
+def is_leader() -> bool:
+    """Whether we lead the session that we are in."""
+    return posix.getsid(0) == posix.getpid()

@@ -125,6 +125,10 @@ def refuse(init: Init, target: Target) -> None:
             f"--fd-store: {init.called} keeps descriptors itself: leave it out, and let the unit have "
             "FileDescriptorStoreMax="
         )
+    if init.ends_all:
+        raise Failure(
+            f"--fd-store: {init.called} ends with its service, and with it who keeps descriptors: leave it out"
+        )
 
 
 def prepare(start: "Start", init: Init) -> None:

@@ -21,7 +21,6 @@ class Init(Base):
     hears = ASKED
     from_whom = ANYONE
     job_type = "exec cross-init check, in the executable file check of the service directory"
-    file = ""  # the state file
     folder = ""  # the service directory
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
@@ -51,7 +50,7 @@ class Init(Base):
             )
         from cross_init.state import FILE
 
-        self.file = f"{folder}/{FILE}"
+        self.state_file = f"{folder}/{FILE}"
         return None
 
     def for_good(self, service: Service, environ: Environment) -> "Noted":
@@ -60,20 +59,8 @@ class Init(Base):
 
         return Noted(f"{self.folder}/{FOLDER}", wants_up)
 
-    def starting(self, service: Service, pid: int) -> None:
-        """So that whoever asks meanwhile is told more than that the last daemon has ended."""
-        from cross_init.state import STARTING, write
-
-        try:
-            write(self.file, STARTING, pid)
-        except OSError:
-            pass  # the daemon has ended; or ready() fails as well, and that is said
-
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Nobody is told; whoever asks from now on is."""
-        from cross_init.state import READY, write
-
-        write(self.file, READY, pid)
 
 
 def directory() -> str:
