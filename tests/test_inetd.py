@@ -12,7 +12,7 @@ import pytest
 from tests.support import superservers
 from tests.support.packages import unpacked
 from tests.support.puppet import Puppet
-from tests.support.superservers import Server, serving
+from tests.support.superservers import Place, Server, serving
 from tests.support.waiting import until
 
 # Server: its name as the parent, the families of its connections, and whether standard error is the client's.
@@ -135,23 +135,24 @@ def test_with_wait_a_daemon_for_upstart_gets_the_socket_but_never_a_connection(t
 
 def test_the_variables_of_another_connection_are_not_passed_on(tmp_path: Path) -> None:
     # GNU inetd leaves a wait service what it has said of the last nowait connection.
-    with serving(superservers.inetutils, tmp_path, "-t", "systemd", wait=True) as running:
+    other = superservers.free_port("127.0.0.1")
+
+    def with_another(place: Place, words: list[str]) -> list[str]:
+        command = superservers.inetutils(place, words)
         configuration = tmp_path / "inetd.conf"
-        other = superservers.free_port("127.0.0.1")
-        configuration.write_text(
-            f"127.0.0.1:{other} stream tcp nowait root /bin/cat cat\n{configuration.read_text()}",
-        )
-        until(lambda: (tmp_path / "inetd.pid").exists(), "inetd is up")
-        running.process.send_signal(signal.SIGHUP)
+        line = f"127.0.0.1:{other} stream tcp nowait root /bin/cat cat\n"
+        configuration.write_text(line + configuration.read_text())
+        return command
 
-        def answered() -> bool:
-            try:
-                with socket.create_connection(("127.0.0.1", other), 5) as client:
-                    client.sendall(b"x")
-                    return client.recv(1) == b"x"
-            except OSError:
-                return False
+    def answered() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", other), 5) as client:
+                client.sendall(b"x")
+                return client.recv(1) == b"x"
+        except OSError:
+            return False
 
+    with serving(with_another, tmp_path, "-t", "systemd", wait=True) as running:
         until(answered, "the other service answers")
         with running.place.client():
             puppet = running.stage.puppet()
