@@ -22,6 +22,7 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
     text = (ROOT / "README.md").read_text()
     redis, ours = {"--supervised", "--port"}, {*OPTIONS, "--json"}
     others = {"--stop", "--pidfile", "--notify-await"}  # of start-stop-daemon
+    others |= {"--sdnotify", "--interval", "--timeout"}  # of podman run, and of a Containerfile's HEALTHCHECK
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) <= ours | redis | others
     assert set(re.findall(r"`cross-init ([a-z]+)", text)) == set(COMMANDS)
 

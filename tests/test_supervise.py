@@ -225,6 +225,14 @@ def test_a_guard_that_answers_too_late_still_guards() -> None:
         until(lambda: not Path(f"/proc/{daemon}").exists(), "the daemon is ended")
 
 
+def test_a_guard_that_was_stopped_does_not_hold_up_the_end() -> None:
+    with recorded(JOB) as bridge:
+        os.kill(bridge.guard, signal.SIGSTOP)
+        os.kill(bridge.daemon, signal.SIGKILL)
+        assert bridge.process.wait(10) == -signal.SIGKILL
+        assert not Path(f"/proc/{bridge.guard}").exists()
+
+
 def pending(pid: int) -> set[int]:
     """The signals that wait at the process (proc_pid_status(5))."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()

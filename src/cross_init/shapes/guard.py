@@ -1,6 +1,6 @@
 """The guard: a small process beside the bridge while that supervises, for what the bridge cannot do itself.
 
-It ends the daemon, with the processes below it, when the bridge is gone without having said goodbye: killed. The
+It ends the daemon, with the processes below it, when the bridge is gone without having ended it first: killed. The
 kernel's own means, a parent's death signal, is lost when the daemon changes its user (PR_SET_PDEATHSIG, prctl(2)).
 
 Where readiness is said by stopping the main process, it looks a while later whether the init has heard: we could not.
@@ -20,13 +20,14 @@ from cross_init.cli import complain_of_mistake
 from cross_init.linux import fork
 from cross_init.model import UNHEARD_S
 from cross_init.report import Reporter
+from cross_init.shapes.processes import send
 from cross_init.surroundings import leave_surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bridge import Start
 
-FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
+FOLLOW, ASK, LOOK = b"f", b"a", b"l"
 YES, NO = b"y", b"n"
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
 
@@ -49,6 +50,7 @@ class Guard:
                 complain_of_mistake(error)
             finally:
                 posix._exit(0)
+        self.pidfd = posix.pidfd_open(self.pid)  # our child, not waited for: the PID is still its own
         theirs.close()
 
     def follow(self, pidfd: int) -> None:
@@ -88,16 +90,14 @@ class Guard:
             pass
 
     def dismiss(self) -> None:
-        """The daemon has ended, and we are about to: the guard goes first."""
-        try:
-            self.socket.send(GOODBYE, _socket.MSG_NOSIGNAL)
-        except OSError:
-            pass
-        self.socket.close()
+        """The daemon has ended, and we are about to: the guard goes first, also where somebody has stopped it."""
+        send(self.pidfd, _signal.SIGKILL)
         try:
             posix.waitpid(self.pid, 0)
         except ChildProcessError:
             pass  # killed, and reaped already
+        posix.close(self.pidfd)
+        self.socket.close()
 
 
 def _socketpair() -> tuple[_socket.socket, _socket.socket]:
@@ -128,8 +128,6 @@ def _guard(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
         elif said[:1] == ASK:
             has = _signal.sigtimedwait((said[1],), 0) is not None
             bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
-        elif said == GOODBYE:
-            return
         elif not said:
             for main in mains:
                 _end_all(main)
@@ -150,7 +148,6 @@ def living(pidfds: list[int]) -> list[int]:
 def _end_all(main: int) -> None:
     """SIGKILL for this process and those below it: its workers would not notice that it is gone. main: a pidfd."""
     from cross_init.linux import descends, process_of
-    from cross_init.shapes.processes import send
 
     send(main, _signal.SIGSTOP)  # it must not start another one meanwhile
     pid = process_of(main)
