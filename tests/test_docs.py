@@ -22,6 +22,7 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
     text = (ROOT / "README.md").read_text()
     redis, ours = {"--supervised", "--port"}, {*OPTIONS, "--json"}
     others = {"--stop", "--pidfile", "--notify-await"}  # of start-stop-daemon
+    others |= {"--interval", "--timeout", "--sdnotify"}  # of HEALTHCHECK, and of Podman
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) <= ours | redis | others
     assert set(re.findall(r"`cross-init ([a-z]+)", text)) == set(COMMANDS)
 
