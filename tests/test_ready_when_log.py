@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import run as run_bridge
-from tests.support.observed import PYTHON, Place, Reader
+from tests.support.observed import LONGEST_S, PYTHON, Place, Reader
 
 # Writes to both streams what no text is, in pieces of all sizes; and says on descriptor 2 the digest of each.
 BINARY = """
@@ -231,3 +231,26 @@ def test_leaving_after_ready_is_impossible_and_said(tmp_path: Path) -> None:
     assert ran.status == 125
     assert "cannot leave" in ran.line
     assert not list(tmp_path.iterdir())
+
+
+def test_sockets_at_any_numbers_do_not_take_our_own_descriptors_places(place: Place, shape: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        far = fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD, 50)  # Upstart passes them anywhere
+        run = place.begin(
+            *("-t", "systemd", *shape, "--init", "upstart", "--ready-fd", str(write), "--ready-when", "log:^go$"),
+            environ={"UPSTART_JOB": "web", "UPSTART_FDS": str(far)},
+            pass_fds=(far, write),
+        )
+        os.close(write)
+        os.close(far)
+        assert os.readlink(f"/proc/{run.puppet.pid}/fd/3") == os.readlink(f"/proc/self/fd/{sock.fileno()}")
+    run.puppet.do("os.write(1, b'go\\n')")
+    assert select.select([read], [], [], LONGEST_S)[0], "it is heard"
+    assert os.read(read, 1) == b"\n"
+    os.close(read)
+    run.puppet.tell("exit 0")
+    assert run.ends() == 0
+    place.nothing_remains()

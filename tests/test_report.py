@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.report import BURST, LINE_MAX
+from tests.support.command import script
 from tests.support.observed import Place
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
@@ -283,3 +284,9 @@ def test_without_an_init_people_hear_it_in_every_shape(place: Place, shape: tupl
     run.err.hears(f"[{run.puppet.pid}]: stopping")
     run.puppet.tell("exit 0")
     assert "main process" not in run.err.rest()
+
+
+def test_a_commands_name_does_not_forge_a_line_either(place: Place, shape: tuple[str, ...]) -> None:
+    daemon = script(place.folder, "one\ntwo\x1b[31m", "#!/bin/sh\nsleep 60\n")
+    run = place.spawn("-t", "plain", *shape, "--ready-when", "exec:true", command=(str(daemon),))
+    run.err.hears(r"one\ntwo\x1b[31m is ready after")

@@ -240,6 +240,10 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.store.way import prepare
 
         prepare(start, init)
+    if start.sockets and target.first_fd:
+        from cross_init.sockets import place
+
+        place(start.sockets, target.first_fd)  # before we open anything of our own, which would stand in their way
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
         init.strip(start.environ)
         target.strip(start.environ)

@@ -308,6 +308,7 @@ class Target:
 
     name: str
     takes: str = ""  # how its daemons are passed sockets, in a word or two; "" if they open their own
+    first_fd: int = 0  # the number from which on its daemons are passed sockets, if it is always the same
     says: str = NOTHING  # how the daemon says that it is ready
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
@@ -330,7 +331,7 @@ class Target:
         return Channel()
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
-        """Move the sockets to their places and describe them in environ, for the daemon with this pid.
+        """Describe the sockets, which stand from first_fd on if there is one, in environ, for the daemon with this pid.
 
         Called in the process that becomes the daemon. Raises OSError.
         """

@@ -143,8 +143,8 @@ def inherit(fd: int) -> None:
 def place(sockets: list[Passed], start: int) -> None:
     """Move the sockets' descriptors to start, start+1, ... in this order, to stay open over exec; raises OSError.
 
-    What else has one of these numbers gives way: all our own descriptors are opened after this, and one that nobody
-    announced has no reader who would find it under another number. The numbers moved from are closed.
+    What else has one of these numbers gives way: what we need ourselves is opened after this, or stands high above, and
+    what nobody announced has no reader who would find it under another number. The numbers moved from are closed.
     """
     places = [(start + offset, passed) for offset, passed in enumerate(sockets)]
     if any(passed.fd != fd for fd, passed in places):

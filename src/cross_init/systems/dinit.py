@@ -147,6 +147,7 @@ class Target(BaseTarget):
 
     name = "dinit"
     takes = "LISTEN_FDS"
+    first_fd = SOCKET_FD
     says = DESCRIPTOR
     options = OPTIONS
     number: int | None = None
@@ -194,8 +195,5 @@ class Target(BaseTarget):
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """The socket as descriptor 3, LISTEN_FDS and LISTEN_PID (dinit-service(5), socket-listen)."""
         if sockets:
-            from cross_init.sockets import place
-
-            place(sockets, SOCKET_FD)
             environ[b"LISTEN_FDS"] = b"1"
             environ[b"LISTEN_PID"] = str(pid).encode()

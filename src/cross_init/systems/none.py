@@ -1,7 +1,6 @@
 """No init system: a shell, or whatever else starts programs and waits for them. Readiness is a line for a person."""
 
-import posix
-
+from cross_init.cli import complain
 from cross_init.model import ANYONE, TEXT, Claim, Service
 from cross_init.model import Init as Base
 
@@ -24,5 +23,4 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Say it, and how long it took."""
-        line = f"cross-init-bridge: {service} is ready after {seconds:.3f} s (PID {pid})\n"
-        posix.write(2, line.encode("utf-8", "backslashreplace"))
+        complain(f"{service} is ready after {seconds:.3f} s (PID {pid})", 0)

@@ -176,6 +176,7 @@ class Target(BaseTarget):
 
     name = "systemd"
     takes = "LISTEN_FDS"
+    first_fd = FIRST_FD
     says = MESSAGE
     news = NEWS
     ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=
@@ -204,9 +205,6 @@ class Target(BaseTarget):
         """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""
         if not sockets:
             return
-        from cross_init.sockets import place
-
-        place(sockets, FIRST_FD)
         names = [listen_name(passed.name) or (CONNECTION if passed.connected else UNKNOWN_NAME) for passed in sockets]
         environ[b"LISTEN_FDS"] = str(len(sockets)).encode()
         environ[b"LISTEN_PID"] = str(pid).encode()
