@@ -76,7 +76,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "a descriptor store": (
         "-t systemd -N --fd-store 5 --init none",
         {},
-        {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.status_socket", "_blake2"}
+        {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.connection", "_blake2"}
         | SOCKETS
         | WATCH,
     ),

@@ -14,7 +14,6 @@ from cross_init.model import READY, RELOADING, STARTING, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.engine import Timer
     from cross_init.watched import Watched
 
 OPTION = "--health-listen"
@@ -23,7 +22,6 @@ PATIENCE_S = 5.0  # for one request, from its connection to its end
 CLIENTS = 32  # at once
 HEAD_MAX = 8192  # bytes of a request's head; a prober's has some hundred
 REST_MAX = 65536  # bytes that may come behind it, which nobody reads
-PAUSE_S = 1.0  # until a client is let in again when there was no descriptor for it
 REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -69,33 +67,19 @@ class Health:
     def __init__(self, watched: "Watched", endpoint: Endpoint) -> None:
         self.watched = watched
         self.endpoint = endpoint
-        self.socket = _socket.socket(fileno=endpoint.fd)
+        from cross_init.acceptor import Acceptor  # only who watches needs it, not who becomes the daemon
+
         self.clients: list[Client] = []
-        self.pause: Timer | None = None
-        self._let_in()
+        self.acceptor = Acceptor(watched.engine, _socket.socket(fileno=endpoint.fd), self._take)
 
-    def _let_in(self) -> None:
-        self.pause = None
-        self.watched.engine.watch(self.socket.fileno(), self._accept)
-
-    def _accept(self) -> None:
-        try:
-            fd, _ = self.socket._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # it has gone
-        except OSError:  # no descriptor is left, and the client still waits: do not ask again at once
-            self.watched.engine.forget(self.socket.fileno())
-            self.pause = self.watched.engine.after(PAUSE_S, self._let_in)
-            return
+    def _take(self, sock: _socket.socket) -> None:
         if len(self.clients) >= CLIENTS:
             self.clients[0].close()
-        self.clients.append(Client(self, _socket.socket(fileno=fd)))
+        self.clients.append(Client(self, sock))
 
     def close(self) -> None:
         """Answer no more, and leave nothing."""
-        self.watched.engine.cancel(self.pause)
-        self.watched.engine.forget(self.socket.fileno())
-        self.socket.close()
+        self.acceptor.close()
         self.endpoint.remove()
         for client in tuple(self.clients):
             client.close()

@@ -6,9 +6,10 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.cli import printable
+from cross_init.connection import credentials
 from cross_init.linux import is_private, read
 from cross_init.model import Failure
-from cross_init.status_socket import ABSTRACT, USER_FOLDER, own_folder, peer
+from cross_init.status_socket import ABSTRACT, USER_FOLDER, own_folder
 
 PATIENCE_S = 2.0  # for all of them: a watching process that was stopped does not answer
 LONGEST = 1 << 20
@@ -58,7 +59,7 @@ def everything() -> list[Facts]:
                 part, said = b"", bytearray()  # it has gone
             said += part
             if not part or len(said) > LONGEST:
-                done += [facts for facts in [understand(*peer(sock), bytes(said))] if facts]
+                done += [facts for facts in [understand(*credentials(fd)[:2], bytes(said))] if facts]
                 poller.unregister(fd)
                 asked.pop(fd)[0].close()
     return done
@@ -93,7 +94,7 @@ def connect(address: str | bytes) -> _socket.socket | None:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
         sock.connect(address)
-        if posix.geteuid() in (0, peer(sock)[1]):
+        if posix.geteuid() in (0, credentials(sock.fileno())[1]):
             return sock
     except ConnectionRefusedError:  # left behind by one that was killed
         if isinstance(address, str):

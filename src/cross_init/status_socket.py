@@ -6,9 +6,10 @@ name. Root and the user that the watching process runs as are answered, by the k
 
 import _socket
 import posix
-import sys
 from time import monotonic
 
+from cross_init.acceptor import Acceptor
+from cross_init.connection import credentials
 from cross_init.linux import is_private
 
 TYPE_CHECKING = False
@@ -47,16 +48,11 @@ class StatusSocket:
             raise
         finally:
             posix.umask(before)
-        watched.engine.watch(self.socket.fileno(), self._answer)
+        self.acceptor = Acceptor(watched.engine, self.socket, self._answer)
 
-    def _answer(self) -> None:
+    def _answer(self, asker: _socket.socket) -> None:
         try:
-            fd, _ = self.socket._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
-        except OSError:
-            return
-        asker = _socket.socket(fileno=fd)
-        try:
-            if peer(asker)[1] in (0, posix.geteuid()):
+            if credentials(asker.fileno())[1] in (0, posix.geteuid()):
                 asker.setblocking(False)
                 asker.send(self.describe().encode("utf-8", "backslashreplace"), _socket.MSG_NOSIGNAL)
         except OSError:
@@ -86,8 +82,7 @@ class StatusSocket:
 
     def close(self) -> None:
         """Answer no more, and leave nothing."""
-        self.watched.engine.forget(self.socket.fileno())
-        self.socket.close()
+        self.acceptor.close()
         if self.path:
             try:
                 posix.unlink(self.path)
@@ -96,12 +91,6 @@ class StatusSocket:
 
 
 ONE_LINE = {10: " ", 13: " ", 0: " "}
-
-
-def peer(sock: _socket.socket) -> tuple[int, int]:
-    """The process and the user at the other end, when it connected or listened (unix(7), SO_PEERCRED)."""
-    data = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    return int.from_bytes(data[:4], sys.byteorder), int.from_bytes(data[4:8], sys.byteorder)
 
 
 def own_folder(make: bool) -> str:

@@ -9,11 +9,12 @@ import _socket
 import errno
 import posix
 
+from cross_init.acceptor import Acceptor
+from cross_init.connection import credentials
 from cross_init.engine import Engine
 from cross_init.linux import process_of, process_stat, same_open_file
 from cross_init.model import Failure
 from cross_init.readiness.notification import FDS_MAX, numbers
-from cross_init.status_socket import peer
 from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
 
 TYPE_CHECKING = False
@@ -59,19 +60,14 @@ class Holder:
         self.keeper = way.init.keeper(way.service)
         for name, fd, polled, number in reversed(from_keeper(way)):
             self._enter(Entry(fd, name, polled, number))
-        engine.watch(listener.fileno(), self._serve)
+        Acceptor(engine, listener, self._serve)
         self.follow(pidfd)
 
     # What it is asked.
 
-    def _serve(self) -> None:
+    def _serve(self, asker: _socket.socket) -> None:
         try:
-            fd, _ = self.listener._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
-        except OSError:
-            return
-        asker = _socket.socket(fileno=fd)
-        try:
-            if peer(asker)[1] in (0, posix.geteuid()):
+            if credentials(asker.fileno())[1] in (0, posix.geteuid()):
                 asker.settimeout(PATIENCE_S)
                 self._answer(asker)
         except (OSError, ValueError):

@@ -13,10 +13,10 @@ import _socket
 import posix
 import sys
 
+from cross_init.connection import credentials
 from cross_init.model import Environment, Failure, Init, Service, Target
 from cross_init.readiness.notify_socket import HOLDER, own_base
 from cross_init.sockets import NOT_A_SOCKET, Passed
-from cross_init.status_socket import peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Way:
         try:
             sock.settimeout(PATIENCE_S)
             sock.connect(self.address)
-            if peer(sock)[1] != posix.geteuid():
+            if credentials(sock.fileno())[1] != posix.geteuid():
                 raise PermissionError(1, "another user's process listens where ours should")
             send(sock, b"\n".join(request), descriptors)
             while True:
