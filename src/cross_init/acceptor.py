@@ -1,4 +1,4 @@
-"""Who connects to a socket of ours is let in, from an engine; where the kernel has no descriptor left, a little later."""
+"""Who connects to a socket of ours is let in, from an engine; where no descriptor is left for it, a little later."""
 
 import _socket
 
