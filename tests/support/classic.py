@@ -52,7 +52,7 @@ log-facility=HERE/log
 """
 # dnsmasq forks twice, the others once.
 DAEMONS = {
-    "nginx": Daemon("nginx", "/usr/sbin/nginx -c HERE/conf", NGINX, (signal.SIGHUP, "reconfiguring")),
+    "nginx": Daemon("nginx", "/usr/sbin/nginx -c HERE/conf", NGINX, (signal.SIGUSR1, "reopening logs")),
     "haproxy": Daemon("haproxy", "/usr/sbin/haproxy -D -p HERE/pid -f HERE/conf", HAPROXY, None, -signal.SIGTERM),
     "memcached": Daemon("memcached", "/usr/bin/memcached -d -u root -l 127.0.0.1 -p PORT -P HERE/pid"),
     "dnsmasq": Daemon(
