@@ -15,8 +15,8 @@ from threading import Event, Thread
 import pytest
 
 from tests.matrix.foreground import Foreground, foreground
-from tests.support.classic import DAEMONS, WITH_PID_FILE, end, install, remains, serves, starts
-from tests.support.processes import children, descendants
+from tests.support.classic import DAEMONS, WITH_PID_FILE, install, remains, serves, starts
+from tests.support.processes import children, descendants, end
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits")

@@ -17,6 +17,7 @@ from tests.matrix.driver import Driver
 from tests.matrix.jobs import RealJob, StandIn, stand_in
 from tests.matrix.programs import Supervisord, program
 from tests.support.command import script
+from tests.support.processes import descendants, end
 from tests.support.real_upstart import Upstart, upstart_booted
 from tests.support.waiting import until
 
@@ -149,6 +150,10 @@ FOREGROUND: dict[str, Callable[[Path], AbstractContextManager[Driver]]] = {
 def foreground(init: str, folder: Path) -> Iterator[Foreground]:
     """A service of this init, in this folder of its own."""
     folder.mkdir()
-    with FOREGROUND[init](folder) as driver:
-        assert isinstance(driver, Foreground)
-        yield driver
+    before = descendants(os.getpid())
+    try:
+        with FOREGROUND[init](folder) as driver:
+            assert isinstance(driver, Foreground)
+            yield driver
+    finally:
+        end([pid for pid in descendants(os.getpid()) if pid not in before])  # of a test that fails
