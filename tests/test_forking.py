@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.matrix.foreground import FOREGROUND, foreground
-from tests.support.classic import DAEMONS, WITH_PID_FILE, WITHOUT, Daemon, end, install, remains, serves, starts
-from tests.support.processes import descendants
+from tests.support.classic import DAEMONS, WITH_PID_FILE, WITHOUT, Daemon, install, remains, serves, starts
+from tests.support.processes import descendants, end
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as these daemons do")

@@ -15,13 +15,13 @@ from threading import Event, Thread
 import pytest
 
 from tests.matrix.foreground import Foreground, foreground
-from tests.support.classic import DAEMONS, WITH_PID_FILE, end, install, remains, serves, starts
-from tests.support.processes import children, descendants
+from tests.support.classic import DAEMONS, WITH_PID_FILE, install, remains, serves, starts
+from tests.support.processes import children, descendants, end
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits")
 NGINX = DAEMONS["nginx"]
-INITS = ("s6", "supervisord", "upstart", "real upstart")
+INITS = ("s6", "runit", "supervisord", "upstart", "real upstart")
 
 
 class Client:
@@ -94,6 +94,7 @@ def upgrade(driver: Foreground, old: int) -> int:
         until(lambda: asking.answers > so_far + 10, "the new one goes on alone")
     assert driver.main_pid() == main
     assert not driver.is_down()
+    assert driver.is_ready() or not driver.waits
     return new
 
 

@@ -38,12 +38,21 @@ def test_redis_for_systemd_is_started_stopped_restarted_and_missed(upstart: Upst
     assert list((upstart.root / "run/cross-init").iterdir()) == []
 
 
-def test_a_start_that_is_cancelled_ends_the_daemon(upstart: Upstart) -> None:
-    upstart.job("hang", f"expect stop\nexec {BRIDGE} -t systemd -N -- /bin/sleep 1234\n")
-    words = upstart.enter(f"{upstart.prefix}/sbin/initctl", "start", "hang")
+HANGING = {
+    "watched": "-t systemd -N -- /bin/sleep 1234",
+    "supervised": "-t systemd -N --supervise -- /bin/sleep 1234",
+    "forked away": "-t sysv -N --pid-file /run/never -- /bin/sh -c 'sleep 1234 &'",
+}
+
+
+@pytest.mark.parametrize("daemon", HANGING)
+def test_a_start_that_is_cancelled_ends_the_daemon(upstart: Upstart, daemon: str) -> None:
+    name = f"hang-{daemon[:4]}"
+    upstart.job(name, f"expect stop\nexec {BRIDGE} {HANGING[daemon]}\n")
+    words = upstart.enter(f"{upstart.prefix}/sbin/initctl", "start", name)
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as start:
         until(lambda: "sleep 1234" in upstart.processes(), "the daemon starts")
-        assert "hang stop/waiting" in upstart.initctl("stop", "hang")
+        assert f"{name} stop/waiting" in upstart.initctl("stop", name)
         start.wait(LONGEST_S)
     until(lambda: "sleep 1234" not in upstart.processes(), "nothing is left")
     until(lambda: "cross-init-bridge" not in upstart.processes(), "the watcher goes")
@@ -55,7 +64,7 @@ def test_a_daemon_that_ends_before_it_is_ready_fails_the_start(upstart: Upstart)
 
 
 def test_a_shell_on_an_upstart_machine_is_no_job(upstart: Upstart) -> None:
-    ran = upstart.run(BRIDGE, "-t", "systemd", "--", "/bin/true")
+    ran = upstart.run("/bin/sh", "-c", f"{BRIDGE} -t systemd -- /bin/true; exit $?")  # whose parent is in there, too
     assert ran.returncode == 125
     assert "UPSTART_JOB is not set" in ran.stderr
 
@@ -137,6 +146,22 @@ def test_two_sockets_in_the_order_of_the_condition(bridged: Upstart) -> None:
         assert other.stdin
         other.stdin.close()
     bridged.initctl("stop", "both")
+
+
+def test_after_a_respawn_there_is_no_socket_and_that_is_said(bridged: Upstart) -> None:
+    job = f"start on socket PROTO=inet PORT=7707 ADDR=127.0.0.1\nrespawn\nexpect stop\nexec {BRIDGE} -t systemd -N"
+    bridged.job("respawns", f"{job} -- {SERVE} 2>> /run/respawns\n")
+    until(lambda: listens(bridged, 7707), "the socket bridge listens")
+    pid, _ = ask(bridged, "AF_INET", "('127.0.0.1', 7707)")
+    bridged.run("kill", "-KILL", str(pid))
+    no_process = "respawns start/running\n"  # where Upstart leaves a job of both kinds (docs/protocols.md)
+    until(lambda: bridged.initctl("status", "respawns") == no_process, "the bridge has ended")
+    assert "respawns stop/waiting" in bridged.initctl("stop", "respawns")
+    said = (bridged.root / "run/respawns").read_text()
+    assert "after a respawn Upstart passes none" in said
+    assert {line.partition(": ")[0] for line in said.splitlines()} == {"cross-init-bridge"}
+    assert ask(bridged, "AF_INET", "('127.0.0.1', 7707)")[0] != pid, "the next client starts it"
+    bridged.initctl("stop", "respawns")
 
 
 def test_after_a_manual_start_the_socket_is_adopted_from_the_socket_bridge(bridged: Upstart) -> None:

@@ -14,15 +14,14 @@ from pathlib import Path
 from tests.matrix.daemons import outermost
 from tests.matrix.directories import S6, Runit, directory
 from tests.matrix.driver import Driver
+from tests.matrix.jobs import RealJob, StandIn, stand_in
 from tests.matrix.programs import Supervisord, program
-from tests.support.command import BRIDGE, script
-from tests.support.containers import BRIDGE as BRIDGE_INSIDE
-from tests.support.containers import INSIDE, PROJECT
+from tests.support.command import script
+from tests.support.processes import descendants, end
 from tests.support.real_upstart import Upstart, upstart_booted
-from tests.support.upstart import Job, reap
 from tests.support.waiting import until
 
-ENDED = 'echo "$EXIT_STATUS\n$EXIT_SIGNAL" > /run/here/ended.new; mv /run/here/ended.new /run/here/ended\n'
+ENDED = 'echo "$EXIT_STATUS\n$EXIT_SIGNAL" > HERE/ended.new; mv HERE/ended.new HERE/ended\n'
 FINISH = '#!/bin/sh\necho "$1 $2" > ended.new\nmv ended.new ended\n'  # s6-supervise(8), runsv(8)
 
 
@@ -94,79 +93,27 @@ class SupervisordOnce(Foreground, Supervisord):
         return int(code) if code else -signal.Signals[name]
 
 
-class UpstartJob(Foreground):
-    """A job with "expect stop" under the stand-in for Upstart."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.here = str(folder)
-        self.bridge, self.project = str(BRIDGE), str(PROJECT)
-        self.words: list[str] = []
-        self.job: Job
-        self.was_ready = False
-
-    def install(self, words: list[str]) -> None:
-        self.words = words
-
+class UpstartJob(Foreground, StandIn):
     def begin(self) -> None:
-        self.close()
-        self.job = Job("web", self.words)
-        self.was_ready = False
-        self.job.spawn()
-
-    def is_ready(self) -> bool:
-        self.was_ready = self.was_ready or self.job.is_stopped_again()
-        return self.was_ready
-
-    def main_pid(self) -> int:
-        return self.job.pid
-
-    def is_down(self) -> bool:
-        return self.job.has_ended()
-
-    def stop(self) -> None:
-        self.job.stop()
+        self.close()  # with what the last one has left
+        self.jobs.clear()
+        super().begin()
 
     def ended_with(self) -> int:
-        return os.waitstatus_to_exitcode(self.job.ended())
-
-    def close(self) -> None:
-        """End the job, and what it has left."""
-        if hasattr(self, "job"):
-            self.job.close()
-            del self.job
+        return os.waitstatus_to_exitcode(self.jobs[-1].ended())
 
 
-class RealUpstartJob(Foreground):
-    """A job with "expect stop" under a real Upstart, which tells how it ended in an event (stopped(7))."""
+class RealUpstartJob(Foreground, RealJob):
+    """Upstart tells how the main process ended in an event (stopped(7)), but not of one that it has stopped itself."""
 
     def __init__(self, upstart: Upstart) -> None:
-        self.upstart = upstart
-        self.here = "/run/here"
-        self.folder = upstart.root / "run/here"
-        self.folder.mkdir()
-        self.bridge, self.project = BRIDGE_INSIDE, INSIDE
+        super().__init__(upstart)
         self.network = Path(f"/proc/{upstart.pid}/net")
 
     def install(self, words: list[str]) -> None:
-        command = " ".join(words)
-        self.upstart.job("ended", f"start on stopped web\ntask\nscript\n{ENDED}end script\n")
-        self.upstart.job("web", f"expect stop\nexec {command} 2>> {self.here}/said\n")
-
-    def begin(self) -> None:
-        self.upstart.initctl("start", "--no-wait", "web")
-
-    def is_ready(self) -> bool:
-        return "web start/running" in self.upstart.initctl("status", "web")
-
-    def main_pid(self) -> int:
-        return self.here_as(self.upstart.main_pid("web"))
-
-    def is_down(self) -> bool:
-        return "web stop/waiting" in self.upstart.initctl("status", "web")
-
-    def stop(self) -> None:
-        self.upstart.initctl("stop", "web")
+        noted = ENDED.replace("HERE", self.here)
+        self.upstart.job(f"{self.name}-ended", f"start on stopped {self.name}\ntask\nscript\n{noted}end script\n")
+        super().install(words)
 
     def ended_with(self) -> int:
         file = self.folder / "ended"
@@ -184,29 +131,17 @@ class RealUpstartJob(Foreground):
 
 
 @contextmanager
-def real_upstart_job(folder: Path) -> Iterator[Foreground]:
+def real_upstart_job(folder: Path) -> Iterator[Driver]:
     """A job, and an Upstart of its own that ends with it."""
     with upstart_booted() as upstart:
         yield RealUpstartJob(upstart)
-
-
-@contextmanager
-def upstart_job(folder: Path) -> Iterator[Foreground]:
-    """A job; it ends with all that it has left."""
-    driver = UpstartJob(folder)
-    reap(True)
-    try:
-        yield driver
-    finally:
-        driver.close()
-        reap(False)
 
 
 FOREGROUND: dict[str, Callable[[Path], AbstractContextManager[Driver]]] = {
     "s6": lambda folder: directory(S6Once, folder),
     "runit": lambda folder: directory(RunitOnce, folder),
     "supervisord": lambda folder: program(SupervisordOnce, folder),
-    "upstart": upstart_job,
+    "upstart": lambda folder: stand_in(folder, UpstartJob),
     "real upstart": real_upstart_job,
 }
 
@@ -215,6 +150,10 @@ FOREGROUND: dict[str, Callable[[Path], AbstractContextManager[Driver]]] = {
 def foreground(init: str, folder: Path) -> Iterator[Foreground]:
     """A service of this init, in this folder of its own."""
     folder.mkdir()
-    with FOREGROUND[init](folder) as driver:
-        assert isinstance(driver, Foreground)
-        yield driver
+    before = descendants(os.getpid())
+    try:
+        with FOREGROUND[init](folder) as driver:
+            assert isinstance(driver, Foreground)
+            yield driver
+    finally:
+        end([pid for pid in descendants(os.getpid()) if pid not in before])  # of a test that fails

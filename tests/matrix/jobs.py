@@ -1,13 +1,19 @@
 """Drivers for Upstart: the stand-in for it, and the real one."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.matrix.daemons import outermost
 from tests.matrix.driver import Driver
 from tests.support.command import BRIDGE
-from tests.support.containers import PROJECT
+from tests.support.containers import BRIDGE as BRIDGE_INSIDE
+from tests.support.containers import INSIDE, PROJECT
+from tests.support.real_upstart import Upstart
 from tests.support.upstart import Job, reap
+
+_numbers = itertools.count()
 
 
 class StandIn(Driver):
@@ -39,15 +45,61 @@ class StandIn(Driver):
         self.jobs[-1].stop()
         assert self.jobs[-1].stops <= 1, "it says only once that it is ready"
 
+    def close(self) -> None:
+        """End all that is left."""
+        for job in self.jobs:
+            job.close()
+
 
 @contextmanager
-def stand_in(folder: Path) -> Iterator[Driver]:
+def stand_in(folder: Path, kind: type[StandIn] = StandIn) -> Iterator[Driver]:
     """A job; what it runs ends with it."""
     reap(True)
-    driver = StandIn(folder)
+    driver = kind(folder)
     try:
         yield driver
     finally:
-        for job in driver.jobs:
-            job.close()
+        driver.close()
         reap(False)
+
+
+class RealJob(Driver):
+    """A job with "expect stop" of an Upstart that has booted."""
+
+    def __init__(self, upstart: Upstart) -> None:
+        number = next(_numbers)
+        self.upstart = upstart
+        self.name = f"web{number}"
+        self.here = f"/run/matrix-{number}"
+        self.folder = upstart.root / self.here.lstrip("/")
+        self.folder.mkdir(mode=0o755)
+        self.bridge, self.project = BRIDGE_INSIDE, INSIDE
+        self.runtime = upstart.root / "run"
+
+    def install(self, words: list[str]) -> None:
+        self.upstart.job(self.name, f"expect stop\nexec {' '.join(words)} 2>> {self.here}/said\n")
+
+    def begin(self) -> None:
+        self.upstart.initctl("start", "--no-wait", self.name)
+
+    def is_ready(self) -> bool:
+        return f"{self.name} start/running" in self.upstart.initctl("status", self.name)
+
+    def main_pid(self) -> int:
+        return outermost(self.upstart.pid, self.upstart.main_pid(self.name))
+
+    def is_down(self) -> bool:
+        return f"{self.name} stop/waiting" in self.upstart.initctl("status", self.name)
+
+    def stop(self) -> None:
+        self.upstart.initctl("stop", self.name)
+
+
+@contextmanager
+def real_job(upstart: Upstart) -> Iterator[Driver]:
+    """A job; it is stopped with this."""
+    driver = RealJob(upstart)
+    try:
+        yield driver
+    finally:
+        driver.stop()

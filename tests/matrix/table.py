@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from tests.matrix.controlled import Finit, Shepherd, of_dinit
 from tests.matrix.directories import S6, Daemontools, Runit, directory
 from tests.matrix.driver import Driver
-from tests.matrix.jobs import stand_in
+from tests.matrix.jobs import real_job, stand_in
 from tests.matrix.kinds import KINDS
 from tests.matrix.machines import unit
 from tests.matrix.namespaces import Container
@@ -17,6 +17,7 @@ from tests.matrix.rooted import Rooted, service
 from tests.matrix.scripts import NotifyAwait, OpenRC, OpenRCNotify, Sysvinit
 from tests.matrix.superserver import inetd
 from tests.support.containers import booted
+from tests.support.real_upstart import upstart_booted
 from tests.support.roots import Root, rooted
 from tests.support.systemd import Host, Manager
 from tests.support.trees import tree
@@ -80,6 +81,11 @@ def in_systemd(folder_of_tree: Callable[[], Path], manager_of: Callable[[Host], 
     return lambda folder, machines: unit(manager_of(machines.get(f"systemd {folder_of_tree()}", boot)))
 
 
+def in_upstart(folder: Path, machines: Machines) -> AbstractContextManager[Driver]:
+    """A real Upstart, where there is one."""
+    return real_job(machines.get("upstart", upstart_booted))
+
+
 class Row:
     """One init. name: as detect.INITS has it. stays_for: the kinds of daemons whose parent we have to stay.
 
@@ -105,6 +111,7 @@ ROWS: dict[str, Row] = {
     "none": Row("none", in_folder(lambda folder: program(Shell, folder)), STOPS, FORKS),
     "container": Row("container", in_folder(lambda folder: program(Container, folder)), *KINDS),
     "upstart, stand-in": Row("upstart", in_folder(stand_in), FORKS),
+    "upstart": Row("upstart", in_upstart, FORKS),
     "systemd": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.system), FORKS),
     "systemd, user": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.user), FORKS),
     "systemd, sid": Row("systemd", in_systemd(lambda: tree("sid"), lambda host: host.system), FORKS),

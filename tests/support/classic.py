@@ -52,7 +52,7 @@ log-facility=HERE/log
 """
 # dnsmasq forks twice, the others once.
 DAEMONS = {
-    "nginx": Daemon("nginx", "/usr/sbin/nginx -c HERE/conf", NGINX, (signal.SIGHUP, "reconfiguring")),
+    "nginx": Daemon("nginx", "/usr/sbin/nginx -c HERE/conf", NGINX, (signal.SIGUSR1, "reopening logs")),
     "haproxy": Daemon("haproxy", "/usr/sbin/haproxy -D -p HERE/pid -f HERE/conf", HAPROXY, None, -signal.SIGTERM),
     "memcached": Daemon("memcached", "/usr/bin/memcached -d -u root -l 127.0.0.1 -p PORT -P HERE/pid"),
     "dnsmasq": Daemon(
@@ -123,13 +123,3 @@ def words_of(pid: int) -> list[str]:
 def remains(before: list[int]) -> list[int]:
     """What is left of the service: all that runs now below this test and did not before it started."""
     return [pid for pid in descendants(os.getpid()) if pid not in before and words_of(pid) != [""]]
-
-
-def end(workers: list[int]) -> None:
-    """Those do not notice that their master has crashed; they are our children since."""
-    for pid in workers:
-        try:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass  # it has ended by itself, and the bridge, still there, has seen that

@@ -1,5 +1,7 @@
-"""Who descends from whom."""
+"""Who descends from whom; and an end to what a test has left."""
 
+import os
+import signal
 from pathlib import Path
 
 
@@ -18,3 +20,14 @@ def descendants(pid: int) -> list[int]:
     for each in found:
         found += children(each)
     return found
+
+
+def end(pids: list[int]) -> None:
+    """SIGKILL for these, which are our children, or were a moment ago: what has ended is no error."""
+    for pid in pids:
+        assert pid > 1
+        try:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
