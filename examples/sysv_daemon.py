@@ -13,7 +13,8 @@ from types import FrameType
 
 def stop(number: int, frame: FrameType | None) -> None:
     """End."""
-    os.unlink(sys.argv[1])
+    if os.path.exists(sys.argv[1]):
+        os.unlink(sys.argv[1])
     sys.exit(0)
 
 

@@ -198,3 +198,10 @@ def test_a_start_stop_daemon_that_waits_for_a_message_does_not_follow_a_daemon_t
     assert choose(on, to, wish).shape == EXEC
     on.hears = MESSAGE
     assert choose(on, to, wish).shape == SUPERVISE
+
+
+@pytest.mark.parametrize("more", ["--ready-timeout=5", "--ready-when=listening"])
+def test_what_is_asked_for_beside_what_both_sides_do_is_not_left_out(more: str) -> None:
+    for name, shape in (("systemd", HAND_OVER), ("sysv", SUPERVISE), ("s6", SUPERVISE if "timeout" in more else WATCH)):
+        on, to, wish = init_named(name), target_named(name), wish_of(name, "-N", "--pid-file=/run/web.pid", more)
+        assert choose(on, to, wish).shape == shape, name

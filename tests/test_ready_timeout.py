@@ -1,6 +1,7 @@
 """--ready-timeout: a daemon that is not ready in time is ended, and the bridge says for what it waited."""
 
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_a_daemon_that_forks_away_and_leaves_no_pid_file_is_found_and_ended(plac
     assert run.ends() == 125
     place.nothing_remains()
     assert "leave a daemon" in run.err.rest()
+
+
+# Its first process waits for the daemon, which is in a session of its own, says so and does not get ready.
+SLOW = "setsid sh -c 'echo on its way; exec sleep 1000' & wait $!; exit 0"
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["in time", "by its init"])
+def test_a_daemon_that_is_on_its_way_is_ended_with_the_process_that_waits_for_it(
+    place: Place, tmp_path: Path, told: bool
+) -> None:
+    limit = "1000" if told else "0.5"
+    options = ("-t", "sysv", "-N", "--pid-file", f"{tmp_path}/pid", "--ready-timeout", limit)
+    run = place.spawn(*options, command=("/bin/sh", "-c", SLOW), stdout=subprocess.PIPE)
+    assert run.process.stdout
+    assert run.process.stdout.readline() == b"on its way\n"
+    if told:
+        run.process.terminate()
+    assert run.ends() == (-signal.SIGTERM if told else 125)
+    assert run.process.stdout.read() == b"", "the daemon has ended before us"
+    place.nothing_remains()
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "x", "1e3", "١", "", "9999999999"])

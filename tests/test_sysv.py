@@ -153,6 +153,31 @@ def test_at_boot_the_next_script_waits_for_readiness(start: str) -> None:
         assert root.run("service", "web", "status").returncode == 0
 
 
+def test_a_forking_daemon_that_is_not_ready_in_time_is_ended(clean: Root) -> None:
+    daemon = "/bin/sh -c 'setsid sleep 1000 & wait'"
+    start = f"{BRIDGE} -t sysv -N --ready-timeout 0.5 --pid-file {PID_FILE} -- {daemon} 2> /run/web.log"
+    clean.write("/etc/init.d/web", SCRIPT.replace("START", start), 0o755)
+    service(clean, "start").wait(20)
+    assert clean.read("/run/web.started") == "125\n"
+    assert "still waits for the command that was started to end with 0" in clean.read("/run/web.log")
+    until(lambda: clean.processes().keys() == {1}, "nothing is left")
+
+
+def test_a_forking_daemon_is_ready_when_what_is_observed_holds_too(clean: Root) -> None:
+    daemon = f"/usr/bin/python3 -IS /mnt/project/examples/sysv_daemon.py {PID_FILE}"
+    start = f"{BRIDGE} -t sysv -N --ready-when exec:'test -e /run/go' --pid-file {PID_FILE} -- {daemon} 2> /run/web.log"
+    clean.write("/etc/init.d/web", SCRIPT.replace("START", start), 0o755)
+    started = service(clean, "start")
+    until(lambda: clean.exists(PID_FILE), "the daemon is ready")
+    assert started.poll() is None
+    assert not clean.exists("/run/web.started")
+    clean.write("/run/go", "")
+    assert started.wait(20) == 0
+    assert clean.read("/run/web.started") == "0\n"
+    assert service(clean, "stop").wait(20) == 0
+    until(lambda: clean.processes().keys() == {1}, "nothing is left")
+
+
 def test_redis_under_sysvinit(clean: Root) -> None:
     redis = "/usr/bin/redis-server --supervised systemd --daemonize no --port 0 --save '' --unixsocket /run/redis.sock"
     start = f"{BRIDGE} -t systemd -N --end-after-ready --pid-file {PID_FILE} -- {redis} > /run/web.log 2>&1"

@@ -188,7 +188,8 @@ def run(wish: "Wish", environ: Environment) -> int:
         adapt(init, target, wish)
     listens = bool(target.clients_at_a_time) and is_listening(wish, init, environ, evidence.pid)
     plan = choose(init, target, wish, listens)
-    if plan.shape == EXEC and not is_one_contract(init, target) and (wish.daemonize or wish.pid_file or wish.ready_fd):
+    told_otherwise = wish.daemonize or wish.pid_file or wish.ready_fd
+    if told_otherwise and plan.shape == EXEC and not is_one_contract(init, target, wish):
         raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
     if wish.explain:
         from cross_init.explain import show

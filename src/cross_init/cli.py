@@ -84,11 +84,6 @@ class Wish:
         return self.notify or bool(self.ready_when)
 
     @property
-    def answers(self) -> bool:
-        """Whether somebody may ask how the service is, apart from its init."""
-        return bool(self.health_listen or self.state_file)
-
-    @property
     def selects(self) -> bool:
         """Whether the sockets that the init passed are not to be passed on as they are."""
         return bool(self.socket) or self.all_sockets

@@ -37,12 +37,12 @@ def choose(init: Init, target: Target, wish: "Wish", listens: bool = False) -> P
         return Plan(SERVE, f"each client gets a daemon of its own, as {target.name} has it", False)
     needed = forced(init, target, wish)
     native = init.name == target.name and not target.option
-    if native and not (wish.ready_when or wish.answers or needed):
+    if native and not (asks_for_more(wish) or needed):
         changes = wish.listen or wish.selects or wish.wait_for_client
         return Plan(EXEC, f"{init.called} is what the daemon was written for", not changes)
     if needed:
         return Plan(SUPERVISE, needed, False)
-    if is_one_contract(init, target) and not wish.answers:
+    if is_one_contract(init, target, wish):
         return Plan(EXEC, f"{init.called} waits for a command that forks away, and so does the daemon", False)
     if not wish.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
@@ -59,9 +59,20 @@ def stops(target: Target, wish: "Wish") -> bool:
     return wish.notify and target.says == STOP
 
 
-def is_one_contract(init: Init, target: Target) -> bool:
-    """Whether the init waits for the very thing that the daemon does: to fork away and exit."""
-    return init.hears in (EXIT, FILE) and target.forks
+def is_one_contract(init: Init, target: Target, wish: "Wish") -> bool:
+    """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
+    return init.hears in (EXIT, FILE) and target.forks and not asks_for_more(wish)
+
+
+def asks_for_more(wish: "Wish") -> str:
+    """The option that asks for what init and daemon do not have in common even if they are made for each other."""
+    asked = {
+        "--ready-when": wish.ready_when,
+        "--ready-timeout": wish.ready_timeout,
+        "--health-listen": wish.health_listen,
+        "--state-file": wish.state_file,
+    }
+    return next((option for option, value in asked.items() if value), "")
 
 
 def forced(init: Init, target: Target, wish: "Wish") -> str:
@@ -70,7 +81,9 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return "--supervise says so"
     if init.stays and wish.waits:
         return init.stays
-    if target.forks and (wish.answers or not is_one_contract(init, target)):
+    if target.forks and not is_one_contract(init, target, wish):
+        if init.hears in (EXIT, FILE):
+            return f"{init.called} sees a daemon leave, and not what else was asked for ({asks_for_more(wish)})"
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"

@@ -25,6 +25,11 @@ def adapt(init: Init, target: Target, wish: "Wish") -> None:
         init.job_type = ""
     if wish.pid_file and init.reads_pid_file:
         init.hears = FILE
+        if target.forks and wish.ready_when:
+            raise Failure(
+                f"--ready-when {wish.ready_when[0]}: {init.called} takes the daemon's own PID file for readiness, "
+                "and that comes before: leave it out, or have the daemon stay in the foreground (-t plain)"
+            )
         if not target.forks:  # else the daemon writes it
             from cross_init.pidfile import place
 

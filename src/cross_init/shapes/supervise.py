@@ -46,7 +46,7 @@ class Supervisor:
         self.channel = channel
         self.first = self.main = pid
         self.status = self.orphans_status = 0
-        self.is_guess = self.was_signalled = False
+        self.is_guess = self.was_signalled = self.is_failing = False
         self.stop = 0
         self.guard = guard
         wish = start.wish
@@ -65,6 +65,7 @@ class Supervisor:
         if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
+        watched.is_on_its_way = start.target.forks
         if start.way is not None:
             watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
@@ -208,7 +209,8 @@ class Supervisor:
                 if pid == self.main:
                     self._end(pid)
         if not self.main and not self.engine.stopped and not self.watched.family():
-            self.status = self.orphans_status
+            if not self.is_failing:
+                self.status = self.orphans_status
             self.engine.stop()  # it has forked away, and died there
 
     def _end(self, pid: int) -> None:
@@ -219,6 +221,15 @@ class Supervisor:
         if self.status == 0 and (self._was_in_between() if self.is_guess else self._has_forked_away(pid)):
             self._forked_away()
         elif not self._successor():
+            self._failed()
+
+    def _failed(self) -> None:
+        """The service has ended. What is left of a daemon that was on its way ends with the process that it left."""
+        if self.watched.is_on_its_way and self.watched.family():
+            self.main, self.is_failing = 0, True
+            self.engine.forget(self.watched.pidfd)  # it would call us for ever
+            self.watched.end_for_good()
+        else:
             self.engine.stop()
 
     def _has_forked_away(self, pid: int) -> bool:
@@ -263,11 +274,11 @@ class Supervisor:
         self.was_signalled = True
         is_reload = self._announce(number)
         wanted = self.instead.get(number, number)
-        if self.main:
+        if self.watched.is_on_its_way:
+            self.watched.send_all(wanted)
+        else:
             send(self.watched.pidfd, wanted)
             self.stop = wanted if number == _signal.SIGTERM else self.stop
-        else:
-            self.watched.send_all(wanted)
         if is_reload:
             self._pass_on((("READY", "1"),), [])
 
