@@ -50,7 +50,6 @@ class Guard:
                 complain_of_mistake(error)
             finally:
                 posix._exit(0)
-        self.pidfd = posix.pidfd_open(self.pid)  # our child, not waited for: the PID is still its own
         theirs.close()
 
     def follow(self, pidfd: int) -> None:
@@ -91,12 +90,12 @@ class Guard:
 
     def dismiss(self) -> None:
         """The daemon has ended, and we are about to: the guard goes first, also where somebody has stopped it."""
-        send(self.pidfd, _signal.SIGKILL)
         try:
-            posix.waitpid(self.pid, 0)
+            if not posix.waitpid(self.pid, posix.WNOHANG)[0]:
+                posix.kill(self.pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+                posix.waitpid(self.pid, 0)
         except ChildProcessError:
             pass  # killed, and reaped already
-        posix.close(self.pidfd)
         self.socket.close()
 
 
