@@ -27,8 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bridge import Start
 
-FOLLOW, ASK, LOOK = b"f", b"a", b"l"
+FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 YES, NO = b"y", b"n"
+END_MS = 2000  # it may have something to say first
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
 
 
@@ -89,7 +90,14 @@ class Guard:
             pass
 
     def dismiss(self) -> None:
-        """The daemon has ended, and we are about to: the guard goes first, also where somebody has stopped it."""
+        """The daemon has ended, and we are about to: the guard goes first, where somebody has stopped it as well."""
+        try:
+            self.socket.send(GOODBYE, _socket.MSG_NOSIGNAL)
+            hangs_up = poll()
+            hangs_up.register(self.socket.fileno(), 0)
+            hangs_up.poll(END_MS)
+        except OSError:
+            pass  # it has gone already
         try:
             if not posix.waitpid(self.pid, posix.WNOHANG)[0]:
                 posix.kill(self.pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
@@ -127,6 +135,8 @@ def _guard(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
         elif said[:1] == ASK:
             has = _signal.sigtimedwait((said[1],), 0) is not None
             bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
+        elif said == GOODBYE:
+            return
         elif not said:
             for main in mains:
                 _end_all(main)
