@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import run as run_bridge
-from tests.support.observed import PYTHON, Place
+from tests.support.observed import PYTHON, Place, Reader
 from tests.support.waiting import lives_through
 
 IGNORES = (
@@ -104,11 +104,12 @@ def test_a_daemon_that_is_on_its_way_is_ended_with_the_process_that_waits_for_it
     options = ("-t", "sysv", "-N", "--pid-file", f"{tmp_path}/pid", "--ready-timeout", limit)
     run = place.spawn(*options, command=("/bin/sh", "-c", SLOW), stdout=subprocess.PIPE)
     assert run.process.stdout
-    assert run.process.stdout.readline() == b"on its way\n"
+    said = Reader(run.process.stdout.fileno())
+    said.hears("on its way")
     if told:
         run.process.terminate()
     assert run.ends() == (-signal.SIGTERM if told else 125)
-    assert run.process.stdout.read() == b"", "the daemon has ended before us"
+    assert said.rest() == "on its way\n"  # its end: the daemon has it open as long as it lives
     place.nothing_remains()
 
 
