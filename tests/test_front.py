@@ -12,6 +12,7 @@ import pytest
 from cross_init.linux import process_state
 from cross_init.shapes.hand_over import _say
 from tests.support.command import PATH, command, run
+from tests.support.processes import end
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.upstart import reap
 from tests.support.waiting import until
@@ -24,17 +25,6 @@ TARGETS = ("systemd", "upstart")
 
 def children() -> set[int]:
     return {int(word) for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
-
-
-def end(pids: set[int]) -> None:
-    """End these, which are our own children, or became them when their parents ended."""
-    for pid in pids:
-        assert pid > 1
-        try:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
 
 
 class Fronts:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -22,7 +23,7 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def end(pids: list[int]) -> None:
+def end(pids: Iterable[int]) -> None:
     """SIGKILL for these, which are our children, or were a moment ago: what has ended is no error."""
     for pid in pids:
         assert pid > 1
