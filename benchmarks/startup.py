@@ -21,10 +21,10 @@ PAIRS = 200
 LIMIT = 1.3  # for a checkout
 
 
-def seconds(command: list[str]) -> float:
+def seconds(command: list[str], environ: dict[str, str]) -> float:
     """How long the process that we start lives; for a watched daemon that is the daemon itself."""
     before = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, os.environ, file_actions=QUIET)
+    pid = os.posix_spawn(command[0], command, {**os.environ, **environ}, file_actions=QUIET)
     os.waitpid(pid, 0)
     return time.perf_counter() - before
 
@@ -32,11 +32,11 @@ def seconds(command: list[str]) -> float:
 QUIET = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (1, 2)]
 
 
-def ratio(command: list[str]) -> tuple[float, float, float]:
+def ratio(command: list[str], environ: dict[str, str]) -> tuple[float, float, float]:
     """Medians: of (command - daemon) / baseline, of the command and of the baseline, the latter two in seconds."""
     ratios, times, baselines = [], [], []
     for _ in range(PAIRS):
-        baseline, ours, daemon = seconds(BASELINE), seconds(command), seconds([DAEMON])
+        baseline, ours, daemon = (seconds(words, environ) for words in (BASELINE, command, [DAEMON]))
         ratios.append((ours - daemon) / baseline)
         times.append(ours - daemon)
         baselines.append(baseline)
@@ -57,23 +57,25 @@ def forms(folder: Path) -> dict[str, str]:
     }
 
 
-CASES = {
-    "exec": ["--init", "none", "-t", "systemd"],
-    "exec, detecting": ["-t", "systemd"],
-    "watch": ["--init", "none", "-t", "systemd", "-N"],
+# The options, and what is in the environment.
+CASES: dict[str, tuple[list[str], dict[str, str]]] = {
+    "exec": (["--init", "none", "-t", "systemd"], {}),
+    "exec, detecting": (["-t", "systemd"], {}),
+    "watch": (["--init", "none", "-t", "systemd", "-N"], {}),
+    "watch, Upstart": (["-t", "systemd", "-N"], {"UPSTART_JOB": "web"}),
 }
 
 
 def main() -> int:
-    """Print the table; the exit status is 1 if a checkout's exec is over the limit."""
+    """Print the table; the exit status is 1 if a checkout is over the limit in any case."""
     over = False
     print(f"{'form':<12} {'shape':<16} {'ratio':>6} {'ms':>6} {'python ms':>10}")
     with tempfile.TemporaryDirectory() as folder:
         for form, program in forms(Path(folder)).items():
-            for case, options in CASES.items():
-                figure, ours, baseline = ratio([program, *options, "--", DAEMON])
+            for case, (options, environ) in CASES.items():
+                figure, ours, baseline = ratio([program, *options, "--", DAEMON], environ)
                 print(f"{form:<12} {case:<16} {figure:6.2f} {ours * 1000:6.1f} {baseline * 1000:10.1f}")
-                over = over or (form == "checkout" and case == "exec" and figure > LIMIT)
+                over = over or (form == "checkout" and figure > LIMIT)
     return int(over)
 
 

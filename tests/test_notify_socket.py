@@ -15,41 +15,43 @@ SOURCE = BRIDGE.parents[1] / "src"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and for other users")
 NOBODY = 65534
 
-# Prepares by the code in argv[1], then says what make() made; argv[2]: whether it has to leave no path.
-MAKE = """
+# Prepares by the code in argv[1], then says where bind() put a socket; argv[2]: whether it has to leave no path.
+BIND = """
 import json, os, socket, sys, time
 sys.path.insert(0, sys.argv[3])
 exec(sys.argv[1])
-from cross_init.readiness.notify_socket import make, sweep
-sock, address = make(bool(int(sys.argv[2])))
-path = address.folder
-chain = [path and oct(os.lstat(each).st_mode & 0o7777) for each in (os.path.dirname(path), path, path + "/notify")]
-sweep(address)
-print(json.dumps([address.folder, address.variable.decode(), chain if path else [], os.listdir("/run/cross-init")
+from cross_init.readiness.notify_socket import bind
+from cross_init.readiness.sweeping import sweep
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+path, variable = bind(sock, bool(int(sys.argv[2])))
+modes = [oct(os.lstat(each).st_mode & 0o7777) for each in (os.path.dirname(path), path)] if path else []
+if path:
+    sweep(os.path.dirname(path))
+print(json.dumps([path, variable.decode(), modes, os.listdir("/run/cross-init")
     if os.path.isdir("/run/cross-init") else None]))
-address.remove()
-assert not path or not os.path.exists(path)
 """
 OWN_RUN = 'mount -t tmpfs -o mode=755 run /run && exec "$@"'
 
 
-class Made:
-    """What make() made."""
+class Bound:
+    """Where the socket is: a path ("" if it has none), the variable, the modes of the folder and the socket, and what
+    was in the folder after a sweep (None: no folder).
+    """
 
     def __init__(self, text: str) -> None:
-        self.folder: str
+        self.path: str
         self.variable: str
         self.modes: list[str]
-        self.left: list[str]
-        self.folder, self.variable, self.modes, self.left = json.loads(text)
+        self.left: list[str] | None
+        self.path, self.variable, self.modes, self.left = json.loads(text)
 
     @property
     def abstract(self) -> bool:
-        return not self.folder and self.variable.startswith("@cross-init/")
+        return not self.path and self.variable.startswith("@cross-init/")
 
 
-def make(prepare: str = "", leaving: bool = False, environ: dict[str, str] | None = None) -> Made:
-    words = ["/usr/bin/python3", "-ISc", MAKE, prepare, str(int(leaving)), str(SOURCE)]
+def bind(prepare: str = "", leaving: bool = False, environ: dict[str, str] | None = None) -> Bound:
+    words = ["/usr/bin/python3", "-ISc", BIND, prepare, str(int(leaving)), str(SOURCE)]
     ended = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_RUN, "sh", *words],
         stdout=subprocess.PIPE,
@@ -57,16 +59,16 @@ def make(prepare: str = "", leaving: bool = False, environ: dict[str, str] | Non
         timeout=60,
         check=True,
     )
-    return Made(ended.stdout.decode())
+    return Bound(ended.stdout.decode())
 
 
 @NEEDS_ROOT
 @pytest.mark.parametrize("umask", ["0o000", "0o022", "0o077", "0o777"])
 def test_everybody_can_reach_the_socket_and_nobody_else_can_change_the_folders(umask: str) -> None:
-    made = make(f"os.umask({umask})")
-    assert made.folder.startswith("/run/cross-init/cross-init-")
-    assert made.variable == f"{made.folder}/notify"
-    assert made.modes == ["0o711", "0o711", "0o777"]
+    bound = bind(f"os.umask({umask})")
+    assert bound.path.startswith("/run/cross-init/cross-init-")
+    assert bound.variable == bound.path
+    assert bound.modes == ["0o711", "0o777"]
 
 
 @NEEDS_ROOT
@@ -83,16 +85,16 @@ def test_everybody_can_reach_the_socket_and_nobody_else_can_change_the_folders(u
     ],
 )
 def test_a_folder_that_is_not_ours_alone_is_not_used(prepare: str) -> None:
-    made = make(prepare)
-    assert made.abstract
-    assert not made.left
+    bound = bind(prepare)
+    assert bound.abstract
+    assert not bound.left
 
 
 @NEEDS_ROOT
 def test_when_no_process_of_ours_remains_there_is_no_path() -> None:
-    made = make(leaving=True)
-    assert made.abstract
-    assert made.left is None
+    bound = bind(leaving=True)
+    assert bound.abstract
+    assert bound.left is None
 
 
 AS_NOBODY = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
@@ -107,9 +109,9 @@ def runtime_folder(folder: str, mode: str = "0o700") -> str:
 
 @NEEDS_ROOT
 def test_a_user_has_it_in_the_runtime_folder() -> None:
-    made = make(runtime_folder("/run/user/x"), environ={"XDG_RUNTIME_DIR": "/run/user/x"})
-    assert made.folder.startswith("/run/user/x/cross-init-")
-    assert made.modes == ["0o700", "0o711", "0o777"]
+    bound = bind(runtime_folder("/run/user/x"), environ={"XDG_RUNTIME_DIR": "/run/user/x"})
+    assert bound.path.startswith("/run/user/x/cross-init-")
+    assert bound.modes == ["0o700", "0o777"]
 
 
 @NEEDS_ROOT
@@ -128,45 +130,43 @@ def test_a_user_has_it_in_the_runtime_folder() -> None:
     ],
 )
 def test_a_runtime_folder_that_is_not_the_users_alone_is_not_used(prepare: str, folder: str) -> None:
-    assert make(prepare, environ={"XDG_RUNTIME_DIR": folder}).abstract
+    assert bind(prepare, environ={"XDG_RUNTIME_DIR": folder}).abstract
 
 
 LEFT_BEHIND = """
 os.mkdir('/run/cross-init')
 os.chmod('/run/cross-init', 0o711)
-def folder(name, bound, alive=False, age=0):
-    global keep
-    os.mkdir('/run/cross-init/' + name)
-    if bound:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        sock.bind('/run/cross-init/' + name + '/notify')
-        keep = keep + [sock] if alive else keep
-        alive or sock.close()
-    os.utime('/run/cross-init/' + name, (time.time() - age,) * 2)
 keep = []
-folder('cross-init-dead', True)
-folder('cross-init-dead-and-old', True, age=1000)
-folder('cross-init-alive', True, True)
-folder('cross-init-alive-and-old', True, True, age=100000)
-folder('cross-init-unfinished', False)
-folder('cross-init-never-finished', False, age=1000)
-folder('another', True)
+def left(name, kind, alive=False, age=1000):
+    path = '/run/cross-init/' + name
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(path)
+    if alive:
+        if kind == socket.SOCK_SEQPACKET:
+            sock.listen()
+        keep.append(sock)
+    else:
+        sock.close()
+    os.utime(path, (time.time() - age,) * 2)
+left('cross-init-dead', socket.SOCK_DGRAM)
+left('cross-init-alive', socket.SOCK_DGRAM, True)
+left('cross-init-new', socket.SOCK_DGRAM, age=0)
+left('cross-init.dead', socket.SOCK_SEQPACKET)
+left('cross-init.alive', socket.SOCK_SEQPACKET, True)
+left('cross-init.new', socket.SOCK_SEQPACKET, age=0)
+left('another', socket.SOCK_DGRAM)
 open('/run/cross-init/cross-init-file', 'w')
-os.mkdir('/run/cross-init/cross-init-strange')
-open('/run/cross-init/cross-init-strange/notify', 'w')
-open('/run/cross-init/cross-init-strange/precious', 'w')
+os.utime('/run/cross-init/cross-init-file', (0, 0))
+os.mkdir('/run/cross-init/cross-init-folder')
+os.utime('/run/cross-init/cross-init-folder', (0, 0))
 """
 
 
 @NEEDS_ROOT
 def test_only_what_the_dead_left_behind_is_swept() -> None:
-    made = make(LEFT_BEHIND)
-    assert set(made.left) == {
-        "cross-init-alive",
-        "cross-init-alive-and-old",
-        "cross-init-unfinished",
-        "another",
-        "cross-init-file",
-        "cross-init-strange",
-        os.path.basename(made.folder),
+    bound = bind(LEFT_BEHIND)
+    assert set(bound.left or ()) == {
+        *("cross-init-alive", "cross-init-new", "cross-init.alive", "cross-init.new"),
+        *("another", "cross-init-folder", "cross-init-file"),
+        os.path.basename(bound.path),
     }

@@ -17,19 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = '''"""Where the interpreter starts in this archive: bin/cross-init-bridge, which says why, without its search."""
 
-import _signal
-import posix
 import sys
 
-if sys.version_info < (3, 11):
-    posix.write(2, b"cross-init-bridge: this is Python %d.%d: 3.11 or newer is needed\\n" % sys.version_info[:2])
-    posix._exit(125)
-if _signal.getsignal(_signal.SIGINT) == _signal.default_int_handler:
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-if sys.argv[0].rpartition("/")[2] == "cross-init":
-    from cross_init.front_door import main
-else:
-    from cross_init.cli import main
+from cross_init.start import main
 
 main(sys.argv)
 '''

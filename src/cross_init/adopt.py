@@ -9,10 +9,12 @@ on by its inode alone; it is taken from a process of root's only, since anybody 
 import _socket
 import posix
 
-from cross_init.linux import copy_descriptor, process_owner, read
+from cross_init.kernel_knows import process_owner
+from cross_init.linux import read
 from cross_init.listen import Address, parse
 from cross_init.model import Failure
 from cross_init.sockets import Passed, describe
+from cross_init.system_calls import copy_descriptor
 
 LISTENS = "0A"  # proc_pid_net(5), tcp
 ACCEPTS = 0x10000  # proc_pid_net(5), unix

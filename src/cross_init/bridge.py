@@ -1,7 +1,6 @@
 """One way through: detect, plan, gather the sockets, and run in the shape that the plan has chosen."""
 
 import _signal
-import errno
 import posix
 
 from cross_init.detect import Evidence, detect, init_named, target_named
@@ -25,18 +24,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
     from cross_init.health import Endpoint
-    from cross_init.model import Condition
     from cross_init.plan import Plan
+    from cross_init.readiness.condition import Condition
     from cross_init.sockets import Passed
     from cross_init.store.way import Way
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
-
-ADVICE = {
-    errno.EACCES: "is it a program that this user may execute?",
-    errno.ENOEXEC: "is it made for this machine? A script has to begin with #! and its interpreter",
-    errno.E2BIG: "its arguments and its environment are longer, together or one of them, than the kernel takes",
-}
 
 
 class Start:
@@ -136,7 +129,13 @@ def cannot_run(command: str, error: OSError) -> Failure:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         where = "there is no such file; write its whole path" if "/" in command else "it is in no folder of PATH"
         return Failure(f"running {command or 'nothing'}: not found: {where}", NOT_FOUND)
-    advice = ADVICE.get(error.errno or 0)
+    import errno
+
+    advice = {
+        errno.EACCES: "is it a program that this user may execute?",
+        errno.ENOEXEC: "is it made for this machine? A script has to begin with #! and its interpreter",
+        errno.E2BIG: "its arguments and its environment are longer, together or one of them, than the kernel takes",
+    }.get(error.errno or 0)
     return Failure(f"running {command}: {error.strerror}{f'; {advice}' if advice else ''}", CANNOT_RUN)
 
 

@@ -49,8 +49,9 @@ CLUES: tuple[tuple[str, tuple[bytes, ...], tuple[str, ...]], ...] = (
 # The same for inits that are asked only when none of those is our parent: a part of NOTIFY_SOCKET, or how a word of the
 # parent's command line begins, which takes a file more to read.
 LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-notify.", ("/etc/init.d/", "/etc/rc")),)
-# Inits that a machine can be asked for when none of them started us.
-PRESENT = ("upstart",)
+# Inits that a machine is asked for when none of them started us, and the names of process 1 where that is worth it ("":
+# it cannot be read).
+PRESENT = (("upstart", ("init", "upstart", "")),)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
 TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "inetd", "plain")
 
@@ -148,8 +149,9 @@ def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
 
 
 def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
-    for name in PRESENT:
-        strange = init_named(name).stranger(evidence)
+    process_1 = read("/proc/1/comm").rstrip("\n")
+    for name, names in PRESENT:
+        strange = init_named(name).stranger(evidence) if process_1 in names else None
         if strange is not None:
             raise Failure(f"detecting the init: {strange}")
     return init_named("none"), Claim("nothing in the environment says that an init started this process", True)

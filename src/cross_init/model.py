@@ -142,35 +142,6 @@ class Channel:
         """There never was a daemon: leave nothing."""
 
 
-class Condition:
-    """Something that can be observed and has to hold before the daemon counts as ready: a --ready-when.
-
-    text: as it was asked for. descriptors: what the watching process needs.
-    """
-
-    descriptors: tuple[int, ...] = ()
-    lasting: bool = False  # we have to stay when it holds
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def prepare(self, environ: Environment) -> None:
-        """Before anything is started: check it, and remember what was there before. Raises Failure, OSError."""
-
-    def expose(self) -> None:
-        """In the process that becomes the daemon: give it what has to be observed. Raises OSError."""
-
-    def attach(self, watched: "Watched") -> None:
-        """Begin to observe, in the process that watches; the condition is expected there."""
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
-
-    def outlive(self) -> None:
-        """The daemon has ended and this process, its parent, is about to: leave what its children still need."""
-
-
 class Init:
     """We run on it: recognise it, take the sockets that it passed, tell it the news in its own way."""
 

@@ -5,7 +5,7 @@ It replaces the file at each change, and inotify(7) tells of that. See model.Can
 
 import posix
 
-from cross_init.linux import inotify_add, inotify_open
+from cross_init.system_calls import inotify_add, inotify_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

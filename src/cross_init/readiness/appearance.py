@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.linux import inotify_add, inotify_open
+from cross_init.system_calls import inotify_add, inotify_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

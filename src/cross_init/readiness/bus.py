@@ -8,7 +8,8 @@ there is a bus at all, and when it goes, we try again in steps that grow.
 import _socket
 from select import POLLIN, POLLOUT
 
-from cross_init.model import Condition, Environment, Failure
+from cross_init.model import Environment, Failure
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
 from cross_init.readiness.repeated import Repeated
 

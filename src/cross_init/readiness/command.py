@@ -3,7 +3,8 @@
 import _signal
 import posix
 
-from cross_init.model import Condition, Environment
+from cross_init.model import Environment
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False

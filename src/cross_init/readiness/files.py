@@ -2,9 +2,10 @@
 
 import posix
 
-from cross_init.model import Condition, Environment, Failure
+from cross_init.model import Environment, Failure
 from cross_init.pidfile import read as read_pid_file
 from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 import posix
 from _thread import start_new_thread
 
-from cross_init.model import Condition, Environment, Failure
+from cross_init.model import Environment, Failure
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False

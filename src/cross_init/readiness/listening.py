@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.linux import read
-from cross_init.model import Condition
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False

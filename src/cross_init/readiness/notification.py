@@ -7,7 +7,7 @@ import _socket
 import posix
 import sys
 
-from cross_init.linux import drop_everything, process_of
+from cross_init.kernel_knows import process_of
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.report import report
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FDS_MAX = 253  # SCM_MAX_FD: the kernel passes no more in one message (unix(7))
 CREDENTIALS_SIZE = 12  # struct ucred: pid, uid, gid
 ROOM = _socket.CMSG_SPACE(CREDENTIALS_SIZE) + _socket.CMSG_SPACE(4 * FDS_MAX)
+SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
+BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
 AT_ONCE = 64  # messages that are read before the daemon's end is looked for again
 
 
@@ -186,3 +188,17 @@ def as_number(text: str) -> int:
 def numbers(data: bytes) -> list[int]:
     """The C ints in data."""
     return [int.from_bytes(data[at : at + 4], sys.byteorder, signed=True) for at in range(0, len(data) - 3, 4)]
+
+
+def drop_everything(sock: _socket.socket) -> None:
+    """Make this datagram socket a black hole: from now on every message to it succeeds and vanishes.
+
+    The kernel drops each one as it arrives and closes the descriptors in it, so a sender is never held up, not even
+    when nobody reads. What is queued already stays readable. No privilege is needed. Raises OSError.
+    """
+    from array import array
+    from struct import pack
+
+    instruction = array("B", pack("HBBI", *BPF_RETURN_0))
+    where, _ = instruction.buffer_info()
+    sock.setsockopt(_socket.SOL_SOCKET, SO_ATTACH_FILTER, pack("HP", 1, where))

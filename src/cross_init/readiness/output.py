@@ -8,7 +8,8 @@ from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 from select import POLLIN, POLLOUT, poll
 
 from cross_init.engine import Engine
-from cross_init.model import Condition, Environment, Failure
+from cross_init.model import Environment, Failure
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
 from cross_init.surroundings import leave_surroundings
 

@@ -6,8 +6,9 @@ import posix
 from select import POLLOUT
 from struct import pack
 
-from cross_init.model import Condition, Environment, Failure
+from cross_init.model import Environment, Failure
 from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
 """Conditions that the kernel does not tell of: ask again, in steps that grow."""
 
-from cross_init.model import Condition
+from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from time import monotonic
 
 from cross_init.cli import complain, complain_of_mistake
 from cross_init.engine import Engine
-from cross_init.linux import fork, pending_signals, why
+from cross_init.linux import fork, why
 from cross_init.model import FAILED, STOP, Channel, Failure
 from cross_init.shapes.processes import Given, Signals, block, end_like, fork_daemon, send
 from cross_init.watched import Watched
@@ -82,6 +82,8 @@ class HandOver:
         """What is sent to the main process is meant for the daemon."""
         if number == _signal.SIGCHLD:
             return  # the keeper's end is seen by its pipe
+        from cross_init.kernel_knows import pending_signals
+
         try:
             # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
             self.start.init.settle(self.start.original)

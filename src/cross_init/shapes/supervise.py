@@ -10,7 +10,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
 from cross_init.engine import Engine
-from cross_init.linux import exit_of_stranger, pidfd_identity, process_stat, why
+from cross_init.linux import process_stat, why
 from cross_init.model import FAILED, STOP, STOPPING, Failure
 from cross_init.plan import SUPERVISE
 from cross_init.shapes.guard import Guard
@@ -111,6 +111,8 @@ class Supervisor:
         """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant (or 0)."""
         if pid <= 1:
             return False
+        from cross_init.kernel_knows import pidfd_identity
+
         try:
             mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
         except OSError:
@@ -183,6 +185,8 @@ class Supervisor:
 
     def _stranger_ended(self, main: int) -> None:
         if self.main == main:
+            from cross_init.kernel_knows import exit_of_stranger
+
             self.engine.forget(self.watched.pidfd)
             self.status = exit_of_stranger(self.watched.pidfd)
             self._end(main)
@@ -352,7 +356,7 @@ def run(start: "Start") -> int:
 
 def adopt(start: "Start") -> None:
     """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
-    from cross_init.linux import adopt_orphans
+    from cross_init.system_calls import adopt_orphans
 
     try:
         adopt_orphans()

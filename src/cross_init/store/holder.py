@@ -12,10 +12,12 @@ import posix
 from cross_init.acceptor import Acceptor
 from cross_init.connection import credentials
 from cross_init.engine import Engine
-from cross_init.linux import process_of, process_stat, same_open_file
+from cross_init.kernel_knows import process_of
+from cross_init.linux import process_stat
 from cross_init.model import Failure
 from cross_init.readiness.notification import FDS_MAX, numbers
 from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
+from cross_init.system_calls import same_open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

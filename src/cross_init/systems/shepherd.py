@@ -69,7 +69,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """The PID file names the main process."""
-        from cross_init.linux import process_of
+        from cross_init.kernel_knows import process_of
 
         self._name(process_of(pidfd))
 

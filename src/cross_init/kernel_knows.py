@@ -1,0 +1,90 @@
+"""What the kernel knows of processes: whose they are, which one a pidfd means, what waits for them, how they ended."""
+
+import posix
+
+from cross_init.linux import process_stat, read
+
+PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
+
+
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether pid is the ancestor, one of its descendants, or in the session that it leads.
+
+    A descendant whose parents have ended belongs to init; only its session still tells where it came from.
+    """
+    own = process_stat(ancestor)
+    leads = len(own) > 3 and own[3] == str(ancestor)
+    first = process_stat(pid)
+    if leads and len(first) > 3 and first[3] == str(ancestor):
+        return True
+    for _ in range(1000):  # longer than any real line of descent; processes come and go while we look
+        if pid == ancestor:
+            return True
+        fields = process_stat(pid)
+        pid = int(fields[1]) if len(fields) > 1 else 0
+        if pid <= 1:
+            return pid == ancestor
+    return False
+
+
+def pending_signals(pid: int) -> int:
+    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
+    try:
+        fd = posix.open(f"/proc/{pid}/status", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        for line in posix.read(fd, 65536).splitlines():
+            if line.startswith(b"ShdPnd:"):
+                return int(line.split()[1], 16)
+    except OSError:
+        pass
+    finally:
+        posix.close(fd)
+    return 0
+
+
+def process_owner(pid: int) -> int:
+    """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
+    for line in read(f"/proc/{pid}/status").splitlines():
+        if line.startswith("Uid:"):
+            return max(map(int, line.split()[1:3]))  # real and effective
+    return -1
+
+
+def process_of(pidfd: int) -> int:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
+    for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Pid" and value.strip().isdigit():
+            return int(value)
+    return 0
+
+
+def pidfd_identity(pidfd: int) -> int:
+    """The number that no other process's pidfd ever has (sd_notify(3), MAINPIDFDID); 0 before Linux 6.9.
+
+    pidfd: not of this process, and open. Before, all pidfds shared one inode.
+    """
+    own = posix.pidfd_open(posix.getpid())
+    shared = posix.fstat(own).st_ino
+    posix.close(own)
+    number = posix.fstat(pidfd).st_ino
+    return 0 if number == shared else number
+
+
+def exit_of_stranger(pidfd: int) -> int:
+    """The wait status of an ended process that is not our child; 0 if the kernel does not tell.
+
+    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT).
+    """
+    from fcntl import ioctl
+    from sys import byteorder
+
+    info = bytearray(PIDFD_INFO_EXIT.to_bytes(8, byteorder) + bytes(56))
+    try:
+        ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return 0
+    has = int.from_bytes(info[:8], byteorder) & PIDFD_INFO_EXIT
+    return int.from_bytes(info[60:], byteorder) if has else 0

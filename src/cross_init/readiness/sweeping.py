@@ -1,0 +1,44 @@
+"""Remove what killed watchers and holders have left in the folder where their sockets stand."""
+
+import _socket
+import posix
+from time import time
+
+from cross_init.readiness.notify_socket import BEGINNING, HOLDER
+
+KINDS = ((BEGINNING, _socket.SOCK_DGRAM), (HOLDER, _socket.SOCK_SEQPACKET))
+UNFINISHED_S = 60  # how old a socket is, in seconds, before it may count as left: a new one may yet be about to listen
+
+
+def sweep(folder: str) -> None:
+    """Remove sockets that nobody has open any more."""
+    try:
+        names = posix.listdir(folder)
+    except OSError:
+        return  # not readable for the user that we are; another start sweeps
+    for name in names:
+        for beginning, kind in KINDS:
+            if name.startswith(beginning):
+                _remove_if_left(f"{folder}/{name}", kind)
+
+
+def _remove_if_left(path: str, kind: int) -> None:
+    try:
+        status = posix.lstat(path)
+        is_socket = status.st_mode & 0o170000 == 0o140000  # inode(7)
+        if is_socket and time() - status.st_mtime > UNFINISHED_S and not _is_open(path, kind):
+            posix.unlink(path)
+    except OSError:
+        pass  # gone meanwhile, or none of ours
+
+
+def _is_open(path: str, kind: int) -> bool:
+    """Whether some process has this socket. Raises OSError."""
+    probe = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return False
+    finally:
+        probe.close()
+    return True

@@ -1,0 +1,94 @@
+"""The guard's own process (guard.py says what it is for): what it does when it is told something, or we are gone.
+
+All that it needs is imported at its start: when the bridge is gone, its modules may be as well.
+"""
+
+import _signal
+import _socket
+import posix
+import sys
+from select import POLLIN, poll
+
+from cross_init.kernel_knows import descends, process_of
+from cross_init.linux import why
+from cross_init.model import UNHEARD_S
+from cross_init.report import Reporter
+from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
+from cross_init.shapes.processes import send
+from cross_init.surroundings import leave_surroundings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+
+
+def run(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
+    """The guard's whole life."""
+    bridge_pidfd = posix.pidfd_open(bridge_pid)
+    leave_surroundings({bridge.fileno(), bridge_pidfd})
+    mains: list[int] = []  # the main process, and those that were it and still live
+    said_something = poll()
+    said_something.register(bridge.fileno(), POLLIN)
+    wait_ms: float | None = None
+    while True:
+        if not said_something.poll(wait_ms):
+            wait_ms = None
+            _look(start, bridge_pid, bridge_pidfd)
+            continue
+        try:
+            said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
+        except ConnectionResetError:  # gone, with an answer of ours that it has not read
+            said, extra = b"", []
+        if said[:1] == FOLLOW and extra:
+            mains = [*living(mains), int.from_bytes(extra[0][2][:4], sys.byteorder)]
+        elif said == LOOK:
+            wait_ms = UNHEARD_S * 1000
+        elif said[:1] == ASK:
+            has = _signal.sigtimedwait((said[1],), 0) is not None
+            bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
+        elif said == GOODBYE:
+            return
+        elif not said:
+            for main in mains:
+                _end_all(main)
+            return
+
+
+def living(pidfds: list[int]) -> list[int]:
+    """Those of them whose processes have not ended; closes the rest."""
+    look = poll()
+    for pidfd in pidfds:
+        look.register(pidfd, POLLIN)
+    ended = {pidfd for pidfd, _ in look.poll(0)}
+    for pidfd in ended:
+        posix.close(pidfd)
+    return [pidfd for pidfd in pidfds if pidfd not in ended]
+
+
+def _end_all(main: int) -> None:
+    """SIGKILL for this process and those below it: its workers would not notice that it is gone. main: a pidfd."""
+    send(main, _signal.SIGSTOP)  # it must not start another one meanwhile
+    pid = process_of(main)
+    family = [main]
+    for name in posix.listdir("/proc") if pid else ():
+        if name.isdigit() and int(name) not in (pid, posix.getpid()) and descends(int(name), pid):
+            try:
+                pidfd = posix.pidfd_open(int(name))
+            except OSError:
+                continue  # it has ended
+            if descends(int(name), pid):  # only now that the number cannot become another process's
+                family.append(pidfd)
+    for each in family:
+        send(each, _signal.SIGKILL)
+
+
+def _look(start: "Start", pid: int, pidfd: int) -> None:
+    """Whether the init has heard that the bridge is ready; if not, mend it."""
+    reporter = Reporter(str(start.service), pid, False)
+    try:
+        advice = start.init.unheard(start.service, pid, pidfd)
+    except OSError as error:
+        advice = f"looking whether {start.init.called} has heard that it is ready failed: {why(error)}"
+    if advice:
+        reporter.say(advice)
+    reporter.close()
