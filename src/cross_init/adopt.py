@@ -10,7 +10,7 @@ import _socket
 import posix
 
 from cross_init.kernel_knows import process_owner
-from cross_init.linux import read
+from cross_init.linux import read, why
 from cross_init.listen import Address, parse
 from cross_init.model import Failure
 from cross_init.sockets import Passed, describe
@@ -40,7 +40,7 @@ def adopt(text: str) -> Passed:
         try:
             taken = take(pid, fd, inode)
         except OSError as error:
-            refused = f"taking it from process {pid} failed: {error.strerror}"
+            refused = f"taking it from process {pid} failed: {why(error)}"
             continue
         if taken is not None:
             return describe(taken, address.name)

@@ -170,15 +170,7 @@ def find_program(command: str, environ: Environment) -> list[bytes]:
 def run(wish: "Wish", environ: Environment) -> int:
     """Run the wish. Returns an exit code only if this process does not become the daemon. Raises Failure, OSError."""
     evidence = Evidence(environ)
-    if wish.init:
-        init, claim = init_named(wish.init), Claim("--init says so", True)
-    else:
-        try:
-            init, claim = detect(evidence)
-        except Failure as failure:
-            if not wish.explain:
-                raise
-            init, claim = init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
+    init, claim = init_of(wish, evidence)
     init.look(evidence)
     target = target_named(wish.target)
     if wish.daemonize or wish.pid_file or wish.ready_fd or wish.state_file:
@@ -194,7 +186,6 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.explain import show
 
         return show(wish, evidence, init, claim, target, plan)
-
     if wish.fd_store:
         from cross_init.store.way import refuse
 
@@ -207,20 +198,45 @@ def run(wish: "Wish", environ: Environment) -> int:
         leave_process_1()
     if plan.same:
         start.execute()
+    prepare(start, plan, evidence.pid)
+    if plan.shape == EXEC:
+        start.become()
+    if init.hears == EXIT and wish.waits:
+        from cross_init.front import split
+
+        split(start)
+    return run_shape(start, plan)
+
+
+def init_of(wish: "Wish", evidence: Evidence) -> tuple[Init, Claim]:
+    """The init that the wish names, or that started us. Raises Failure."""
+    if wish.init:
+        return init_named(wish.init), Claim("--init says so", True)
+    try:
+        return detect(evidence)
+    except Failure as failure:
+        if not wish.explain:
+            raise
+        return init_named("none"), Claim(f"otherwise it is refused: {failure}", False)
+
+
+def prepare(start: Start, plan: "Plan", pid: int) -> None:
+    """Everything that comes before the first fork: what is told and observed, sockets, variables.
+
+    pid: of the process that the init started. Raises Failure, OSError.
+    """
+    wish, init, target, environ = start.wish, start.init, start.target, start.original
     start.conditions = conditions(wish, target, plan)
     if wish.waits and plan.shape != EXEC:
         start.init = told(wish, init, environ)
         if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
-            from cross_init.cli import complain
             from cross_init.effects import unheard
 
-            complain(f"telling that the daemon is ready: {unheard(init)}", 0)
-    if init.name != target.name and (warnings := init.warnings(environ)):
-        from cross_init.cli import complain
-
-        for warning in warnings:
-            complain(warning, 0)
-    start.sockets = gather(wish, init, target, environ, evidence.pid)
+            warn(f"telling that the daemon is ready: {unheard(init)}")
+    if init.name != target.name:
+        for warning in init.warnings(environ):
+            warn(warning)
+    start.sockets = gather(wish, init, target, environ, pid)
     if any(0 <= passed.fd < 3 for passed in start.sockets):
         from cross_init.standard import free
 
@@ -237,9 +253,9 @@ def run(wish: "Wish", environ: Environment) -> int:
     if wish.watchdog[0]:
         start.watchdog_usec = int(wish.watchdog[0] * 1e6)
     if wish.fd_store:
-        from cross_init.store.way import prepare
+        from cross_init.store.way import prepare as find_kept
 
-        prepare(start, init)
+        find_kept(start, init)
     if start.sockets and target.first_fd:
         from cross_init.sockets import place
 
@@ -253,22 +269,27 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.health import Endpoint
 
         start.endpoint = Endpoint(wish.health_listen)
-    if plan.shape == EXEC:
-        start.become()
-    if init.hears == EXIT and wish.waits:
-        from cross_init.front import split
 
-        split(start)
+
+def warn(message: str) -> None:
+    """Say it on standard error, and go on."""
+    from cross_init.cli import complain
+
+    complain(message, 0)
+
+
+def run_shape(start: Start, plan: "Plan") -> int:
+    """The processes as the plan has them; returns as run() does. Raises Failure, OSError."""
     if plan.shape == WATCH:
-        from cross_init.shapes.watch import run as run_shape
+        from cross_init.shapes.watch import run as run_it
     elif plan.shape == HAND_OVER:
-        from cross_init.shapes.hand_over import run as run_shape
+        from cross_init.shapes.hand_over import run as run_it
     elif plan.shape == SERVE:
-        from cross_init.shapes.serve import run as run_shape
+        from cross_init.shapes.serve import run as run_it
     else:
-        from cross_init.shapes.supervise import run as run_shape
+        from cross_init.shapes.supervise import run as run_it
     try:
-        return run_shape(start)
+        return run_it(start)
     except BaseException:
         if start.endpoint is not None:
             start.endpoint.remove()

@@ -6,6 +6,7 @@ asked itself: that needs no place to write to, and no word on where it is.
 
 import posix
 
+from cross_init.linux import why
 from cross_init.model import READY, RELOADING, STARTING, Failure
 from cross_init.state import FILE, read
 
@@ -38,7 +39,7 @@ def by_file(path: str) -> tuple[int, str]:
         where = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
         return NOT_READY, f"no such service: no start of cross-init-bridge -N has left {where}"
     except OSError as error:
-        raise Failure(f"reading the state file {path}: {error.strerror}; ask as the user that may") from None
+        raise Failure(f"reading the state file {path}: {why(error)}; ask as the user that may") from None
     if not state.is_alive:
         return NOT_READY, f"not running: process {state.pid}, which was {state.word}, has ended"
     return answer(state.word, state.pid, state.seconds)

@@ -13,7 +13,7 @@ import _socket
 import posix
 from select import POLLIN, poll
 
-from cross_init.linux import fork
+from cross_init.linux import fork, why
 from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ class Answer(Init):
         try:
             self._name_main()
         except OSError as error:
-            text = f"writing the PID file {self.pid_file}: {error.strerror}"
+            text = f"writing the PID file {self.pid_file}: {why(error)}"
             self._answer(text.encode("utf-8", "backslashreplace"))
             raise
         self._answer(READY)

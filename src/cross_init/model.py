@@ -72,6 +72,11 @@ MAIN = "main"  # only the main process
 ANYONE = "anyone"  # any process of ours that knows how
 
 
+def is_for(environ: Environment, pid: int) -> bool:
+    """Whether LISTEN_FDS tells of descriptors that were passed to this process (LISTEN_PID, sd_listen_fds(3))."""
+    return environ.get(b"LISTEN_PID") == str(pid).encode()
+
+
 class Failure(Exception):
     """Our own failure: one line that says what was tried, on what, why it failed and what to do.
 

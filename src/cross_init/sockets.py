@@ -5,6 +5,7 @@ import errno
 import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
+from cross_init.linux import why
 from cross_init.model import Environment, Failure
 
 FAMILIES = {
@@ -83,7 +84,7 @@ def describe(fd: int, name: str = "") -> Passed:
     except OSError as error:
         if error.errno != errno.ENOTSOCK:
             raise Failure(
-                f"the init passed a socket as descriptor {fd}, but looking at it failed: {error.strerror}; "
+                f"the init passed a socket as descriptor {fd}, but looking at it failed: {why(error)}; "
                 "what started us between the init and this command must leave it open"
             ) from None
         mode = posix.stat(fd).st_mode & 0o170000
@@ -103,13 +104,11 @@ def describe(fd: int, name: str = "") -> Passed:
     return Passed(fd, name, FAMILIES.get(family, str(family)), TYPES.get(kind, str(kind)), address, listening)
 
 
-def listen_fds(environ: Environment, pid: int, who: str) -> list[Passed]:
-    """LISTEN_FDS from descriptor 3 on, if they are for the process pid (sd_listen_fds(3)).
+def listen_fds(environ: Environment, who: str) -> list[Passed]:
+    """LISTEN_FDS from descriptor 3 on, which are for us (model.is_for).
 
     who: the init that passed them. Raises Failure if one is not open.
     """
-    if environ.get(b"LISTEN_PID") != str(pid).encode():
-        return []
     count = environ.get(b"LISTEN_FDS", b"0")
     if not count.isdigit() or len(count) > 5:
         raise Failure(f"{who} passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")

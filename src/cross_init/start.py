@@ -1,4 +1,4 @@
-"""What comes first, whatever the command: is this interpreter one for us, how are our modules found, which main is it?
+"""What comes before the command: the interpreter, how our modules are found, and what the init has given this process.
 
 Also an older interpreter has to be able to read this file, so that it can say that it is too old.
 """
@@ -84,3 +84,58 @@ def main(argv: list[str]) -> None:
     else:
         from cross_init.cli import main as run
     run(argv)
+
+
+def clean_environment() -> dict[bytes, bytes]:
+    """The environment as the init gave it to us.
+
+    In the C locale the interpreter sets LC_CTYPE for itself (PEP 538); the daemon must not inherit that. What the
+    kernel started us with still stands in /proc/self/environ (proc(5)).
+    """
+    environ = dict(posix.environ)
+    environ.pop(b"", None)  # "=value": the interpreter cannot pass on a variable without a name
+    if environ.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
+        given = _given_environment()
+        values = [entry.removeprefix(b"LC_CTYPE=") for entry in given if entry.startswith(b"LC_CTYPE=")]
+        if values:
+            environ[b"LC_CTYPE"] = values[0]
+        elif given:
+            del environ[b"LC_CTYPE"]
+    return environ
+
+
+def _given_environment() -> list[bytes]:
+    """NAME=value, each; none if /proc is not there."""
+    try:
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return []
+    text = b""
+    while part := posix.read(fd, 65536):
+        text += part
+    posix.close(fd)
+    return text.split(b"\0")
+
+
+def occupy_standard_descriptors() -> None:
+    """Where one of descriptors 0 to 2 is closed, let none of our sockets take its number.
+
+    What is written to standard error would go to that socket. Reading and writing fail on what stands there now, as
+    they do on a closed descriptor, and at exec it is closed: the daemon gets what we were given.
+    """
+    for fd in (0, 1, 2):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # the lowest free number, which is fd
+
+
+def isolate(argv: list[str]) -> None:
+    """Start again if we are not isolated: an installer of wheels drops the options from a script's first line.
+
+    Raises OSError.
+    """
+    if sys.flags.isolated and sys.flags.no_site:
+        return
+    script = sys.modules["__main__"].__file__ or argv[0]
+    posix.execve(sys.executable, [sys.executable, "-ISXutf8", script, *argv[1:]], clean_environment())

@@ -7,3 +7,9 @@ ALONE = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child"),
 )
+# The same for what boots as a machine would: with a network of its own, and mounting its own /proc.
+A_MACHINE = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private", "--uts", "--ipc", "--net"),
+    *("--pid", "--fork", "--kill-child"),
+)

@@ -99,3 +99,9 @@ def close_descriptors(*numbers: int) -> Callable[[], None]:
             os.close(number)
 
     return close
+
+
+def closed_pipe() -> int:
+    read, write = os.pipe()
+    os.close(read)
+    return write

@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.command import BRIDGE, PATH
+from tests.support.processes import end
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.upstart import reap
 from tests.support.waiting import until
@@ -188,13 +188,7 @@ class Place:
                 if stream is not None:
                     stream.close()
         while left := self.orphans():  # what they leave becomes ours in turn
-            for pid in left:
-                assert pid > 1
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                except (ProcessLookupError, ChildProcessError):
-                    pass
+            end(left)
 
 
 @contextmanager

@@ -13,16 +13,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.alone import A_MACHINE
 from tests.support.containers import PROJECT
 from tests.support.packages import need
 from tests.support.waiting import until
 
 PROGRAMS = ("sbin/init", "sbin/initctl", "sbin/upstart-socket-bridge")
-# In namespaces of its own, which end with us.
-ALONE = (
-    *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--net", "--ipc", "--uts"),
-    *("--pid", "--fork", "--kill-child"),
-)
 BOOT = """
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
@@ -106,7 +102,7 @@ def upstart_booted() -> Iterator[Upstart]:
     need("iproute2", "procps", "util-linux", *DAEMONS)
     with TemporaryDirectory(prefix="cross-init-test.", dir="/var/tmp") as folder:
         boot = subprocess.Popen(
-            [*ALONE, "sh", "-ec", BOOT, "sh", folder, prefix, str(PROJECT)],
+            [*A_MACHINE, "sh", "-ec", BOOT, "sh", folder, prefix, str(PROJECT)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

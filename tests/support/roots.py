@@ -13,17 +13,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.alone import A_MACHINE
 from tests.support.containers import ENVIRONMENT, INSIDE, PROJECT, Container, children
 from tests.support.packages import need
 from tests.support.puppet import Stage, stage
 
 PUPPET = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py /run/puppets/stage"
 BOOT_S = 30
-ALONE = (
-    *("setpriv", "--pdeathsig", "KILL"),
-    *("unshare", "--mount", "--propagation", "private", "--uts", "--ipc", "--net"),
-    *("--pid", "--fork", "--kill-child"),
-)
 # $1: an empty folder, $2: the tree, $3: the project, $4: a folder of files that the root has beside those of the tree,
 # then what becomes PID 1.
 BOOT = """
@@ -99,7 +95,7 @@ def rooted(tree: Path, pid_1: Sequence[str] = REAPER, files: Mapping[str, str] |
             file.chmod(0o755 if text.startswith("#!") else 0o644)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*ALONE, "sh", "-ec", BOOT, "sh", *map(str, (below, tree, PROJECT, beside)), *pid_1],
+                [*A_MACHINE, "sh", "-ec", BOOT, "sh", *map(str, (below, tree, PROJECT, beside)), *pid_1],
                 env=ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

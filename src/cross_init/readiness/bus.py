@@ -8,6 +8,7 @@ there is a bus at all, and when it goes, we try again in steps that grow.
 import _socket
 from select import POLLIN, POLLOUT
 
+from cross_init.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
@@ -63,7 +64,7 @@ class BusName(Repeated):
         try:
             self._connect()
         except OSError as error:
-            self._lost(error.strerror or str(error))
+            self._lost(why(error))
             return
         self.authenticator: Authenticator | None = Authenticator()
         self.parser = Parser()
@@ -115,7 +116,7 @@ class BusName(Repeated):
         except BlockingIOError:
             pass
         except OSError as error:
-            self._lost(error.strerror or str(error))
+            self._lost(why(error))
             return
         self.watched.engine.forget(self.socket.fileno())
         self.watched.engine.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
@@ -130,7 +131,7 @@ class BusName(Repeated):
             self._send(b"")
             return
         except OSError as error:
-            self._lost(error.strerror or str(error))
+            self._lost(why(error))
             return
         if not data:
             self._lost("the bus has closed the connection")

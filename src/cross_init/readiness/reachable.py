@@ -6,6 +6,7 @@ import posix
 from select import POLLOUT
 from struct import pack
 
+from cross_init.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition
@@ -98,7 +99,7 @@ class Tcp(Reachable):
         try:
             found = _socket.getaddrinfo(name, self.port, 0, int(_socket.SOCK_STREAM))
         except (OSError, _socket.gaierror) as error:
-            raise Failure(f"--ready-when {self.text}: looking up {self.host}: {error.strerror or error}") from None
+            raise Failure(f"--ready-when {self.text}: looking up {self.host}: {why(error)}") from None
         self.places = [(family, int(kind), address) for family, kind, _, _, address in found]
 
 

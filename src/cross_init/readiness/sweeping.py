@@ -4,10 +4,10 @@ import _socket
 import posix
 from time import time
 
-from cross_init.readiness.notify_socket import BEGINNING, HOLDER
+from cross_init.readiness.notify_socket import BEGINNING, HOLDER, UNFINISHED
 
 KINDS = ((BEGINNING, _socket.SOCK_DGRAM), (HOLDER, _socket.SOCK_SEQPACKET))
-UNFINISHED_S = 60  # how old a socket is, in seconds, before it may count as left: a new one may yet be about to listen
+UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left
 
 
 def sweep(folder: str) -> None:
@@ -19,14 +19,15 @@ def sweep(folder: str) -> None:
     for name in names:
         for beginning, kind in KINDS:
             if name.startswith(beginning):
-                _remove_if_left(f"{folder}/{name}", kind)
+                is_finished = beginning == BEGINNING and not name.endswith(UNFINISHED)
+                _remove_if_left(f"{folder}/{name}", kind, 0 if is_finished else UNFINISHED_S)
 
 
-def _remove_if_left(path: str, kind: int) -> None:
+def _remove_if_left(path: str, kind: int, age: float) -> None:
     try:
         status = posix.lstat(path)
         is_socket = status.st_mode & 0o170000 == 0o140000  # inode(7)
-        if is_socket and time() - status.st_mtime > UNFINISHED_S and not _is_open(path, kind):
+        if is_socket and time() - status.st_mtime >= age and not _is_open(path, kind):
             posix.unlink(path)
     except OSError:
         pass  # gone meanwhile, or none of ours

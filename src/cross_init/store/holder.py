@@ -13,7 +13,7 @@ from cross_init.acceptor import Acceptor
 from cross_init.connection import credentials
 from cross_init.engine import Engine
 from cross_init.kernel_knows import process_of
-from cross_init.linux import process_stat
+from cross_init.linux import process_stat, why
 from cross_init.model import Failure
 from cross_init.readiness.notification import FDS_MAX, numbers
 from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
@@ -121,7 +121,7 @@ class Holder:
 
     def _entrust(self, entry: Entry) -> str:
         """Give it to the init's own keeper, if there is one; returns why that cannot be."""
-        why = ""
+        reason = ""
         if self.keeper is not None:
             try:
                 if len(entry.text.encode()) > self.keeper.room:
@@ -129,9 +129,9 @@ class Holder:
                 self.keeper.put(entry.text, entry.fd)
                 return ""
             except OSError as error:
-                why = f"only the holder keeps {entry.name}, and not {self.way.init.called}: {error.strerror or error}"
+                reason = f"only the holder keeps {entry.name}, and not {self.way.init.called}: {why(error)}"
         entry.text = ""
-        return why
+        return reason
 
     def _enter(self, entry: Entry) -> None:
         self.entries.insert(0, entry)

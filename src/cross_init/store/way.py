@@ -14,6 +14,7 @@ import posix
 import sys
 
 from cross_init.connection import credentials
+from cross_init.linux import why
 from cross_init.model import Environment, Failure, Init, Service, Target
 from cross_init.readiness.notify_socket import HOLDER, own_base
 from cross_init.sockets import NOT_A_SOCKET, Passed
@@ -139,9 +140,9 @@ def prepare(start: "Start", init: Init) -> None:
     except PermissionError as error:  # whoever took the name must not be able to prevent the start
         from cross_init.cli import complain
 
-        complain(f"--fd-store: nothing can be kept for {start.service}: {error.strerror}", 0)
+        complain(f"--fd-store: nothing can be kept for {start.service}: {why(error)}", 0)
     except OSError as error:
         raise Failure(
-            f"--fd-store: taking what was kept for {start.service}: {error.strerror or error}; "
+            f"--fd-store: taking what was kept for {start.service}: {why(error)}; "
             "the daemon was not started, as it would open anew what is still open"
         ) from None

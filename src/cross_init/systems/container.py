@@ -6,7 +6,7 @@ They ask cross-init check, run inside, or --health-listen. Where the runtime pas
 
 import posix
 
-from cross_init.model import ANYONE, ASKED, Claim, Environment, Service
+from cross_init.model import ANYONE, ASKED, Claim, Environment, Service, is_for
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
@@ -50,11 +50,11 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if environ.get(b"LISTEN_PID") != str(pid).encode():
+        if not is_for(environ, pid):
             return []
         from cross_init.sockets import listen_fds
 
-        return listen_fds(environ, pid, self.name)
+        return listen_fds(environ, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It can always be asked; and perhaps be told."""

@@ -5,7 +5,7 @@ With pipefd:N nothing in the environment says that there is a pipe, or where: it
 
 import posix
 
-from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Environment, Failure, Service
+from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Environment, Failure, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -69,7 +69,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """At most one, as descriptor 3. Raises Failure if it is not open."""
-        if environ.get(b"LISTEN_PID") != str(pid).encode():
+        if not is_for(environ, pid):
             return []
         from cross_init.sockets import describe
 

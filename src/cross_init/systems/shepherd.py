@@ -6,7 +6,7 @@ for each connection, which is its standard input, output and error, and says not
 """
 
 from cross_init.linux import is_socket
-from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service
+from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service, is_for
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
@@ -49,9 +49,11 @@ class Init(Base):
             from cross_init.sockets import standard_input
 
             return standard_input(connections=True)
+        if not is_for(environ, pid):
+            return []
         from cross_init.sockets import listen_fds
 
-        return listen_fds(environ, pid, self.name)
+        return listen_fds(environ, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It has no other ear than for the PID file."""

@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -69,11 +69,11 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if environ.get(b"LISTEN_PID") != str(pid).encode():
+        if not is_for(environ, pid):
             return []
         from cross_init.sockets import listen_fds
 
-        return listen_fds(environ, pid, self.name)
+        return listen_fds(environ, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
