@@ -41,17 +41,8 @@ SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upsta
 CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
-PARENT = {
-    *(
-        "cross_init.shapes.processes",
-        "cross_init.engine",
-        "cross_init.linux",
-        "cross_init.watched",
-        "cross_init.report",
-    ),
-    *("_socket", "errno", "select"),
-}
-GUARD = {"cross_init.shapes.guard"}
+PARENT = {"cross_init.shapes.processes"}
+GUARD = {"cross_init.shapes.guard", "_socket"}
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
 

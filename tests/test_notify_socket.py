@@ -148,11 +148,11 @@ def left(name, kind, alive=False, age=1000):
     else:
         sock.close()
     os.utime(path, (time.time() - age,) * 2)
-left('cross-init-dead', socket.SOCK_DGRAM)
-left('cross-init-alive', socket.SOCK_DGRAM, True)
-left('cross-init-just-dead', socket.SOCK_DGRAM, age=0)
-left('cross-init-unfinished.new', socket.SOCK_DGRAM, age=0)
-left('cross-init-never-finished.new', socket.SOCK_DGRAM)
+left('cross-init-dead.notify', socket.SOCK_DGRAM)
+left('cross-init-alive.notify', socket.SOCK_DGRAM, True)
+left('cross-init-just-dead.notify', socket.SOCK_DGRAM, age=0)
+left('cross-init-unfinished', socket.SOCK_DGRAM, age=0)
+left('cross-init-never-finished', socket.SOCK_DGRAM)
 left('cross-init.dead', socket.SOCK_SEQPACKET)
 left('cross-init.alive', socket.SOCK_SEQPACKET, True)
 left('cross-init.new', socket.SOCK_SEQPACKET, age=0)
@@ -168,7 +168,7 @@ os.utime('/run/cross-init/cross-init-folder', (0, 0))
 def test_only_what_the_dead_left_behind_is_swept() -> None:
     bound = bind(LEFT_BEHIND)
     assert set(bound.left or ()) == {
-        *("cross-init-alive", "cross-init-unfinished.new", "cross-init.alive", "cross-init.new"),
+        *("cross-init-alive.notify", "cross-init-unfinished", "cross-init.alive", "cross-init.new"),
         *("another", "cross-init-folder", "cross-init-file"),
         os.path.basename(bound.path),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.start import ALWAYS
 from cross_init.version import VERSION
 from tests.support.command import BRIDGE, PATH
 
@@ -18,7 +19,7 @@ import posix, sys
 real = posix._exit
 def _exit(code):
     ours = [module for name, module in sys.modules.items() if name.startswith("cross_init.")]
-    short = [module.__name__ for module in ours if getattr(module.__spec__, "loader_state", None)]
+    short = [each.__name__ for each in ours if each.__spec__ is None or each.__spec__.loader_state]
     posix.write(1, " ".join(sorted(short)).encode())
     real(code)
 posix._exit = _exit
@@ -34,6 +35,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("src", "bin"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
     assert version(tmp_path) == VERSION
+    words = ("--init", "none", "-t", "systemd", "--", "/bin/true")
+    subprocess.run([tmp_path / "bin/cross-init-bridge", *words], check=True, timeout=60)
     assert compiled(tmp_path).exists()
     return tmp_path
 
@@ -57,7 +60,7 @@ def found_the_short_way(checkout: Path) -> set[str]:
 
 
 def test_what_is_compiled_is_found_the_short_way(checkout: Path) -> None:
-    ours = {"cross_init.cli", "cross_init.detect", "cross_init.linux", "cross_init.model", "cross_init.version"}
+    ours = {f"cross_init.{name}" for name in ("start", "version", *ALWAYS)}
     assert found_the_short_way(checkout) == ours
 
 
@@ -83,6 +86,12 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("breaks", BREAKS)
 def test_a_compiled_module_that_is_of_no_use_is_not_used(checkout: Path, breaks: str) -> None:
     BREAKS[breaks](compiled(checkout))
+    assert version(checkout) == VERSION
+
+
+def test_where_nothing_is_compiled_nothing_is_missing(checkout: Path) -> None:
+    for folder in (checkout / "src/cross_init").glob("**/__pycache__"):
+        shutil.rmtree(folder)
     assert version(checkout) == VERSION
 
 

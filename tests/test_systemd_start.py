@@ -58,6 +58,14 @@ def test_the_start_is_not_over_before_the_daemon_stops_itself(manager: Manager) 
         has_no_warning(unit)
 
 
+def test_a_daemon_that_stops_itself_at_once_is_heard(manager: Manager) -> None:
+    with manager.unit(f"{NOTIFY}/bin/sh -c 'kill -STOP $$$$; exec sleep infinity'") as unit:
+        for _ in range(5):
+            assert unit.begin("start").ends() == 0
+            unit.has_only(unit.main_pid)
+            unit.stop()
+
+
 def test_a_killed_daemon_is_noticed(system: Manager) -> None:
     with system.unit(f"{NOTIFY}PUPPET") as unit:
         run = unit.begin("start", "--wait")

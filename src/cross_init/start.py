@@ -19,40 +19,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 PACKAGES = ("systems", "shapes", "readiness")  # those on the way to exec; their own files have nothing but a docstring
+ALWAYS = ("model", "linux", "detect", "cli", "plan", "bridge")  # on that way, too, each behind those that it imports
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
-LARGEST = 1 << 16  # bytes; ours have a third of that
+LARGEST = 1 << 16  # bytes; ours have half of that
 Spec: "Any" = type(sys.__spec__)
 
 
 class Compiled:
     """Finds our modules as the interpreter has compiled them; what is missing or outdated is left to its own finders.
 
-    They take a tenth of a millisecond more for each module, and a start has a dozen (the format: PEP 552).
+    They take a tenth of a millisecond more for each module, and a start has a dozen.
     """
 
     @staticmethod
     def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None) -> "ModuleSpec | None":
-        """A module of ours, if its compiled form is there and is that of its source."""
+        """A module of ours, if its compiled form is of use."""
         if not path or not name.startswith("cross_init."):
             return None
         last = name.rpartition(".")[2]
-        source = f"{path[0]}/{last}.py"
-        try:
-            status = posix.stat(source)
-            fd = posix.open(f"{path[0]}/__pycache__/{last}{COMPILED}", posix.O_RDONLY | posix.O_CLOEXEC)
-            data = posix.read(fd, LARGEST)
-            posix.close(fd)
-            age = (int(status.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little")
-            if data[:16] != MAGIC_NUMBER + bytes(4) + age + (status.st_size & 0xFFFFFFFF).to_bytes(4, "little"):
-                return None
-            code = loads(memoryview(data)[16:])  # noqa: S302 (as its own finders do)
-        except (OSError, EOFError, ValueError, TypeError):
+        code = compiled(path[0], last)
+        if code is None:
             return None
-        spec: ModuleSpec = Spec(name, Compiled, origin=source, loader_state=code)
+        spec: ModuleSpec = Spec(name, Compiled, origin=f"{path[0]}/{last}.py", loader_state=code)
         spec.has_location = True
         return spec
 
@@ -67,6 +59,22 @@ class Compiled:
         exec(module.__spec__.loader_state, module.__dict__)  # noqa: S102 (this is what importing is)
 
 
+def compiled(folder: str, name: str) -> "CodeType | None":
+    """A module's code, if it is there compiled by this interpreter from the source as it is now (PEP 552)."""
+    try:
+        status = posix.stat(f"{folder}/{name}.py")
+        fd = posix.open(f"{folder}/__pycache__/{name}{COMPILED}", posix.O_RDONLY | posix.O_CLOEXEC)
+        data = posix.read(fd, LARGEST)
+        posix.close(fd)
+        age = (int(status.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little")
+        if data[:16] != MAGIC_NUMBER + bytes(4) + age + (status.st_size & 0xFFFFFFFF).to_bytes(4, "little"):
+            return None
+        code: CodeType = loads(memoryview(data)[16:])  # noqa: S302 (as its own finders do)
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+    return code
+
+
 def find_modules() -> None:
     """From now on find our modules here, beside this file: in this folder and no other, and the short way."""
     folder = __file__.rpartition("/")[0]
@@ -77,11 +85,25 @@ def find_modules() -> None:
     sys.meta_path.insert(0, Compiled)
 
 
+def load_always() -> None:
+    """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
+    folder = __file__.rpartition("/")[0]
+    for name in ALWAYS:
+        code = compiled(folder, name)
+        if code is None:
+            return  # it is imported when it is needed
+        module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
+        module.__package__ = "cross_init"
+        module.__file__ = f"{folder}/{name}.py"
+        exec(code, module.__dict__)  # noqa: S102 (this is what importing is)
+
+
 def main(argv: list[str]) -> None:
     """Do what the command line says, under the name that we have. Does not return."""
     if argv[0].rpartition("/")[2] == "cross-init":
         from cross_init.front_door import main as run
     else:
+        load_always()
         from cross_init.cli import main as run
     run(argv)
 

@@ -9,6 +9,7 @@ from time import monotonic
 
 from cross_init.cli import complain
 from cross_init.engine import Engine, Timer
+from cross_init.kernel_knows import descends
 from cross_init.linux import why
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.report import Reporter
@@ -138,8 +139,6 @@ class Watched:
 
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's: the daemon or a descendant, and none of ours."""
-        from cross_init.kernel_knows import descends
-
         return pid > 1 and pid != posix.getpid() and pid not in self.helpers and descends(pid, self.root)
 
     def family(self) -> list[int]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT_FOLDER = "/run/cross-init"
 BEGINNING = "cross-init-"  # of the names of these sockets
-UNFINISHED = ".new"  # their end until they are bound, for who sweeps: till then nobody seems to have them open
+BOUND = ".notify"  # their end as soon as they are bound, for who sweeps: till then nobody seems to have them open
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
@@ -107,12 +107,12 @@ def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
         path = f"{base}/{BEGINNING}{name}"
         before = posix.umask(0)
         try:
-            sock.bind(path + UNFINISHED)
-            posix.rename(path + UNFINISHED, path)  # a socket is found by its inode
+            sock.bind(path)
+            posix.rename(path, path + BOUND)  # a socket is found by its inode
         except OSError:  # too long a path for a socket (unix(7)), or no room
             pass
         else:
-            return path, path.encode("utf-8", "surrogateescape")
+            return path + BOUND, (path + BOUND).encode("utf-8", "surrogateescape")
         finally:
             posix.umask(before)
     address = f"cross-init/{name}"

@@ -4,7 +4,7 @@ import _socket
 import posix
 from time import time
 
-from cross_init.readiness.notify_socket import BEGINNING, HOLDER, UNFINISHED
+from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER
 
 KINDS = ((BEGINNING, _socket.SOCK_DGRAM), (HOLDER, _socket.SOCK_SEQPACKET))
 UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left
@@ -19,7 +19,7 @@ def sweep(folder: str) -> None:
     for name in names:
         for beginning, kind in KINDS:
             if name.startswith(beginning):
-                is_finished = beginning == BEGINNING and not name.endswith(UNFINISHED)
+                is_finished = beginning == BEGINNING and name.endswith(BOUND)
                 _remove_if_left(f"{folder}/{name}", kind, 0 if is_finished else UNFINISHED_S)
 
 

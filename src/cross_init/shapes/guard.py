@@ -16,7 +16,6 @@ import _signal
 import _socket
 import posix
 import sys
-from select import POLLIN, poll
 
 from cross_init.cli import complain_of_mistake
 from cross_init.linux import fork
@@ -74,6 +73,8 @@ class Guard:
 
     def has(self, number: int) -> bool:
         """Whether the guard was sent this signal too, since it was asked last."""
+        from select import POLLIN, poll
+
         try:
             self.socket.send(ASK + bytes((number,)), _socket.MSG_NOSIGNAL)
             answered = poll()
@@ -91,6 +92,8 @@ class Guard:
 
     def dismiss(self) -> None:
         """The daemon has ended, and we are about to: the guard goes first, where somebody has stopped it as well."""
+        from select import poll
+
         try:
             self.socket.send(GOODBYE, _socket.MSG_NOSIGNAL)
             hangs_up = poll()

@@ -12,19 +12,18 @@ continued only when the init knows.
 
 The keeper is also the canary for signals. It shares the daemon's process group and control group, and blocks what it
 gets: what waits at the keeper was sent to all, so the daemon has it too, and need not get it twice.
+
+What the bridge does then is handing_over.py, which is imported when the daemon has been forked, so it delays no start.
 """
 
 import _signal
 import posix
-from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.cli import complain, complain_of_mistake
-from cross_init.engine import Engine
 from cross_init.linux import fork, why
-from cross_init.model import FAILED, STOP, Channel, Failure
-from cross_init.shapes.processes import Given, Signals, block, end_like, fork_daemon, send
-from cross_init.watched import Watched
+from cross_init.model import Channel, Failure
+from cross_init.shapes.processes import Given, block, fork_daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,86 +33,6 @@ STOPPED, ENDED = b"stopped", b"ended"  # the keeper's news
 LET_GO = b"l"  # what the keeper is told
 
 
-class HandOver:
-    """The bridge's part. status: the daemon's wait status, if it has ended before it was ready."""
-
-    def __init__(
-        self, engine: Engine, start: "Start", keeper: "Keeper", pid: int, channel: Channel, began: float
-    ) -> None:
-        self.engine = engine
-        self.start = start
-        self.keeper = keeper
-        self.channel = channel
-        self.status: int | None = None
-        self.is_stopped = False
-        try:
-            pidfd = posix.pidfd_open(pid)
-        except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
-            pidfd = posix.pidfd_open(keeper.pid)
-        self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
-        stops = start.wish.notify and start.target.says == STOP
-        self.stops = self.watched.expect("the daemon to stop itself") if stops else None
-        channel.attach(self.watched)
-        self.watched.observe()
-        engine.watch(keeper.news, self._hear_keeper)
-        Signals(engine, self._signalled)
-
-    def _hear_keeper(self) -> None:
-        line = self.keeper.read_line()
-        if line.startswith(STOPPED):
-            if self.stops is not None:
-                self.is_stopped = True
-                stops, self.stops = self.stops, None
-                stops()
-                if not self.watched.ready:  # something else has to hold as well, for which it has to run
-                    self.is_stopped = False
-                    send(self.watched.pidfd, _signal.SIGCONT)
-        elif line.startswith(ENDED):
-            self.status = int(line.removeprefix(ENDED))
-            self.engine.stop()
-        else:
-            send(self.watched.pidfd, _signal.SIGKILL)
-            raise Failure(
-                f"watching the daemon (PID {self.watched.pid}): the process that watched it was killed; "
-                "so the daemon was, too"
-            )
-
-    def _signalled(self, number: int, code: int) -> None:
-        """What is sent to the main process is meant for the daemon."""
-        if number == _signal.SIGCHLD:
-            return  # the keeper's end is seen by its pipe
-        from cross_init.kernel_knows import pending_signals
-
-        try:
-            # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
-            self.start.init.settle(self.start.original)
-        except OSError:
-            pass  # then the daemon may get it twice, which is better than never
-        if not pending_signals(self.keeper.pid) >> (number - 1) & 1:
-            send(self.watched.pidfd, number)
-
-    def finish(self) -> int:
-        """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
-        if self.status is not None:
-            self.channel.discard()
-            return FAILED if self.watched.timed_out else end_like(self.status)
-        init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
-        self.keeper.let_go()
-        try:
-            init.hand_over(self.start.original, pid)
-        except OSError as error:
-            send(pidfd, _signal.SIGKILL)
-            raise Failure(f"telling {init.called} that the daemon is ready: {why(error)}; it was ended") from None
-        poller = poll()
-        poller.register(pidfd, POLLIN)
-        if poller.poll(0):
-            raise Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
-        if self.is_stopped:
-            send(pidfd, _signal.SIGCONT)
-        self.channel.leave()
-        return 0
-
-
 class Keeper:
     """The daemon's parent, as the bridge sees it."""
 
@@ -121,17 +40,16 @@ class Keeper:
         self.pid = pid
         self.news = news
         self.lifeline = lifeline
-        self.said = b""
 
     def read_line(self) -> bytes:
-        """What it says next; nothing if it has ended."""
-        while b"\n" not in self.said:
-            part = posix.read(self.news, 64)
+        """What it says next; nothing if it has ended. Not a byte more is read: nobody would hear of the next line."""
+        line = b""
+        while not line.endswith(b"\n"):
+            part = posix.read(self.news, 1)
             if not part:
                 return b""
-            self.said += part
-        line, _, self.said = self.said.partition(b"\n")
-        return line
+            line += part
+        return line[:-1]
 
     def let_go(self) -> None:
         """Let it end without the daemon, and wait for that: then the daemon is the init's child."""
@@ -163,6 +81,9 @@ def run(start: "Start") -> int:
     if not line:
         channel.discard()
         return 125  # the keeper has said why
+    from cross_init.engine import Engine  # not earlier: on a small machine the daemon's start would wait for it
+    from cross_init.shapes.handing_over import HandOver
+
     engine = Engine()
     hand_over = HandOver(engine, start, keeper, int(line), channel, began)
     engine.run()
@@ -180,6 +101,8 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
         pid = fork_daemon(start, given, channel)
         _say(tell, b"%d" % pid)
         start.close_sockets()
+        from select import POLLIN, poll
+
         woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda number, frame: None)

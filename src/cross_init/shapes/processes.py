@@ -1,24 +1,19 @@
-"""What the shapes that keep the daemon as their child have in common: fork, pass signals on, end as it ended."""
+"""What the shapes that keep the daemon as their child have in common: block signals, fork, end as the daemon ended."""
 
 import _signal
 import posix
-from _thread import start_new_thread
 
-from cross_init.engine import Engine
 from cross_init.linux import fork, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cross_init.bridge import Start
 
 # Waited for apart: the kernel does not let them be caught, or they may be about our own children. A fault of our own,
 # say SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT)
-SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
 
 class Given:
@@ -41,29 +36,6 @@ def block() -> Given:
     """Block what is passed on, and news of children, to be waited for; returns what was given before."""
     children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it would take the exit status away from us
     return Given(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD)), children)
-
-
-class Signals:
-    """What is sent to this process, as news for an engine: callback(number, si_code).
-
-    The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
-    not told who sent a signal.
-    """
-
-    def __init__(self, engine: Engine, callback: "Callable[[int, int], None]") -> None:
-        self.callback = callback
-        self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
-        engine.watch(self.news, self._hear)
-        start_new_thread(self._wait, ())
-
-    def _wait(self) -> None:
-        while True:
-            got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
-            posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
-
-    def _hear(self) -> None:
-        number, code = posix.read(self.news, 2)
-        self.callback(number, code - 256 if code > 127 else code)
 
 
 def send(pidfd: int, number: int) -> None:
@@ -131,3 +103,8 @@ def end_like(status: int) -> int:
             pass
     _signal.raise_signal(number)  # to this thread: another one may be waiting for signals to the process
     return 128 + number  # not reached: the signal's default is to end us
+
+
+def is_leader() -> bool:
+    """Whether we lead the session that we are in."""
+    return posix.getsid(0) == posix.getpid()

@@ -1,0 +1,96 @@
+"""The bridge's part in handing a daemon over (hand_over.py): from the fork until the daemon is the init's."""
+
+import _signal
+import posix
+from select import POLLIN, poll
+
+from cross_init.engine import Engine
+from cross_init.kernel_knows import pending_signals
+from cross_init.linux import why
+from cross_init.model import FAILED, STOP, Channel, Failure
+from cross_init.shapes.hand_over import ENDED, STOPPED, Keeper
+from cross_init.shapes.processes import end_like, send
+from cross_init.shapes.signals import Signals
+from cross_init.watched import Watched
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+
+
+class HandOver:
+    """The bridge's part. status: the daemon's wait status, if it has ended before it was ready."""
+
+    def __init__(
+        self, engine: Engine, start: "Start", keeper: "Keeper", pid: int, channel: Channel, began: float
+    ) -> None:
+        self.engine = engine
+        self.start = start
+        self.keeper = keeper
+        self.channel = channel
+        self.status: int | None = None
+        self.is_stopped = False
+        try:
+            pidfd = posix.pidfd_open(pid)
+        except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
+            pidfd = posix.pidfd_open(keeper.pid)
+        self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
+        stops = start.wish.notify and start.target.says == STOP
+        self.stops = self.watched.expect("the daemon to stop itself") if stops else None
+        channel.attach(self.watched)
+        self.watched.observe()
+        engine.watch(keeper.news, self._hear_keeper)
+        Signals(engine, self._signalled)
+
+    def _hear_keeper(self) -> None:
+        line = self.keeper.read_line()
+        if line.startswith(STOPPED):
+            if self.stops is not None:
+                self.is_stopped = True
+                stops, self.stops = self.stops, None
+                stops()
+                if not self.watched.ready:  # something else has to hold as well, for which it has to run
+                    self.is_stopped = False
+                    send(self.watched.pidfd, _signal.SIGCONT)
+        elif line.startswith(ENDED):
+            self.status = int(line.removeprefix(ENDED))
+            self.engine.stop()
+        else:
+            send(self.watched.pidfd, _signal.SIGKILL)
+            raise Failure(
+                f"watching the daemon (PID {self.watched.pid}): the process that watched it was killed; "
+                "so the daemon was, too"
+            )
+
+    def _signalled(self, number: int, code: int) -> None:
+        """What is sent to the main process is meant for the daemon."""
+        if number == _signal.SIGCHLD:
+            return  # the keeper's end is seen by its pipe
+        try:
+            # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
+            self.start.init.settle(self.start.original)
+        except OSError:
+            pass  # then the daemon may get it twice, which is better than never
+        if not pending_signals(self.keeper.pid) >> (number - 1) & 1:
+            send(self.watched.pidfd, number)
+
+    def finish(self) -> int:
+        """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
+        if self.status is not None:
+            self.channel.discard()
+            return FAILED if self.watched.timed_out else end_like(self.status)
+        init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
+        self.keeper.let_go()
+        try:
+            init.hand_over(self.start.original, pid)
+        except OSError as error:
+            send(pidfd, _signal.SIGKILL)
+            raise Failure(f"telling {init.called} that the daemon is ready: {why(error)}; it was ended") from None
+        poller = poll()
+        poller.register(pidfd, POLLIN)
+        if poller.poll(0):
+            raise Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
+        if self.is_stopped:
+            send(pidfd, _signal.SIGCONT)
+        self.channel.leave()
+        return 0

@@ -1,0 +1,37 @@
+"""The signals that are sent to this process, as news."""
+
+import _signal
+import posix
+from _thread import start_new_thread
+
+from cross_init.engine import Engine
+from cross_init.shapes.processes import PASSED_ON
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
+
+
+class Signals:
+    """What is sent to this process, as news for an engine: callback(number, si_code).
+
+    The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
+    not told who sent a signal.
+    """
+
+    def __init__(self, engine: Engine, callback: "Callable[[int, int], None]") -> None:
+        self.callback = callback
+        self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
+        engine.watch(self.news, self._hear)
+        start_new_thread(self._wait, ())
+
+    def _wait(self) -> None:
+        while True:
+            got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
+            posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
+
+    def _hear(self) -> None:
+        number, code = posix.read(self.news, 2)
+        self.callback(number, code - 256 if code > 127 else code)

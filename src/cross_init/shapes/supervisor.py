@@ -1,0 +1,308 @@
+"""The parent of a daemon: follows its main process, passes signals on, tells the init, and sees the end (supervise.py).
+
+All that it may need later is imported now.
+"""
+
+import _signal
+import posix
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
+from cross_init.engine import Engine
+from cross_init.kernel_knows import exit_of_stranger, pidfd_identity
+from cross_init.linux import process_stat, why
+from cross_init.model import STOP, STOPPING
+from cross_init.plan import SUPERVISE
+from cross_init.readiness.appearance import Appearance
+from cross_init.shapes.guard import Guard
+from cross_init.shapes.processes import is_leader, send
+from cross_init.shapes.signals import SI_KERNEL, Signals
+from cross_init.watched import Watched
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bridge import Start
+    from cross_init.model import Channel
+    from cross_init.news import Assignments
+
+TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
+GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+STRANGER_S = 0.1  # for a parent to wait for its child; some never do
+START_TIME = 19  # of the fields of process_stat()
+
+
+class Supervisor:
+    """The parent of one daemon.
+
+    main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
+    orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
+    stop: the signal by which the main process was told to end, 0 if it was not.
+    """
+
+    def __init__(
+        self, engine: Engine, start: "Start", pid: int, channel: "Channel", began: float, guard: Guard | None
+    ) -> None:
+        self.engine = engine
+        self.start = start
+        self.channel = channel
+        self.first = self.main = pid
+        self.status = self.orphans_status = 0
+        self.is_guess = self.was_signalled = self.is_failing = False
+        self.stop = 0
+        self.guard = guard
+        wish = start.wish
+        chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
+        self.instead = {sent: wanted for sent, wanted in chosen if wanted}
+        self.watched = watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
+        watched.root = posix.getpid()
+        watched.follow = self._named
+        if start.init.news:
+            watched.pass_on = self._pass_on
+        if guard is not None:
+            watched.helpers[guard.pid] = None
+        self.stops = self.forked = None
+        if start.wish.notify and start.target.says == STOP:
+            self.stops = watched.expect("the daemon to stop itself")
+        if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
+            self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
+        self._attend(pid)
+        watched.is_on_its_way = start.target.forks
+        if start.way is not None:
+            watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
+        channel.attach(watched)
+        watched.observe()
+        watched.answer_questions(SUPERVISE)
+        Signals(engine, self._signalled)
+
+    def _tell(self) -> None:
+        watched = self.watched
+        if watched.init.may_not_hear and self.guard is not None:
+            self.guard.look()
+        try:
+            watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
+        except OSError as error:
+            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {why(error)}")
+
+    def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
+        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
+        watched = self.watched
+        said = tuple(each for each in message if watched.ready or each != ("READY", "1"))
+        try:
+            self.watched.init.pass_on(self.start.original, said, descriptors)
+        except OSError as error:
+            self.watched.reporter.say(f"telling {self.watched.init.called} what the daemon says failed: {why(error)}")
+
+    # Who the main process is.
+
+    def _attend(self, pid: int) -> None:
+        """This is the main process from now on; watched has its pidfd."""
+        self.main = self.watched.pid = pid
+        self.watched.note()
+        self.watched.is_on_its_way = False
+        self.engine.watch(self.watched.pidfd, self._main_ended)
+        if self.guard is not None:
+            self.guard.follow(self.watched.pidfd)
+
+    def _named(self, pid: int, pidfd: int, identity: int) -> None:
+        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
+        if pid != self.main and not self._move(pid, pidfd, identity):
+            self.watched.reporter.say(f"does not name a process of the service as its main process: {pid}")
+
+    def _move(self, pid: int, pidfd: int = -1, identity: int = 0) -> bool:
+        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant (or 0)."""
+        if pid <= 1:
+            return False
+        try:
+            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
+        except OSError:
+            return False
+        is_meant = not identity or pidfd_identity(mine) in (0, identity)
+        if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
+            posix.close(mine)
+            return False
+        self.engine.forget(self.watched.pidfd)
+        posix.close(self.watched.pidfd)
+        self.watched.pidfd = mine
+        self._attend(pid)
+        if self.stop and not self.watched.init.signals_all:  # it was meant for the service, and this one did not get it
+            send(mine, self.stop)
+        return True
+
+    def _successor(self) -> bool:
+        """The main process has gone: whether another one has taken its place, as the PID file says it."""
+        path = self.start.wish.pid_file
+        if not path:
+            return False
+        from cross_init.pidfile import read
+
+        return self._move(read(path) or 0)
+
+    def _forked_away(self) -> None:
+        """The command that was started has ended with 0; find the daemon that it has left."""
+        self.main = 0
+        self.watched.is_on_its_way = True
+        self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
+        if self.guard is not None:  # whichever of them it will be
+            self.guard.follow_all(self.watched.family())
+        if self.start.wish.pid_file:
+            news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
+            self._look_for_pid_file(news)
+        else:
+            # A daemon that forks twice: the process between the two is about to go.
+            self.engine.after(BETWEEN_S, self._guess)
+
+    def _guess(self) -> None:
+        """Without a PID file: the newest of the processes that became our children."""
+        children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
+        newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=0)
+        if not self.main and self._move(newest):
+            self.is_guess = True
+            if self.forked is not None:
+                self.forked()
+
+    def _look_for_pid_file(self, news: Appearance) -> None:
+        if self._successor():
+            news.close()
+            if self.forked is not None:
+                self.forked()
+
+    # Who has ended.
+
+    def _main_ended(self) -> None:
+        """The main process's pidfd says that it has ended."""
+        main = self.main
+        self._reap()
+        if self.main == main and not self.engine.stopped and main:
+            # Not our child: its own parent is still there, and gets the status. When it has that, the pidfd hangs up.
+            self.engine.watch(self.watched.pidfd, lambda: self._stranger_ended(main), 0)
+            self.engine.after(STRANGER_S, lambda: self._stranger_ended(main))
+
+    def _stranger_ended(self, main: int) -> None:
+        if self.main == main:
+            self.engine.forget(self.watched.pidfd)
+            self.status = exit_of_stranger(self.watched.pidfd)
+            self._end(main)
+
+    def _reap(self) -> None:
+        while not self.engine.stopped:
+            try:
+                pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
+            except ChildProcessError:
+                pid = 0
+            if not pid:
+                break
+            if pid in self.watched.helpers:
+                if not posix.WIFSTOPPED(status):
+                    self.watched.helpers[pid] = status
+            elif posix.WIFSTOPPED(status):
+                if pid == self.first:
+                    self._stopped(status)
+            else:
+                if pid in (self.main, self.first):
+                    self.status = status
+                else:
+                    self.orphans_status = status
+                if pid == self.main:
+                    self._end(pid)
+        if not self.main and not self.engine.stopped and not self.watched.family():
+            if not self.is_failing:
+                self.status = self.orphans_status
+            self.engine.stop()  # it has forked away, and died there
+
+    def _end(self, pid: int) -> None:
+        """The main process has ended, with self.status."""
+        self.channel.catch_up()
+        if self.main != pid:
+            return  # its last words named another one
+        if self.status == 0 and (self._was_in_between() if self.is_guess else self._has_forked_away(pid)):
+            self._forked_away()
+        elif not self._successor():
+            self._failed()
+
+    def _failed(self) -> None:
+        """The service has ended. What is left of a daemon that was on its way ends with the process that it left."""
+        if self.watched.is_on_its_way and self.watched.family():
+            self.main, self.is_failing = 0, True
+            self.engine.forget(self.watched.pidfd)  # it would call us for ever
+            self.watched.end_for_good()
+        else:
+            self.engine.stop()
+
+    def _has_forked_away(self, pid: int) -> bool:
+        return pid == self.first and self.start.target.forks
+
+    def _was_in_between(self) -> bool:
+        """Whether the process that we took for the daemon was only on the way to it."""
+        return not self.was_signalled and bool(self.watched.family())
+
+    def _stopped(self, status: int) -> None:
+        if posix.WSTOPSIG(status) in TERMINAL_STOPS:
+            _signal.raise_signal(_signal.SIGSTOP)  # for the shell's job control; its "fg" continues both
+            send(self.watched.pidfd, _signal.SIGCONT)
+        elif self.stops is not None:
+            stops, self.stops = self.stops, None
+            stops()
+            send(self.watched.pidfd, _signal.SIGCONT)
+
+    # What the init sends.
+
+    def _signalled(self, number: int, code: int) -> None:
+        is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
+        if number == _signal.SIGCHLD:
+            self._reap()
+        if is_about_ours:
+            pass
+        elif code == SI_KERNEL and self._shares_group() and not (number == _signal.SIGHUP and is_leader()):
+            pass  # a terminal's, which the daemon has as well; but its hanging up is told to the session's leader alone
+        elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
+            self._pass_signal(number)
+        else:
+            self._settle()
+            if not self.guard.has(number):
+                self.engine.after(GROUP_S, lambda: self._pass_unless_all(number))
+
+    def _pass_unless_all(self, number: int) -> None:
+        """Pass it on if it was sent to us alone."""
+        if self.guard is None or not self.guard.has(number):
+            self._pass_signal(number)
+
+    def _pass_signal(self, number: int) -> None:
+        self.was_signalled = True
+        is_reload = self._announce(number)
+        wanted = self.instead.get(number, number)
+        if self.watched.is_on_its_way:
+            self.watched.send_all(wanted)
+        else:
+            send(self.watched.pidfd, wanted)
+            self.stop = wanted if number == _signal.SIGTERM else self.stop
+        if is_reload:
+            self._pass_on((("READY", "1"),), [])
+
+    def _announce(self, number: int) -> bool:
+        """Tell an init that listens what it has begun, for a daemon that does not say so itself.
+
+        Returns whether it is a reload, of whose end the init has to be told as well: a unit with
+        Type=notify-reload waits for both messages (systemd.service(5)).
+        """
+        hears, says = self.watched.init.news, self.start.target.news
+        if number == _signal.SIGTERM:
+            self.watched.enter(STOPPING)
+            if "stopping" in hears and "stopping" not in says:
+                self._pass_on((("STOPPING", "1"),), [])
+        elif number == _signal.SIGHUP and "reloading" in hears and "reloading" not in says and self.watched.ready:
+            usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
+            self._pass_on((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))), [])
+            return True
+        return False
+
+    def _settle(self) -> None:
+        try:
+            self.watched.init.settle(self.start.original)
+        except OSError:
+            pass  # then the daemon may get it twice, which is better than never
+
+    def _shares_group(self) -> bool:
+        try:
+            return posix.getpgid(self.main or self.first) == posix.getpgrp()
+        except OSError:
+            return False
