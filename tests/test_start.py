@@ -19,7 +19,8 @@ import posix, sys
 real = posix._exit
 def _exit(code):
     ours = [module for name, module in sys.modules.items() if name.startswith("cross_init.")]
-    short = [each.__name__ for each in ours if each.__spec__ is None or each.__spec__.loader_state]
+    files = [each for each in ours if getattr(each, "__file__", None)]
+    short = [each.__name__ for each in files if each.__spec__ is None or each.__spec__.loader_state]
     posix.write(1, " ".join(sorted(short)).encode())
     real(code)
 posix._exit = _exit
