@@ -35,7 +35,7 @@ print(*sys.modules)
 ALWAYS = {
     *("cross_init", "cross_init.readiness", "cross_init.shapes", "cross_init.systems", "cross_init.start"),
     *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.linux", "cross_init.model"),
-    "cross_init.plan",
+    *("cross_init.plan", "cross_init.complaints", "cross_init.launch"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 CONTAINER = {"cross_init.systems.container"}

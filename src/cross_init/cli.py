@@ -1,14 +1,11 @@
-"""The command line: from its words to a wish, and from whatever goes wrong to one line and an exit code."""
+"""The command line: from its words to a wish."""
 
 import _signal
-import posix
 
+from cross_init.complaints import NAME
 from cross_init.detect import INITS, TARGETS
-from cross_init.linux import why
-from cross_init.model import FAILED, Failure
-from cross_init.start import clean_environment, isolate, occupy_standard_descriptors
+from cross_init.model import Failure
 
-NAME = "cross-init-bridge"
 ACCESS = ("main", "exec", "all")
 # Option: (the attribute of Wish that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
@@ -217,66 +214,3 @@ def parse(words: list[str]) -> Wish:
     if wish.socket and wish.all_sockets:
         raise usage("--socket chooses one, --all-sockets passes all: use one of them")
     return wish
-
-
-def main(argv: list[str]) -> None:
-    """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
-    try:
-        isolate(argv)
-        occupy_standard_descriptors()
-        wish = parse(argv[1:])
-        if wish.help:
-            from cross_init.help import text
-
-            code = write_out(text(TARGETS, INITS))
-        elif wish.version:
-            from cross_init.version import VERSION
-
-            code = write_out(f"{NAME} {VERSION}\n")
-        else:
-            from cross_init.bridge import run
-
-            code = run(wish, clean_environment())
-    except Failure as failure:
-        code = complain(str(failure), failure.code)
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        code = complain(f"a system call failed{where}: {why(error)}", FAILED)
-    except Exception as error:
-        code = complain_of_mistake(error)
-    # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
-    posix._exit(code)
-
-
-def complain_of_mistake(error: Exception) -> int:
-    """Say where an error that nobody expected came up, in one line as well, and return the exit code."""
-    place, where = error.__traceback__, ""
-    while place is not None:
-        where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}"
-        place = place.tb_next
-    return complain(f"a mistake in {NAME} itself, at {where}: {error!r}; please report it", FAILED)
-
-
-def complain(message: str, code: int) -> int:
-    """Say what went wrong, in one line, and return the exit code."""
-    try:
-        posix.write(2, f"{NAME}: {printable(message)}\n".encode())
-    except OSError:
-        pass  # nobody listens any more; the exit code still tells
-    return code
-
-
-def printable(text: str) -> str:
-    """The text on one line: the words of a command line in it must not forge lines or move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def write_out(text: str) -> int:
-    """Write this to standard output; returns the exit code 0. Raises OSError."""
-    data = text.encode("utf-8", "backslashreplace")
-    try:
-        while data:
-            data = data[posix.write(1, data) :]
-    except OSError as error:
-        raise Failure(f"writing to standard output: {why(error)}") from None
-    return 0

@@ -1,8 +1,9 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
-from cross_init.bridge import conditions, find_program, select, told
-from cross_init.cli import printable, write_out
+from cross_init.bridge import conditions, select, told
+from cross_init.complaints import printable, write_out
 from cross_init.effects import effects
+from cross_init.launch import find_program
 from cross_init.listen import parse
 from cross_init.model import Claim, Failure, Init, Target
 from cross_init.plan import EXEC, Plan

@@ -18,7 +18,7 @@ from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 CANCEL = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)  # to the front, they end the start
 READY = b"ready"  # anything else that the bridge says is why it failed

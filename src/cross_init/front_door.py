@@ -6,7 +6,7 @@ for, and answers with an exit code and the text for standard output.
 
 import posix
 
-from cross_init.cli import printable
+from cross_init.complaints import printable
 from cross_init.model import FAILED, Failure
 
 NAME = "cross-init"

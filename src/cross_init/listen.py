@@ -4,7 +4,7 @@ import _socket
 import errno
 import posix
 
-from cross_init.cli import complain
+from cross_init.complaints import complain
 from cross_init.model import Failure
 from cross_init.sockets import Passed, describe
 

@@ -1,4 +1,4 @@
-"""What comes before the command: the interpreter, how our modules are found, and what the init has given this process.
+"""From the interpreter's start to the command: how our modules are found, what we were given, and an end for mistakes.
 
 Also an older interpreter has to be able to read this file, so that it can say that it is too old.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 PACKAGES = ("systems", "shapes", "readiness")  # those on the way to exec; their own files have nothing but a docstring
-ALWAYS = ("model", "linux", "detect", "cli", "plan", "bridge")  # on that way, too, each behind those that it imports
+# On that way, too, each behind those that it imports.
+ALWAYS = ("model", "linux", "complaints", "detect", "cli", "plan", "launch", "bridge")
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
 Spec: "Any" = type(sys.__spec__)
@@ -101,11 +102,47 @@ def load_always() -> None:
 def main(argv: list[str]) -> None:
     """Do what the command line says, under the name that we have. Does not return."""
     if argv[0].rpartition("/")[2] == "cross-init":
-        from cross_init.front_door import main as run
-    else:
+        from cross_init.front_door import main as open_front_door
+
+        open_front_door(argv)
+    run_bridge(argv)
+
+
+def run_bridge(argv: list[str]) -> None:
+    """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
+    if is_isolated():
         load_always()
-        from cross_init.cli import main as run
-    run(argv)
+    from cross_init.cli import parse
+    from cross_init.complaints import NAME, complain, complain_of_mistake, write_out
+    from cross_init.linux import why
+    from cross_init.model import FAILED, Failure
+
+    try:
+        isolate(argv)
+        occupy_standard_descriptors()
+        wish = parse(argv[1:])
+        if wish.help:
+            from cross_init.detect import INITS, TARGETS
+            from cross_init.help import text
+
+            code = write_out(text(TARGETS, INITS))
+        elif wish.version:
+            from cross_init.version import VERSION
+
+            code = write_out(f"{NAME} {VERSION}\n")
+        else:
+            from cross_init.bridge import run
+
+            code = run(wish, clean_environment())
+    except Failure as failure:
+        code = complain(str(failure), failure.code)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        code = complain(f"a system call failed{where}: {why(error)}", FAILED)
+    except Exception as error:
+        code = complain_of_mistake(error)
+    # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
+    posix._exit(code)
 
 
 def clean_environment() -> dict[bytes, bytes]:
@@ -152,12 +189,17 @@ def occupy_standard_descriptors() -> None:
             posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # the lowest free number, which is fd
 
 
+def is_isolated() -> bool:
+    """Whether no PYTHON... variable and no site package concerns us (python3(1), -I and -S)."""
+    return bool(sys.flags.isolated and sys.flags.no_site)
+
+
 def isolate(argv: list[str]) -> None:
     """Start again if we are not isolated: an installer of wheels drops the options from a script's first line.
 
     Raises OSError.
     """
-    if sys.flags.isolated and sys.flags.no_site:
+    if is_isolated():
         return
     script = sys.modules["__main__"].__file__ or argv[0]
     posix.execve(sys.executable, [sys.executable, "-ISXutf8", script, *argv[1:]], clean_environment())

@@ -5,7 +5,7 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
-from cross_init.cli import printable
+from cross_init.complaints import printable
 from cross_init.connection import credentials
 from cross_init.linux import is_private, read
 from cross_init.model import Failure

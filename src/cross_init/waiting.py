@@ -6,7 +6,7 @@ from cross_init.model import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 
 def wait_for_client(start: "Start") -> None:

@@ -7,7 +7,7 @@ it was at; SIGKILL when it has not ended by that within a grace time.
 import _signal
 from time import monotonic
 
-from cross_init.cli import complain
+from cross_init.complaints import complain
 from cross_init.news import Assignments, first, has
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.cli import complain
+from cross_init.complaints import complain
 from cross_init.engine import Engine, Timer
 from cross_init.kernel_knows import descends
 from cross_init.linux import why
@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.bridge import Start
     from cross_init.health import Health
+    from cross_init.launch import Start
     from cross_init.news import Assignments
     from cross_init.status_socket import StatusSocket
     from cross_init.store.keeping import Keeping

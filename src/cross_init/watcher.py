@@ -5,7 +5,7 @@ It runs beside the daemon, so what it imports does not delay a start. One engine
 
 import posix
 
-from cross_init.cli import complain_of_mistake
+from cross_init.complaints import complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import why
 from cross_init.model import UNHEARD_S
@@ -15,7 +15,7 @@ from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
     from cross_init.model import Channel
 
 

@@ -17,12 +17,12 @@ import _socket
 import posix
 import sys
 
-from cross_init.cli import complain_of_mistake
+from cross_init.complaints import complain_of_mistake
 from cross_init.linux import fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 YES, NO = b"y", b"n"

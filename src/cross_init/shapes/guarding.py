@@ -19,7 +19,7 @@ from cross_init.surroundings import leave_surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 
 def run(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:

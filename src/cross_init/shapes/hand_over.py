@@ -20,14 +20,14 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.cli import complain, complain_of_mistake
+from cross_init.complaints import complain, complain_of_mistake
 from cross_init.linux import fork, why
 from cross_init.model import Channel, Failure
 from cross_init.shapes.processes import Given, block, fork_daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 STOPPED, ENDED = b"stopped", b"ended"  # the keeper's news
 LET_GO = b"l"  # what the keeper is told

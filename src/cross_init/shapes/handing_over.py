@@ -15,7 +15,7 @@ from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 
 class HandOver:

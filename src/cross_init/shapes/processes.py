@@ -3,12 +3,13 @@
 import _signal
 import posix
 
+from cross_init.complaints import complain, complain_of_mistake
 from cross_init.linux import fork, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 # Waited for apart: the kernel does not let them be caught, or they may be about our own children. A fault of our own,
 # say SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
@@ -56,8 +57,6 @@ def fork_daemon(start: "Start", given: Given, channel: Channel, leads_session: b
         return pid
     code = 125
     try:
-        from cross_init.cli import complain, complain_of_mistake
-
         try:
             if leads_session:
                 posix.setsid()

@@ -11,7 +11,7 @@ import _socket
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
-from cross_init.cli import complain, complain_of_mistake
+from cross_init.complaints import complain, complain_of_mistake
 from cross_init.engine import Engine
 from cross_init.linux import fork, why
 from cross_init.model import FAILED, STOPPING, Failure
@@ -22,7 +22,7 @@ from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT)
 HANDLED = (*STOPS, _signal.SIGHUP, _signal.SIGCHLD)

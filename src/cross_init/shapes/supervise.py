@@ -17,7 +17,7 @@ from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 
 def run(start: "Start") -> int:

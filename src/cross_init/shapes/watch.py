@@ -9,13 +9,13 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.cli import complain
+from cross_init.complaints import complain
 from cross_init.linux import NO_PROCESS, fork
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 
 def run(start: "Start") -> int:

@@ -13,6 +13,7 @@ import _socket
 import posix
 import sys
 
+from cross_init.complaints import complain
 from cross_init.connection import credentials
 from cross_init.linux import why
 from cross_init.model import Environment, Failure, Init, Service, Target
@@ -21,7 +22,7 @@ from cross_init.sockets import NOT_A_SOCKET, Passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.bridge import Start
+    from cross_init.launch import Start
 
 NEWS = "descriptors to keep"
 TAKE, FOLLOW, STORE, REMOVE = b"take", b"follow", b"store", b"remove"
@@ -138,8 +139,6 @@ def prepare(start: "Start", init: Init) -> None:
     try:
         start.sockets = start.sockets + start.way.take()
     except PermissionError as error:  # whoever took the name must not be able to prevent the start
-        from cross_init.cli import complain
-
         complain(f"--fd-store: nothing can be kept for {start.service}: {why(error)}", 0)
     except OSError as error:
         raise Failure(

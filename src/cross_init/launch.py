@@ -1,0 +1,152 @@
+"""One start of a daemon: what a shape needs to know of it, where the command is, and becoming it."""
+
+import _signal
+import posix
+
+from cross_init.linux import why
+from cross_init.model import CANNOT_RUN, NOT_FOUND, Channel, Environment, Failure, Init, Service, Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.cli import Wish
+    from cross_init.health import Endpoint
+    from cross_init.readiness.condition import Condition
+    from cross_init.sockets import Passed
+    from cross_init.store.way import Way
+
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
+
+
+class Start:
+    """All that a shape needs to know of this one start."""
+
+    __slots__ = (
+        *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
+        *("program", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
+    )
+
+    def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
+        self.wish = wish
+        self.init = init
+        self.target = target
+        self.service = service
+        self.original = original  # as the init gave it: how to reach it
+        self.environ = dict(original)  # as the daemon gets it
+        self.sockets: list[Passed] = []
+        self.command = wish.command
+        self.program: list[bytes] = []  # where the command may be
+        self.conditions: list[Condition] = []  # what --ready-when asks for
+        self.endpoint: Endpoint | None = None  # where --health-listen answers
+        self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
+        self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most
+        self.way: Way | None = None  # to these, if it is we who keep them
+        self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
+
+    def channel(self, leaving: bool) -> Channel:
+        """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
+        try:
+            return self.target.channel(leaving) if self.wish.notify else Channel()
+        except OSError as error:
+            raise Failure(f"opening the daemon's way to say that it is ready: {why(error)}") from None
+
+    def expose(self, channel: Channel) -> None:
+        """Offer the daemon what it is heard and observed by, in the process that becomes it. Raises OSError."""
+        channel.expose(self.environ)
+        for condition in self.conditions:
+            condition.expose()
+
+    def descriptors(self, channel: Channel) -> set[int]:
+        """What the watching process needs to have open for all that."""
+        return {
+            *channel.descriptors,
+            *self.init.descriptors,
+            *(fd for each in self.conditions for fd in each.descriptors),
+            *([self.endpoint.fd] if self.endpoint is not None else []),
+        }
+
+    def close_sockets(self) -> None:
+        """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
+        if self.sockets:
+            from cross_init.sockets import close
+
+            close(self.sockets)
+
+    def become(self) -> None:
+        """Lay out what the daemon expects and become it. Does not return; raises Failure."""
+        self.lay_out()
+        self.execute()
+
+    def lay_out(self) -> None:
+        """Sockets and variables as the target has them, for this process. Raises OSError."""
+        self.target.lay_out(self.environ, self.sockets, self.service, posix.getpid())
+        if self.watchdog_usec:
+            self.target.ask_for_life(self.environ, self.watchdog_usec, posix.getpid())
+        if self.kept:
+            self.target.offer_to_keep(self.environ, self.kept)
+
+    def execute(self) -> None:
+        """Become the daemon. Does not return; raises Failure."""
+        # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
+        pipe = _signal.SIG_IGN if self.target.ignores_sigpipe else _signal.SIG_DFL
+        _signal.signal(_signal.SIGPIPE, pipe)
+        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        reason: OSError | None = None
+        for path in self.program:
+            try:
+                posix.execve(path, self.command, self.environ)
+            except OSError as error:
+                reason = error
+                if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+                    break  # it is there, and another one of this name would be the wrong one (execvp(3))
+        assert reason is not None
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
+        if isinstance(reason, FileNotFoundError):  # it was found: execve(2) says so of what has to interpret it as well
+            raise Failure(
+                f"running {self.command[0]}: not found: the program is there, but not the interpreter that it names: "
+                "see its first line, or what ldd(1) says of it",
+                NOT_FOUND,
+            )
+        raise cannot_run(self.command[0], reason)
+
+
+def cannot_run(command: str, error: OSError) -> Failure:
+    """Why the command does not run, as env(1) says it."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        where = "there is no such file; write its whole path" if "/" in command else "it is in no folder of PATH"
+        return Failure(f"running {command or 'nothing'}: not found: {where}", NOT_FOUND)
+    import errno
+
+    advice = {
+        errno.EACCES: "is it a program that this user may execute?",
+        errno.ENOEXEC: "is it made for this machine? A script has to begin with #! and its interpreter",
+        errno.E2BIG: "its arguments and its environment are longer, together or one of them, than the kernel takes",
+    }.get(error.errno or 0)
+    return Failure(f"running {command}: {error.strerror}{f'; {advice}' if advice else ''}", CANNOT_RUN)
+
+
+def find_program(command: str, environ: Environment) -> list[bytes]:
+    """Where the command is, or the places on PATH to try. Raises Failure, before anything is started, if nowhere."""
+    name = command.encode("utf-8", "surrogateescape")
+    if b"/" in name:
+        places = [name]
+    else:
+        path = environ.get(b"PATH", DEFAULT_PATH)
+        places = [(folder or b".") + b"/" + name for folder in path.split(b":")] if name else []
+    found: list[bytes] = []
+    missing: OSError = FileNotFoundError(2, "No such file or directory")
+    for place in places:
+        try:
+            mode = posix.stat(place).st_mode
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                missing = error
+            continue
+        if mode & 0o170000 == 0o040000:
+            missing = PermissionError(13, "Is a directory")
+        elif not posix.access(place, posix.X_OK, effective_ids=True):
+            missing = PermissionError(13, "Permission denied")
+        else:
+            found.append(place)
+    if not found:
+        raise cannot_run(command, missing)
+    return found
