@@ -17,8 +17,8 @@ import _socket
 import posix
 import sys
 
-from cross_init.complaints import complain_of_mistake
-from cross_init.linux import fork
+from cross_init.complaints import complain, complain_of_mistake
+from cross_init.linux import fork, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Guard:
                 from cross_init.shapes.guarding import run
 
                 run(theirs, start, bridge)
+            except OSError as error:  # the limit on open files
+                complain(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
                 complain_of_mistake(error)
             finally:
