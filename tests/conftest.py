@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.readiness.notify_socket import ROOT_FOLDER
+from cross_init.readiness.sweeping import sweep
+from cross_init.status import run as status
 from tests.support.containers import booted, systemd_version
 from tests.support.observed import SHAPES, Place, observed
 from tests.support.puppet import stage
@@ -24,6 +27,14 @@ TREES = {
 # A shell that starts the suite in the background has it ignore these, and every process of a test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept() -> Iterator[None]:
+    """What killed bridges have left on disk is removed at the end, as the next start and the next question do it."""
+    yield
+    sweep(ROOT_FOLDER)
+    status([])
 
 
 @pytest.fixture(scope="session", params=list(TREES))

@@ -71,8 +71,8 @@ class Supervisor:
             watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
-        watched.answer_questions(SUPERVISE)
         Signals(engine, self._signalled)
+        watched.answer_questions(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
     def _tell(self) -> None:
         watched = self.watched

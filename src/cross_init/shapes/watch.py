@@ -10,7 +10,7 @@ import posix
 from time import monotonic
 
 from cross_init.complaints import complain
-from cross_init.linux import NO_PROCESS, fork
+from cross_init.linux import NO_PROCESS, fork, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -52,10 +52,11 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
         if posix.fork() == 0:
             try:
                 from cross_init.watcher import run as run_watcher
-            except (
-                Exception
-            ) as error:  # an upgrade is under way, say; unsaid, nobody would know why it never gets ready
-                complain(f"starting the watcher: {error}; nobody hears whether the daemon is ready: start it anew", 0)
+            except Exception as error:
+                # An upgrade is under way, say. Unsaid, nobody would know why it never gets ready.
+                reason = why(error) if isinstance(error, OSError) else error
+                complain(f"starting the watcher: {reason}; nobody hears whether the daemon is ready: start it anew", 0)
+                channel.discard()
                 raise
             run_watcher(start, pid, pidfd, channel, began)
         code = 0
