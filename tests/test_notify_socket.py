@@ -108,9 +108,10 @@ def runtime_folder(folder: str, mode: str = "0o700") -> str:
 
 
 @NEEDS_ROOT
-def test_a_user_has_it_in_the_runtime_folder() -> None:
-    bound = bind(runtime_folder("/run/user/x"), environ={"XDG_RUNTIME_DIR": "/run/user/x"})
-    assert bound.path.startswith("/run/user/x/cross-init-")
+@pytest.mark.parametrize("folder", ["/run/user/x", "/run/" + "x" * 59])
+def test_a_user_has_it_in_the_runtime_folder(folder: str) -> None:
+    bound = bind(runtime_folder(folder), environ={"XDG_RUNTIME_DIR": folder})
+    assert bound.path.startswith(f"{folder}/cross-init-")
     assert bound.modes == ["0o700", "0o777"]
 
 
@@ -126,7 +127,7 @@ def test_a_user_has_it_in_the_runtime_folder() -> None:
         (runtime_folder("/run/user/x", "0o1777"), "/run/user/x"),
         ("os.chdir('/run')\n" + runtime_folder("/run/x"), "x"),
         ("os.symlink('/run/x', '/run/y')\n" + runtime_folder("/run/x"), "/run/y"),
-        (runtime_folder("/run/" + "x" * 90), "/run/" + "x" * 90),
+        *((runtime_folder("/run/" + "x" * length), "/run/" + "x" * length) for length in (60, 62, 66, 67, 90)),
     ],
 )
 def test_a_runtime_folder_that_is_not_the_users_alone_is_not_used(prepare: str, folder: str) -> None:
@@ -151,8 +152,8 @@ def left(name, kind, alive=False, age=1000):
 left('cross-init-dead.notify', socket.SOCK_DGRAM)
 left('cross-init-alive.notify', socket.SOCK_DGRAM, True)
 left('cross-init-just-dead.notify', socket.SOCK_DGRAM, age=0)
-left('cross-init-unfinished', socket.SOCK_DGRAM, age=0)
-left('cross-init-never-finished', socket.SOCK_DGRAM)
+left('cross-init-unfinished.socket', socket.SOCK_DGRAM, age=0)
+left('cross-init-never-finished.socket', socket.SOCK_DGRAM)
 left('cross-init.dead', socket.SOCK_SEQPACKET)
 left('cross-init.alive', socket.SOCK_SEQPACKET, True)
 left('cross-init.new', socket.SOCK_SEQPACKET, age=0)
@@ -168,7 +169,7 @@ os.utime('/run/cross-init/cross-init-folder', (0, 0))
 def test_only_what_the_dead_left_behind_is_swept() -> None:
     bound = bind(LEFT_BEHIND)
     assert set(bound.left or ()) == {
-        *("cross-init-alive.notify", "cross-init-unfinished", "cross-init.alive", "cross-init.new"),
+        *("cross-init-alive.notify", "cross-init-unfinished.socket", "cross-init.alive", "cross-init.new"),
         *("another", "cross-init-folder", "cross-init-file"),
         os.path.basename(bound.path),
     }

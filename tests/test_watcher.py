@@ -68,7 +68,7 @@ def descriptors(pid: int) -> dict[int, str]:
 
 def notify_inode(puppet: Puppet) -> str:
     """The notification socket, as /proc shows descriptors."""
-    name = puppet.environ["NOTIFY_SOCKET"].removesuffix(".notify")  # it was bound without
+    name = puppet.environ["NOTIFY_SOCKET"].removesuffix(".notify") + ".socket"  # as it was bound
     for line in Path("/proc/net/unix").read_text().splitlines():
         words = line.split()
         if words[-1] == name:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 ROOT_FOLDER = "/run/cross-init"
 BEGINNING = "cross-init-"  # of the names of these sockets
-BOUND = ".notify"  # their end as soon as they are bound, for who sweeps: till then nobody seems to have them open
+# Their ends: while they are being bound, when nobody seems to have them open, and then. Of one length, so that what
+# could be bound can be reached.
+UNBOUND, BOUND = ".socket", ".notify"
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
@@ -104,15 +106,16 @@ def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
     base = "" if abstract else own_base()
     name = posix.urandom(12).hex()
     if base:
-        path = f"{base}/{BEGINNING}{name}"
+        path = f"{base}/{BEGINNING}{name}{BOUND}"
+        unbound = path.removesuffix(BOUND) + UNBOUND
         before = posix.umask(0)
         try:
-            sock.bind(path)
-            posix.rename(path, path + BOUND)  # a socket is found by its inode
+            sock.bind(unbound)
+            posix.rename(unbound, path)  # a socket is found by its inode
         except OSError:  # too long a path for a socket (unix(7)), or no room
             pass
         else:
-            return path + BOUND, (path + BOUND).encode("utf-8", "surrogateescape")
+            return path, path.encode("utf-8", "surrogateescape")
         finally:
             posix.umask(before)
     address = f"cross-init/{name}"

@@ -4,10 +4,15 @@ import _socket
 import posix
 from time import time
 
-from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER
+from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER, UNBOUND
 
-KINDS = ((BEGINNING, _socket.SOCK_DGRAM), (HOLDER, _socket.SOCK_SEQPACKET))
 UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left
+# How their names begin and end, of which kind they are, and how old they have to be.
+KINDS = (
+    (BEGINNING, BOUND, _socket.SOCK_DGRAM, 0),
+    (BEGINNING, UNBOUND, _socket.SOCK_DGRAM, UNFINISHED_S),
+    (HOLDER, "", _socket.SOCK_SEQPACKET, UNFINISHED_S),
+)
 
 
 def sweep(folder: str) -> None:
@@ -17,10 +22,9 @@ def sweep(folder: str) -> None:
     except OSError:
         return  # not readable for the user that we are; another start sweeps
     for name in names:
-        for beginning, kind in KINDS:
-            if name.startswith(beginning):
-                is_finished = beginning == BEGINNING and name.endswith(BOUND)
-                _remove_if_left(f"{folder}/{name}", kind, 0 if is_finished else UNFINISHED_S)
+        for beginning, end, kind, age in KINDS:
+            if name.startswith(beginning) and name.endswith(end):
+                _remove_if_left(f"{folder}/{name}", kind, age)
 
 
 def _remove_if_left(path: str, kind: int, age: float) -> None:
