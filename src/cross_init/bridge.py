@@ -5,15 +5,7 @@ import posix
 from cross_init.complaints import complain
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
-from cross_init.model import (
-    EXIT,
-    NOTHING,
-    Claim,
-    Environment,
-    Failure,
-    Init,
-    Target,
-)
+from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
 
 TYPE_CHECKING = False

@@ -27,38 +27,27 @@ def descends(pid: int, ancestor: int) -> bool:
     return False
 
 
+def field(path: str, key: str) -> str:
+    """What stands behind this key, in a file of /proc that has a line for each; "" if it does not."""
+    lines = [line for line in read(path).splitlines() if line.startswith(f"{key}:")]
+    return lines[0].partition(":")[2].strip() if lines else ""
+
+
 def pending_signals(pid: int) -> int:
     """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
-    try:
-        fd = posix.open(f"/proc/{pid}/status", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        for line in posix.read(fd, 65536).splitlines():
-            if line.startswith(b"ShdPnd:"):
-                return int(line.split()[1], 16)
-    except OSError:
-        pass
-    finally:
-        posix.close(fd)
-    return 0
+    return int(field(f"/proc/{pid}/status", "ShdPnd") or "0", 16)
 
 
 def process_owner(pid: int) -> int:
     """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
-    for line in read(f"/proc/{pid}/status").splitlines():
-        if line.startswith("Uid:"):
-            return max(map(int, line.split()[1:3]))  # real and effective
-    return -1
+    users = field(f"/proc/{pid}/status", "Uid").split()
+    return max(map(int, users[:2]), default=-1)  # real and effective
 
 
 def process_of(pidfd: int) -> int:
     """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
-    for line in read(f"/proc/self/fdinfo/{pidfd}").splitlines():
-        key, _, value = line.partition(":")
-        if key == "Pid" and value.strip().isdigit():
-            return int(value)
-    return 0
+    number = field(f"/proc/self/fdinfo/{pidfd}", "Pid")
+    return int(number) if number.isdigit() else 0
 
 
 def pidfd_identity(pidfd: int) -> int:

@@ -66,17 +66,7 @@ def fork(what: str) -> int:
 
 def process_stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on, the state (proc_pid_stat(5)); none if the process is gone."""
-    try:
-        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        text = posix.read(fd, 4096)
-    except OSError:
-        return []
-    finally:
-        posix.close(fd)
-    return text[text.rindex(b")") + 1 :].decode().split()  # the command's name, in parentheses, may hold anything
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
 
 
 def process_state(pid: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PACKAGES = ("systems", "shapes", "readiness")  # those on the way to exec; their own files have nothing but a docstring
 # On that way, too, each behind those that it imports.
 ALWAYS = ("model", "linux", "complaints", "detect", "cli", "plan", "launch", "bridge")
+FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
 Spec: "Any" = type(sys.__spec__)
@@ -78,24 +79,22 @@ def compiled(folder: str, name: str) -> "CodeType | None":
 
 def find_modules() -> None:
     """From now on find our modules here, beside this file: in this folder and no other, and the short way."""
-    folder = __file__.rpartition("/")[0]
-    sys.modules["cross_init"].__path__ = [folder]
+    sys.modules["cross_init"].__path__ = [FOLDER]
     for name in PACKAGES:
         package = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
-        package.__path__ = [f"{folder}/{name}"]
+        package.__path__ = [f"{FOLDER}/{name}"]
     sys.meta_path.insert(0, Compiled)
 
 
 def load_always() -> None:
     """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
-    folder = __file__.rpartition("/")[0]
     for name in ALWAYS:
-        code = compiled(folder, name)
+        code = compiled(FOLDER, name)
         if code is None:
             return  # it is imported when it is needed
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
         module.__package__ = "cross_init"
-        module.__file__ = f"{folder}/{name}.py"
+        module.__file__ = f"{FOLDER}/{name}.py"
         exec(code, module.__dict__)  # noqa: S102 (this is what importing is)
 
 
