@@ -112,9 +112,10 @@ def test_everything_is_reaped_and_a_strangers_orphan_is_not_the_services(place: 
     inside(first, "/bin/sh", "-c", "(sleep 0.01 &)")
     # As another process of the container, it is no descendant of the daemon; and says what only those may say.
     lie = f"""
-import os, socket, time
+import os, select, socket
+parent = os.pidfd_open(os.getpid())
 if os.fork(): os._exit(0)
-time.sleep(0.05)
+select.select([parent], [], [])
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
     sender.sendto(b"READY=1", {run.puppet.environ["NOTIFY_SOCKET"]!r})
 """
