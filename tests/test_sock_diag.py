@@ -31,7 +31,7 @@ def test_a_unix_socket_that_listens_is_listed_with_its_own_name(name: str, kind:
         inode = os.fstat(sock.fileno()).st_ino
         assert not [each for each in sock_diag.unix_listeners() if each[2] == inode]
         sock.listen()
-        assert [each for each in sock_diag.unix_listeners() if each[2] == inode] == [(bound, kind, inode)]
+        assert [each for each in sock_diag.unix_listeners() if each[2] == inode] == [(bound, kind, inode, os.geteuid())]
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
@@ -52,7 +52,7 @@ def test_more_sockets_than_one_datagram_has_room_for() -> None:
             held.append(socket.socket(socket.AF_UNIX))
             held[-1].bind(name)
             held[-1].listen(1)
-        assert names <= {name for name, _, _ in sock_diag.unix_listeners()}
+        assert names <= {name for name, _, _, _ in sock_diag.unix_listeners()}
     finally:
         for sock in held:
             sock.close()

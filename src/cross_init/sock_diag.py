@@ -23,18 +23,22 @@ DUMP = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
 HEADER, ATTRIBUTE = 16, 4  # sizes of struct nlmsghdr and nlattr
 UNIX_RECORD, INET_RECORD = 16, 72  # sizes of struct unix_diag_msg and inet_diag_msg
 LISTENS = 10  # TCP_LISTEN, of UNIX sockets as well (net/tcp_states.h)
-NAME = 0  # UNIX_DIAG_NAME
+NAME, USER = 0, 7  # UNIX_DIAG_NAME and UNIX_DIAG_UID
+SHOW_NAME, SHOW_USER = 0x1, 0x40  # UDIAG_SHOW_NAME, UDIAG_SHOW_UID
+NOBODY_KNOWS = -1
 TCP = 6
 LONGEST = 1 << 17  # bytes of one datagram; the kernel makes them of 32 KiB at most
 
 
-def unix_listeners() -> "Iterator[tuple[bytes, int, int]]":
-    """Every UNIX socket that listens: its name, its type and its inode. Raises OSError.
+def unix_listeners() -> "Iterator[tuple[bytes, int, int, int]]":
+    """Every UNIX socket that listens: its name, its type, its inode and its user. Raises OSError.
 
     The name is as it was bound: a path, perhaps a relative one, or an abstract name with its NUL in front. Several
-    sockets may have one path, if it was removed and bound anew. Ask for no more than you can use: users may have many.
+    sockets may have one path: it was removed and bound anew, or is another one in another mount namespace. The user is
+    the one who made the socket, -1 before Linux 5.3. Users may have many of them.
     """
-    request = bytes((_socket.AF_UNIX, 0, 0, 0)) + _word(1 << LISTENS) + _word(0) + _word(1 << NAME) + b"\xff" * 8
+    show = _word(SHOW_NAME | SHOW_USER)
+    request = bytes((_socket.AF_UNIX, 0, 0, 0)) + _word(1 << LISTENS) + _word(0) + show + b"\xff" * 8
     for record in _dump(request):
         yield from unix_listener(record)
 
@@ -50,17 +54,18 @@ def tcp_listeners() -> "Iterator[tuple[bytes, int, int, int]]":
             yield from tcp_listener(record)
 
 
-def unix_listener(record: bytes) -> list[tuple[bytes, int, int]]:
-    """The socket that this record is of, if it listens: name, type and inode. Raises OSError."""
+def unix_listener(record: bytes) -> list[tuple[bytes, int, int, int]]:
+    """The socket that this record is of, if it listens: name, type, inode and user. Raises OSError."""
     if len(record) < UNIX_RECORD:
         raise _malformed()
     family, kind, state = record[:3]
     if family != _socket.AF_UNIX or state != LISTENS:
         return []
-    name = attributes(record[UNIX_RECORD:]).get(NAME, b"")
+    said = attributes(record[UNIX_RECORD:])
+    name, user = said.get(NAME, b""), said.get(USER, b"")
     if not name.startswith(b"\0"):
         name = name.removesuffix(b"\0")  # the kernel ends a path with one
-    return [(name, kind, _number(record, 4, 4))]
+    return [(name, kind, _number(record, 4, 4), _number(user, 0, 4) if len(user) == 4 else NOBODY_KNOWS)]
 
 
 def tcp_listener(record: bytes) -> list[tuple[bytes, int, int, int]]:
@@ -106,6 +111,19 @@ def refusal(kind: int, payload: bytes) -> OSError | None:
     if 0 < number < 4096:
         return OSError(number, posix.strerror(number))
     return None if number == 0 and kind == DONE else _malformed()
+
+
+def why_not(error: OSError) -> str:
+    """Why the kernel did not say which sockets listen, and what to do."""
+    hints = {
+        errno.ENOENT: "load the kernel's modules unix_diag and tcp_diag",
+        **dict.fromkeys(
+            (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EPERM, errno.EACCES),
+            "allow netlink sockets (systemd: AF_NETLINK in RestrictAddressFamilies=)",
+        ),
+    }
+    hint = hints.get(error.errno or 0)
+    return f"the kernel does not say which sockets listen (sock_diag): {error.strerror}{f'; {hint}' if hint else ''}"
 
 
 def _dump(request: bytes) -> "Iterator[bytes]":
