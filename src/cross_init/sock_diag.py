@@ -23,8 +23,8 @@ DUMP = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
 HEADER, ATTRIBUTE = 16, 4  # sizes of struct nlmsghdr and nlattr
 UNIX_RECORD, INET_RECORD = 16, 72  # sizes of struct unix_diag_msg and inet_diag_msg
 LISTENS = 10  # TCP_LISTEN, of UNIX sockets as well (net/tcp_states.h)
-NAME, USER = 0, 7  # UNIX_DIAG_NAME and UNIX_DIAG_UID
-SHOW_NAME, SHOW_USER = 0x1, 0x40  # UDIAG_SHOW_NAME, UDIAG_SHOW_UID
+NAME, FILE, USER = 0, 1, 7  # UNIX_DIAG_NAME, UNIX_DIAG_VFS, UNIX_DIAG_UID
+SHOW_NAME, SHOW_FILE, SHOW_USER = 0x1, 0x2, 0x40  # UDIAG_SHOW_...
 NOBODY_KNOWS = -1
 TCP = 6
 LONGEST = 1 << 17  # bytes of one datagram; the kernel makes them of 32 KiB at most
@@ -37,10 +37,23 @@ def unix_listeners() -> "Iterator[tuple[bytes, int, int, int]]":
     sockets may have one path: it was removed and bound anew, or is another one in another mount namespace. The user is
     the one who made the socket, -1 before Linux 5.3. Users may have many of them.
     """
-    show = _word(SHOW_NAME | SHOW_USER)
-    request = bytes((_socket.AF_UNIX, 0, 0, 0)) + _word(1 << LISTENS) + _word(0) + show + b"\xff" * 8
-    for record in _dump(request):
+    for record in _dump(_unix_request(SHOW_NAME | SHOW_USER)):
         yield from unix_listener(record)
+
+
+def unix_at(path: str) -> set[int]:
+    """The inodes of the UNIX sockets that listen and stand at this path now. Raises OSError.
+
+    None, where the file system does not say the same of a file to us as to the kernel itself (Btrfs, overlays).
+    """
+    try:
+        status = posix.stat(path)
+    except OSError:
+        return set()
+    device = posix.major(status.st_dev) << 20 | posix.minor(status.st_dev)  # MKDEV of linux/kdev_t.h
+    wanted = _word(status.st_ino & 0xFFFFFFFF) + _word(device & 0xFFFFFFFF)
+    records = _dump(_unix_request(SHOW_FILE))
+    return {_number(record, 4, 4) for record in records if attributes(record[UNIX_RECORD:]).get(FILE) == wanted}
 
 
 def tcp_listeners() -> "Iterator[tuple[bytes, int, int, int]]":
@@ -150,6 +163,11 @@ def _dump(request: bytes) -> "Iterator[bytes]":
                     yield payload
     finally:
         sock.close()
+
+
+def _unix_request(show: int) -> bytes:
+    """A struct unix_diag_req for those that listen."""
+    return bytes((_socket.AF_UNIX, 0, 0, 0)) + _word(1 << LISTENS) + _word(0) + _word(show) + b"\xff" * 8
 
 
 def _word(value: int, size: int = 4) -> bytes:
