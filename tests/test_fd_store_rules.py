@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import PATH, run
-from tests.support.kept import client, holder, holders, keep, kept
+from tests.support.kept import abstract, client, holder, holders, keep, kept
+from tests.support.kept import end_of_all as end
+from tests.support.kept import one_more as started
 from tests.support.puppet import Puppet
 from tests.support.show import Show, send_as_another
 from tests.support.upstart import Job
@@ -22,14 +23,6 @@ NOBODY = 65534
 SHAPES = {"watch": (), "supervise": ("--supervise",)}
 
 
-def started(show: Show, *options: str, most: int = 3, user: int = 0) -> tuple[Job, Puppet]:
-    """One more start of the same service."""
-    words = ("--init", "none", "-t", "systemd", "-N", f"--fd-store={most}", *options)
-    job = show.job(*words, expect_stop=False)
-    job.spawn(user=user)
-    return job, show.stage.puppet()
-
-
 def again(show: Show, job: Job, *options: str, most: int = 3) -> tuple[Job, Puppet]:
     """End it, and start it again, when the daemon is gone as well: where we supervise, the guard ends it."""
     daemon = os.pidfd_open(show.stage.puppets[-1].pid)
@@ -38,17 +31,6 @@ def again(show: Show, job: Job, *options: str, most: int = 3) -> tuple[Job, Pupp
     assert select.select([daemon], [], [], GRACE_S)[0]
     os.close(daemon)
     return started(show, *options, most=most)
-
-
-def end(job: Job, puppet: Puppet, *names: str) -> str:
-    """Have what is kept under these names removed, which ends the holder, and the daemon end; what was said."""
-    for name in names:
-        keep(puppet, f"FDSTOREREMOVE=1\nFDNAME={name}")
-    until(lambda: holders() == [], "the holder has ended, as it keeps nothing")
-    puppet.tell("exit 0")
-    job.ended()
-    assert job.orphans_gone_within(5)
-    return job.said()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -278,27 +260,6 @@ print(asker.recv(100))
     end(job, puppet, "stored")
 
 
-def test_a_strangers_holder_is_not_believed(show: Show) -> None:
-    job, puppet = started(show, user=NOBODY)
-    puppet.do("made = os.memfd_create('made')")
-    keep(puppet, "FDSTORE=1", "made")
-    address = abstract(NOBODY)
-    keep(puppet, "FDSTOREREMOVE=1\nFDNAME=stored")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-        until(lambda: bind(stranger, address), "the holder has ended")
-        stranger.listen()
-        keep(puppet, "FDSTORE=1", "made")
-        puppet.tell("exit 0")
-        job.ended()
-        second, puppet = started(show, user=NOBODY)
-        assert kept(puppet) == []
-        puppet.tell("exit 0")
-        second.ended()
-    why = "another user's process listens where ours should"
-    assert f"keeping descriptors for it (--fd-store) failed: {why}" in job.said()
-    assert f"nothing can be kept for python3: {why}" in second.said()
-
-
 def pidfds(pid: int) -> set[int]:
     """The processes that this process has pidfds of (proc_pid_fdinfo(5))."""
     found = set()
@@ -308,22 +269,6 @@ def pidfds(pid: int) -> set[int]:
         except FileNotFoundError:
             pass  # closed meanwhile
     return found
-
-
-def abstract(user: int) -> str:
-    """The abstract name under which this user's only holder listens."""
-    begins = f"@cross-init/store/{user}/"
-    names = [line.rpartition(" ")[2] for line in Path("/proc/net/unix").read_text().splitlines()]
-    (name,) = {name for name in names if name.startswith(begins)}
-    return f"\0{name[1:]}"
-
-
-def bind(sock: socket.socket, address: str) -> bool:
-    try:
-        sock.bind(address)
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """--ready-when tcp:, http: and listening: real servers and sockets, also such that answer badly or not at all."""
 
+import contextlib
 import http.server
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -225,3 +227,52 @@ def test_python_without_an_http_client_is_said_before_the_start(tmp_path: Path) 
     )
     assert ran.status == 125
     assert "install python3" in ran.line
+
+
+@pytest.mark.parametrize("line", ["10000", "zz"])
+def test_nobody_makes_a_socket_listen_by_the_name_of_another(
+    place: Place, tmp_path: Path, shape: tuple[str, ...], line: str
+) -> None:
+    """Whose name holds a line end looks, in /proc/net/unix, like a line of its own."""
+    run = place.begin(*shape, "--ready-when", "listening")
+    run.puppet.do(f"made = socket.socket(socket.AF_UNIX); made.bind('{tmp_path}/x')")
+    inodes = {os.stat(f"/proc/{run.puppet.pid}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{run.puppet.pid}/fd")}
+    with contextlib.ExitStack() as strangers:
+        for inode in inodes:
+            stranger = strangers.enter_context(socket.socket(socket.AF_UNIX))
+            stranger.bind(f"\0\n0: 2 0 {line} 1 1 {inode} x\n")
+        run.is_not_ready_yet()
+        run.puppet.do("made.listen()")
+        run.becomes_ready()
+
+
+def test_a_daemon_in_a_network_of_its_own_is_seen_by_root(place: Place, tmp_path: Path, shape: tuple[str, ...]) -> None:
+    if os.geteuid() or subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
+        pytest.skip("needs root and a network namespace of its own")
+    run = place.begin(*shape, "--ready-when", "listening")
+    run.puppet.do(
+        "import ctypes, socket; assert ctypes.CDLL(None).unshare(0x40000000) == 0\n"
+        f"made = socket.socket(socket.AF_UNIX); made.bind('{tmp_path}/x')"
+    )
+    run.is_not_ready_yet()
+    networks = {os.readlink(f"/proc/{pid}/ns/net") for pid in (run.observer, os.getpid())}
+    assert len(networks) == 1, "who looked there has come back"
+    run.puppet.do("made.listen()")
+    run.becomes_ready()
+
+
+def test_where_the_kernel_may_not_be_asked_tcp_is_seen_all_the_same(
+    place: Place, tmp_path: Path, shape: tuple[str, ...]
+) -> None:
+    sandbox = (
+        "import os, sys; sys.path.append(sys.argv[1])\n"
+        "from tests.support.sandbox import refuse_sockets; refuse_sockets(16); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    root = str(Path(__file__).resolve().parents[1])
+    run = place.begin(*shape, "--ready-when", "listening", wrapper=(sys.executable, "-c", sandbox, root))
+    run.puppet.do(f"made = socket.socket(socket.AF_UNIX); made.bind('{tmp_path}/x'); made.listen()")
+    run.err.hears("the kernel does not say which sockets listen (sock_diag)")
+    run.is_not_ready_yet()
+    run.puppet.do("more = socket.create_server(('127.0.0.1', 0))")
+    run.becomes_ready()
+    assert run.err.text.count(b"sock_diag") == 1

@@ -1,4 +1,4 @@
-"""One client's connection: who is at its ends, as the kernel knows it."""
+"""One connection: who is at its ends, as the kernel knows it; and who listens somewhere, before he is heard."""
 
 import _socket
 import sys
@@ -28,6 +28,27 @@ def plain(address: object) -> Address:
         is_mapped = host.startswith(MAPPED) and "." in host
         return host.removeprefix(MAPPED) if is_mapped else host, port
     return address if isinstance(address, str) else ""
+
+
+def prober(kind: int) -> _socket.socket:
+    """A UNIX socket to look with who is there: connecting it waits for nobody (a full queue: BlockingIOError).
+
+    Nobody can send anything to it, not even whoever accepts it: what a stranger sends may make our close() wait, by a
+    descriptor among it with SO_LINGER (socket(7)).
+    """
+    sock = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    sock.shutdown(_socket.SHUT_RD)
+    return sock
+
+
+def listener(address: str | bytes, kind: int) -> tuple[int, int]:
+    """The process and the user that listen at this address. Raises OSError; BlockingIOError if its queue is full."""
+    sock = prober(kind)
+    try:
+        sock.connect(address)
+        return credentials(sock.fileno())[:2]
+    finally:
+        sock.close()
 
 
 def credentials(fd: int) -> tuple[int, int, int]:

@@ -83,9 +83,12 @@ class Evidence:
 
     @property
     def cgroups(self) -> list[str]:
-        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1."""
+        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1.
+
+        A line feed is all that cannot be in a path.
+        """
         if self._cgroups is None:
-            lines = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
+            lines = [line.split(":", 2) for line in read("/proc/self/cgroup").split("\n")]
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups

@@ -4,6 +4,7 @@ import posix
 
 from cross_init.linux import process_stat, read
 
+PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
 PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
 
 
@@ -28,8 +29,11 @@ def descends(pid: int, ancestor: int) -> bool:
 
 
 def field(path: str, key: str) -> str:
-    """What stands behind this key, in a file of /proc that has a line for each; "" if it does not."""
-    lines = [line for line in read(path).splitlines() if line.startswith(f"{key}:")]
+    """What stands behind this key, in a file of /proc that has a line for each; "" if it does not.
+
+    The kernel escapes the line feeds in a process's name and in nothing else what Python takes for a line's end.
+    """
+    lines = [line for line in read(path).split("\n") if line.startswith(f"{key}:")]
     return lines[0].partition(":")[2].strip() if lines else ""
 
 
@@ -45,7 +49,15 @@ def process_owner(pid: int) -> int:
 
 
 def process_of(pidfd: int) -> int:
-    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended.
+
+    Other descriptors may have a text there in which their owner has a say, such as the paths of an io_uring's files.
+    """
+    try:
+        if not posix.readlink(f"/proc/self/fd/{pidfd}").startswith(PIDFD):
+            return 0
+    except OSError:
+        return 0
     number = field(f"/proc/self/fdinfo/{pidfd}", "Pid")
     return int(number) if number.isdigit() else 0
 

@@ -72,9 +72,10 @@ def open_all(addresses: list[Address]) -> list[Passed]:
         try:
             opened.append(open_socket(address))
         except Failure:
-            for done in addresses[: len(opened)]:
+            for done, passed in zip(addresses, opened, strict=False):
+                posix.close(passed.fd)
                 if done.path.startswith("/"):
-                    posix.unlink(done.path)
+                    remove_abandoned(done.path, KINDS[done.kind])
             raise
     return opened
 
@@ -132,22 +133,36 @@ def _bound_unix(address: Address) -> _socket.socket:
     try:
         sock.bind(where)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or where.startswith("\0") or not _abandoned(where, sock):
+        in_the_way = error.errno == errno.EADDRINUSE and where.startswith("/")
+        if not in_the_way or not remove_abandoned(where, sock.type):
             sock.close()
             raise
-        posix.unlink(where)
         sock.bind(where)
     return sock
 
 
-def _abandoned(path: str, like: _socket.socket) -> bool:
-    """Whether path is a socket that nobody has open any more: the kernel refuses to connect to it."""
-    with_whom = _socket.socket(like.family, like.type)
+def remove_abandoned(path: str, kind: int) -> bool:
+    """Remove a socket that nobody has open any more: the kernel refuses to connect to it. Whether it was one.
+
+    The folder may be another user's, who exchanges it for another one meanwhile: it is looked at and removed in the one
+    that was opened.
+    """
+    from cross_init.connection import prober
+
+    folder, _, name = path.rpartition("/")
+    probe = prober(kind)
     try:
-        with_whom.setblocking(False)
-        with_whom.connect(path)
-    except OSError as error:
-        return error.errno == errno.ECONNREFUSED and posix.lstat(path).st_mode & 0o170000 == 0o140000
+        inside = posix.open(folder or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        try:
+            probe.connect(f"/proc/self/fd/{inside}/{name}")
+        except ConnectionRefusedError:
+            if posix.stat(name, dir_fd=inside, follow_symlinks=False).st_mode & 0o170000 == 0o140000:  # inode(7)
+                posix.unlink(name, dir_fd=inside)
+                return True
+        finally:
+            posix.close(inside)
+    except OSError:
+        pass  # somebody is there, or it is gone
     finally:
-        with_whom.close()
+        probe.close()
     return False

@@ -3,6 +3,7 @@
 It replaces the file at each change, and inotify(7) tells of that. See model.Cancellation.
 """
 
+import errno
 import posix
 
 from cross_init.system_calls import inotify_add, inotify_open
@@ -50,8 +51,12 @@ class Noted:
 
 def wants_up(folder: str) -> bool:
     """Whether the service is started again when it has ended, as daemontools and runit note it. Raises OSError."""
-    fd = posix.open(f"{folder}/{STATUS}", posix.O_RDONLY | posix.O_CLOEXEC)
+    # Never waiting, whatever was put there.
+    fd = posix.open(f"{folder}/{STATUS}", posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
     try:
-        return posix.read(fd, 64)[WANT : WANT + 1] == UP
+        status = posix.read(fd, 64)
     finally:
         posix.close(fd)
+    if len(status) <= WANT:
+        raise OSError(errno.EBADMSG, f"{folder}/{STATUS} is no file that supervise(8) has written")
+    return status[WANT : WANT + 1] == UP

@@ -6,6 +6,7 @@ from cross_init.model import Failure
 
 # Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
+CLONE_NEWNET = 0x40000000
 KCMP_FILE = 0  # linux/kcmp.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 
@@ -32,6 +33,11 @@ def inotify_open() -> int:
 def inotify_add(fd: int, path: str, events: int) -> None:
     """Watch a path as well. Raises OSError."""
     _call("inotify_add_watch", fd, path.encode("utf-8", "surrogateescape"), events)
+
+
+def move_to_network(network: int) -> None:
+    """Let this thread be in the network namespace of this descriptor (setns(2)). Raises OSError, Failure."""
+    _call("setns", network, CLONE_NEWNET)
 
 
 def adopt_orphans() -> None:

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cross_init.sock_diag import unix_listeners
 from tests.support.puppet import Puppet
+from tests.support.show import Show
+from tests.support.upstart import Job
+from tests.support.waiting import until
 
 FOLDER = Path("/run/cross-init")
 LONGEST_S = 15
@@ -92,10 +96,36 @@ def holders() -> list[Path]:
     return sorted(FOLDER.glob("cross-init.*"))
 
 
-def holder(path: Path) -> int:
-    """The PID of the holder that listens there."""
+def holder(path: Path | bytes) -> int:
+    """The PID of the holder that listens there, or under this abstract name."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asker:
-        asker.connect(str(path))
+        asker.connect(path if isinstance(path, bytes) else str(path))
         pid, _, _ = struct.unpack("3i", asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     assert pid > 1
     return int(pid)
+
+
+def abstract(user: int) -> bytes:
+    """The abstract name under which this user's only holder listens."""
+    begins = f"\0cross-init/store/{user}/".encode()
+    (name,) = {name for name, _, _, owner in unix_listeners() if owner == user and name.startswith(begins)}
+    return name
+
+
+def one_more(show: Show, *options: str, most: int = 3, user: int = 0) -> tuple[Job, Puppet]:
+    """One more start of the same service."""
+    words = ("--init", "none", "-t", "systemd", "-N", f"--fd-store={most}", *options)
+    job = show.job(*words, expect_stop=False)
+    job.spawn(user=user)
+    return job, show.stage.puppet()
+
+
+def end_of_all(job: Job, puppet: Puppet, *names: str) -> str:
+    """Have what is kept under these names removed, which ends the holder, and the daemon end; what was said."""
+    for name in names:
+        keep(puppet, f"FDSTOREREMOVE=1\nFDNAME={name}")
+    until(lambda: holders() == [], "the holder has ended, as it keeps nothing")
+    puppet.tell("exit 0")
+    job.ended()
+    assert job.orphans_gone_within(5)
+    return job.said()

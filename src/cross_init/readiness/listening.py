@@ -2,9 +2,11 @@
 
 import posix
 
-from cross_init.linux import read
+from cross_init.linux import read, why
+from cross_init.model import Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
+from cross_init.sock_diag import unix_listeners, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,11 +14,12 @@ if TYPE_CHECKING:
     from cross_init.watched import Watched
 
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
-ACCEPTS = 0x10000  # __SO_ACCEPTCON, proc_pid_net(5), unix
 
 
 class Listening(Repeated):
     """Looks at the descriptors of the daemon's processes and at the kernel's tables of sockets."""
+
+    complaint = ""
 
     def attach(self, watched: "Watched") -> None:
         """What is open before the daemon's first step is what it was given."""
@@ -39,22 +42,73 @@ class Listening(Repeated):
         except OSError:
             return False  # it has ended, or is not ours to look at
         own = {link for link in links if link.startswith("socket:")} - self.given
-        return bool(own) and not own.isdisjoint(listening_sockets(pid))
+        return bool(own) and not (own.isdisjoint(tcp_sockets(pid)) and own.isdisjoint(self._unix_sockets(pid)))
+
+    def _unix_sockets(self, pid: int) -> set[str]:
+        try:
+            return unix_sockets(pid)
+        except Failure as failure:
+            if str(failure) != self.complaint:
+                self.complaint = str(failure)
+                self.watched.reporter.say(
+                    f"--ready-when {self.text}: looking at UNIX sockets: {failure}; only TCP counts"
+                )
+            return set()
 
 
-def listening_sockets(pid: int) -> set[str]:
-    """All sockets that listen in the process's network namespace, as its descriptors show them."""
+def tcp_sockets(pid: int) -> set[str]:
+    """The TCP sockets that listen in the process's network namespace, as its descriptors show them.
+
+    These tables hold numbers alone, so nobody can write lines of his own into them.
+    """
     found = set()
     for table in ("tcp", "tcp6"):
-        for line in read(f"/proc/{pid}/net/{table}", 1 << 24).splitlines()[1:]:
+        for line in read(f"/proc/{pid}/net/{table}", 1 << 24).split("\n")[1:]:
             fields = line.split()
             if len(fields) > 9 and fields[3] == LISTEN:
                 found.add(f"socket:[{fields[9]}]")
-    for line in read(f"/proc/{pid}/net/unix", 1 << 24).splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 6 and int(fields[3], 16) & ACCEPTS:
-            found.add(f"socket:[{fields[6]}]")
     return found
+
+
+def unix_sockets(pid: int) -> set[str]:
+    """The same of UNIX sockets, whose table in /proc holds names, which may be anything. Raises Failure."""
+    try:
+        there = posix.open(f"/proc/{pid}/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return set()  # it has ended
+    try:
+        found = listeners_in(there)
+    finally:
+        posix.close(there)
+    return {f"socket:[{inode}]" for inode in found}
+
+
+def listeners_in(network: int) -> set[int]:
+    """The inodes of the UNIX sockets that listen in this network namespace. Raises Failure."""
+    ours = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        is_ours = posix.fstat(ours).st_ino == posix.fstat(network).st_ino
+        if not is_ours:
+            enter_network(network)
+        try:
+            return {inode for _, _, inode, _ in unix_listeners()}
+        except OSError as error:
+            raise Failure(why_not(error)) from None
+        finally:
+            if not is_ours:
+                enter_network(ours)
+    finally:
+        posix.close(ours)
+
+
+def enter_network(network: int) -> None:
+    """Open sockets there from now on: this thread, and nobody else. Raises Failure."""
+    from cross_init.system_calls import move_to_network
+
+    try:
+        move_to_network(network)
+    except OSError as error:
+        raise Failure(f"the daemon is in another network namespace, which only root may enter: {why(error)}") from None
 
 
 def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:

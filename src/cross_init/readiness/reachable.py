@@ -6,6 +6,7 @@ import posix
 from select import POLLOUT
 from struct import pack
 
+from cross_init.connection import prober
 from cross_init.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.appearance import Appearance
@@ -94,7 +95,11 @@ class Tcp(Reachable):
         self.port = port
 
     def prepare(self, environ: Environment) -> None:
-        """Look the host's addresses up. Raises Failure."""
+        """Look the host's addresses up. Raises Failure.
+
+        Before the start, so that a name that nobody knows is one line and no daemon that never gets ready. A resolver
+        that does not answer holds up the start as long as resolv.conf(5) lets it; an address needs none.
+        """
         name = self.host.encode("utf-8", "surrogateescape")
         try:
             found = _socket.getaddrinfo(name, self.port, 0, int(_socket.SOCK_STREAM))
@@ -116,8 +121,8 @@ class Unix(Reachable):
 
     def ask(self) -> None:
         """All three kinds at once: the wrong ones are refused without any effect (EPROTOTYPE)."""
-        for family, kind, address in self.places:
-            probe = _socket.socket(family, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        for _, kind, address in self.places:
+            probe = prober(kind)
             try:
                 refused = probe.connect_ex(address)
             except OSError:

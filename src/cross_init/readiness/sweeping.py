@@ -4,6 +4,7 @@ import _socket
 import posix
 from time import time
 
+from cross_init.connection import prober
 from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER, UNBOUND
 
 UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left
@@ -39,11 +40,13 @@ def _remove_if_left(path: str, kind: int, age: float) -> None:
 
 def _is_open(path: str, kind: int) -> bool:
     """Whether some process has this socket. Raises OSError."""
-    probe = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
+    probe = prober(kind)
     try:
         probe.connect(path)
     except ConnectionRefusedError:
         return False
+    except BlockingIOError:
+        pass  # so many wait there that it takes in nobody now, as one that was stopped
     finally:
         probe.close()
     return True

@@ -18,6 +18,7 @@ from cross_init.model import Failure
 from cross_init.readiness.notification import FDS_MAX, numbers
 from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
 from cross_init.system_calls import same_open_file
+from cross_init.turning_away import turn_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class Holder:
     # What it is asked.
 
     def _serve(self, asker: _socket.socket) -> None:
+        if credentials(asker.fileno())[1] not in (0, posix.geteuid()):
+            turn_away(self.engine, asker)  # with all that he has sent, which is not received
+            return
         try:
-            if credentials(asker.fileno())[1] in (0, posix.geteuid()):
-                asker.settimeout(PATIENCE_S)
-                self._answer(asker)
+            asker.settimeout(PATIENCE_S)
+            self._answer(asker)
         except (OSError, ValueError):
-            pass  # it has gone, was stopped, or is none of ours
+            pass  # it has gone, or was stopped
         finally:
             asker.close()
         if not self.entries:

@@ -5,10 +5,12 @@ import _socket
 import errno
 import posix
 
+from cross_init.connection import listener
 from cross_init.engine import Engine
 from cross_init.linux import fork
 from cross_init.model import Failure
 from cross_init.store.holder import Holder
+from cross_init.store.way import new_name, own_names
 from cross_init.surroundings import leave_surroundings, settle_down
 
 TYPE_CHECKING = False
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 8
 LONGEST = 1024
+START_S = 10.0  # how long one may take that first gets back what the init's own keeper has
 
 
 def start(way: "Way", pidfd: int) -> int:
@@ -31,7 +34,7 @@ def start(way: "Way", pidfd: int) -> int:
                 _in_helper(way, pidfd, tell)
         finally:
             posix.close(tell)
-        said = posix.read(told, LONGEST).decode("utf-8", "replace")
+        said = _hear(told)
     finally:
         posix.close(told)
     try:
@@ -41,6 +44,17 @@ def start(way: "Way", pidfd: int) -> int:
     if not said.isdigit():
         raise OSError(errno.EIO, said or "the process that was to keep them has ended")
     return int(said)
+
+
+def _hear(told: int) -> str:
+    """What the new one says, within a time. Raises OSError."""
+    from select import POLLIN, poll
+
+    poller = poll()
+    poller.register(told, POLLIN)
+    if not poller.poll(START_S * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, f"the process that is to keep them has said nothing for {START_S:g} s")
+    return posix.read(told, LONGEST).decode("utf-8", "replace")
 
 
 def _in_helper(way: "Way", pidfd: int, tell: int) -> None:
@@ -111,18 +125,23 @@ def _raise_limit() -> None:
 
 
 def listen(address: str | bytes) -> _socket.socket:
-    """A socket there, in the place of one that was left by a holder that was killed. Raises OSError."""
+    """A socket there, in the place of one that was left by a holder that was killed. Raises OSError.
+
+    address: a path, or how an abstract name begins. One holder alone may be there.
+    """
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     before = posix.umask(0o077)
     try:
         try:
-            sock.bind(address)
+            sock.bind(address if isinstance(address, str) else new_name(address))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not isinstance(address, str) or not is_abandoned(address):
                 raise
             posix.unlink(address)
             sock.bind(address)
         sock.listen(BACKLOG)
+        if isinstance(address, bytes) and len(own_names(address)) != 1:
+            raise OSError(errno.EADDRINUSE, "another process that keeps them was started at the same time")
     except BaseException:
         sock.close()
         raise
@@ -133,13 +152,10 @@ def listen(address: str | bytes) -> _socket.socket:
 
 def is_abandoned(path: str) -> bool:
     """Whether nobody listens there any more."""
-    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
-        probe.connect(path)
+        listener(path, _socket.SOCK_SEQPACKET)
     except ConnectionRefusedError:
         return True
-    except OSError:
-        return False
-    finally:
-        probe.close()
+    except OSError:  # its queue is full, for one
+        pass
     return False

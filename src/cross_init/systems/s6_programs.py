@@ -4,14 +4,18 @@ Both the status file's form and the fd-holder's protocol are s6's own affair; th
 (s6-svstat(8), s6-fdholder-store(8), s6-fdholder-retrieve(8), s6-fdholder-delete(8), s6-fdholder-list(8)).
 """
 
+import _signal
 import _socket
 import errno
 import posix
 import sys
+from select import POLLIN, poll
+from time import monotonic
 
 from cross_init.model import Service
 
-PATIENCE_MS = "500"  # who waits for the holder that calls them gives it more time
+PATIENCE_MS = "500"  # of the programs for the daemon; who waits for the holder that calls them gives it more time
+ANSWER_S = 2.0  # and ours for a program that was stopped
 PATH = b"/usr/bin:/bin:/usr/local/bin:/command"  # if the service has none
 ID_MAX = 255  # S6_FDHOLDER_ID_SIZE
 LONGEST = 1 << 20
@@ -34,7 +38,8 @@ class FdHolder:
 
     def names(self) -> list[str]:
         """Those whose identifier names the service. Raises OSError."""
-        lines = map(unquoted, call("s6-fdholder-list", "-t", PATIENCE_MS, self.path).splitlines())
+        # Only a line feed is quoted there of what Python takes for a line's end.
+        lines = map(unquoted, call("s6-fdholder-list", "-t", PATIENCE_MS, self.path).split("\n"))
         return [line.removeprefix(self.prefix) for line in lines if line.startswith(self.prefix)]
 
     def take(self, name: str) -> int:
@@ -46,7 +51,12 @@ class FdHolder:
                 pid = spawn((*words, sys.executable, "-ISc", SEND), ((theirs.fileno(), 1),))
             finally:
                 theirs.close()
-            _, extra, _, _ = ours.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            ours.settimeout(ANSWER_S)
+            try:
+                _, extra, _, _ = ours.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            except TimeoutError:
+                wait(pid, 0)
+                raise no_answer(words[0]) from None
             wait(pid)
         finally:
             ours.close()
@@ -77,11 +87,12 @@ def call(*words: str, stdin: int = -1) -> str:
             pid = spawn(words, ((tell, 1), (tell, 2), *([(stdin, 0)] if stdin >= 0 else [])))
         finally:
             posix.close(tell)
-        said = b""
-        while len(said) < LONGEST and (part := posix.read(news, 65536)):
-            said += part
+        said = hear(news)
     finally:
         posix.close(news)
+    if said is None:
+        wait(pid, 0)
+        raise no_answer(words[0])
     text = said.decode("utf-8", "surrogateescape")
     if wait(pid) != 0:
         raise OSError(errno.EIO, (text.strip().splitlines() or [f"{words[0]} failed"])[-1])
@@ -95,9 +106,41 @@ def spawn(words: tuple[str, ...], descriptors: tuple[tuple[int, int], ...]) -> i
     return posix.posix_spawnp(words[0], words, environ, file_actions=actions, setsigmask=())
 
 
-def wait(pid: int) -> int:
-    """Wait for a program's end; returns its wait status, 0 where somebody has it thrown away (SIGCHLD ignored)."""
+def hear(news: int) -> bytes | None:
+    """All that comes until the pipe's end; None if it does not come in time."""
+    poller = poll()
+    poller.register(news, POLLIN)
+    end = monotonic() + ANSWER_S
+    said = b""
+    while len(said) < LONGEST:
+        if not poller.poll(max(0.0, end - monotonic()) * 1000):
+            return None
+        part = posix.read(news, 65536)
+        if not part:
+            break
+        said += part
+    return said
+
+
+def wait(pid: int, patience_s: float = ANSWER_S) -> int:
+    """Wait for the end of a program for so long, and then give it one.
+
+    Returns its wait status, 0 where somebody has it thrown away (SIGCHLD ignored).
+    """
     try:
+        pidfd = posix.pidfd_open(pid)
+        try:
+            poller = poll()
+            poller.register(pidfd, POLLIN)
+            if not poller.poll(patience_s * 1000):
+                _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        finally:
+            posix.close(pidfd)
         return posix.waitpid(pid, 0)[1]
-    except ChildProcessError:
+    except (ChildProcessError, ProcessLookupError):
         return 0
+
+
+def no_answer(program: str) -> OSError:
+    """What is raised where a program says nothing."""
+    return TimeoutError(errno.ETIMEDOUT, f"{program} has said nothing for {ANSWER_S:g} s, and was ended")

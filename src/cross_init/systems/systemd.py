@@ -23,6 +23,7 @@ WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
 NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
 OURS = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "NOTIFYACCESS", "BARRIER")  # what the daemon says to us alone
+READY_MS, NEWS_MS = 5000, 1000  # how long the manager may take to take in that, and what the daemon says
 EXTEND_S = 60  # how far each "this start takes its time" reaches, in seconds
 
 
@@ -41,6 +42,7 @@ class Init(Base):
     job_type = "Type=notify"
     address = b""
     has_said_why = False  # it was told what the start waits for
+    is_slow = False  # it has not taken in the last news: it is not waited for until it takes some at once
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By its variables that name this process, by the parent, or by a notification socket that came down to us."""
@@ -114,18 +116,23 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, from the main process, which stays that."""
-        self._send(b"READY=1" + self._no_status(), [])
+        self._send(b"READY=1" + self._no_status(), [], READY_MS)
 
     def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:
         """As it was said; but the main process stays what it is, and nobody else may speak."""
         said = [f"{key}={value}" for key, value in assignments if key not in OURS]
         if said:
-            self._send("\n".join(said).encode("utf-8", "replace"), descriptors)
+            try:
+                self._send("\n".join(said).encode("utf-8", "replace"), descriptors, NEWS_MS * (not self.is_slow))
+                self.is_slow = False
+            except TimeoutError:  # who passes it on has a daemon to see to
+                self.is_slow = True
+                raise
 
-    def _send(self, message: bytes, descriptors: list[int]) -> None:
+    def _send(self, message: bytes, descriptors: list[int], wait_ms: int) -> None:
         manager = connect(self.address)
         try:
-            manager.send(message, descriptors)
+            manager.send(message, descriptors, wait_ms)
         finally:
             manager.close()
 
@@ -144,7 +151,7 @@ class Init(Base):
 
     def settle(self, environ: Environment) -> None:
         """The manager reads our barrier when it has done what it was at."""
-        if b"NOTIFY_SOCKET" in environ:
+        if b"NOTIFY_SOCKET" in environ and not self.is_slow:
             manager = connect(environ[b"NOTIFY_SOCKET"])
             try:
                 manager.barrier()

@@ -5,7 +5,7 @@ import errno
 import posix
 import sys
 
-ANSWER_MS = 5000  # how long a manager that is busy may take to answer a barrier
+ANSWER_MS = 5000  # how long a manager that is busy may take to take in a message, or to answer a barrier
 
 
 class Manager:
@@ -21,11 +21,18 @@ class Manager:
             self.socket.close()
             raise
 
-    def send(self, message: bytes, descriptors: "list[int] | tuple[int, ...]" = ()) -> None:
-        """Send one message, with these descriptors. Raises OSError."""
+    def send(self, message: bytes, descriptors: "list[int] | tuple[int, ...]" = (), wait_ms: int = ANSWER_MS) -> None:
+        """Send one message, with these descriptors. Raises OSError; TimeoutError if it is not taken in in this time.
+
+        Whoever reads there may have stopped, or others may keep its queue full.
+        """
         rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
         extra = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
-        self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
+        self.socket.settimeout(wait_ms / 1000)
+        try:
+            self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
+        except (TimeoutError, BlockingIOError):
+            raise TimeoutError(errno.ETIMEDOUT, "the service manager takes in no messages") from None
 
     def barrier(self) -> None:
         """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).

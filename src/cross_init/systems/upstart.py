@@ -49,18 +49,10 @@ class Init(Base):
 
     def stranger(self, evidence: "Evidence") -> str | None:
         """Upstart answers on its socket, yet we are not in a job."""
-        import _socket
+        from cross_init.systems.upstart_control import is_there
 
-        from cross_init.systems.upstart_control import SYSTEM_INIT
-
-        with_init = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        try:
-            with_init.setblocking(False)
-            with_init.connect(SYSTEM_INIT)
-        except OSError:
+        if not is_there():
             return None
-        finally:
-            with_init.close()
         return (
             "Upstart runs here, but UPSTART_JOB is not set, so this is not a job: "
             "start it as one (initctl start), or say --init none to run it from a shell"
@@ -98,6 +90,11 @@ class Init(Base):
 
         try:
             return Goal(service, environ)
+        except (BlockingIOError, PermissionError) as error:  # what others can bring about
+            from cross_init.complaints import complain
+
+            complain(f"asking Upstart whether the start of {service} is cancelled: {error.strerror}; not heard then", 0)
+            return None
         except OSError:
             return None
 

@@ -4,12 +4,15 @@ In that state Upstart sends no signal: it waits for the main process to stop its
 initctl stop hangs with it (seen with 1.13.2). But it says GoalChanged to everyone who is connected to its private
 D-Bus socket, and whoever connected too late can ask for the goal.
 
+Anybody may listen under that name, or fill the queue of whoever does: who listens is asked first, and nothing waits.
+
 The few messages that this takes are made by hand: the watcher runs in every bare checkout, without a D-Bus library.
 """
 
 import _socket
 import posix
 
+from cross_init.connection import credentials, listener
 from cross_init.model import Environment, Service
 
 SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
@@ -26,16 +29,21 @@ class Goal:
     """
 
     def __init__(self, service: Service, environ: Environment, has_ended: bool = False) -> None:
-        """Connect and ask. Raises OSError."""
+        """Connect and ask. Raises OSError: BlockingIOError where the queue is full, PermissionError at a stranger."""
         self.has_ended = has_ended
         self.path = object_path(service)
-        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        where = address(environ)
+        # The session's own init is its user's; the system's is root's.
+        trusted = (0,) if where == SYSTEM_INIT else (0, posix.geteuid())
+        _refuse_others(listener(where, _socket.SOCK_STREAM)[1], trusted)
+        kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        self.socket = _socket.socket(_socket.AF_UNIX, kind)
         self.fileno, self.close = self.socket.fileno, self.socket.close
         self.received = b""
         self.greeted = False
         try:
-            self.socket.connect(address(environ))
-            self.socket.setblocking(False)
+            self.socket.connect(where)
+            _refuse_others(credentials(self.socket.fileno())[1], trusted)  # it may have become another one
             user = str(posix.geteuid()).encode().hex()
             # All at once: nothing in it depends on an answer, and a refusal closes the connection.
             greeting = b"\0AUTH EXTERNAL " + user.encode() + b"\r\nBEGIN\r\n"
@@ -81,6 +89,19 @@ class Goal:
             return None
         self.received = data[end:]
         return data[1], data[:start], data[start:end]
+
+
+def is_there() -> bool:
+    """Whether the system's init is Upstart, as process 1 itself says: by listening under Upstart's name."""
+    try:
+        return listener(SYSTEM_INIT, _socket.SOCK_STREAM) == (1, 0)
+    except OSError:
+        return False
+
+
+def _refuse_others(user: int, trusted: tuple[int, ...]) -> None:
+    if user not in trusted:
+        raise PermissionError(1, f"user {user} listens under its name")
 
 
 def address(environ: Environment) -> bytes | str:
