@@ -2,6 +2,7 @@
 
 import posix
 
+from cross_init.bounds import Pid, as_pid
 from cross_init.linux import process_stat, read
 
 PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
@@ -44,10 +45,9 @@ def process_owner(pid: int) -> int:
     return max(map(int, users[:2]), default=-1)  # real and effective
 
 
-def process_of(pidfd: int) -> int:
-    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended."""
-    number = field(f"/proc/self/fdinfo/{pidfd}", "Pid")
-    return int(number) if number.isdigit() else 0
+def process_of(pidfd: int) -> Pid | None:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); None if it is none, or has ended."""
+    return as_pid(field(f"/proc/self/fdinfo/{pidfd}", "Pid"))
 
 
 def pidfd_identity(pidfd: int) -> int:
