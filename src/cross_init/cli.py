@@ -151,7 +151,7 @@ def signal_number(option: str, value: str) -> int:
     most = max(_signal.valid_signals())
     found: object = number(value, 1, most)
     name = "SIG" + value.upper().removeprefix("SIG")
-    if found is None and name.isascii() and name.isalnum():  # SIG_IGN and SIG_BLOCK are numbers, and no signals
+    if found is None and value.isascii() and name.isalnum():  # SIG_IGN and SIG_BLOCK are numbers, and no signals
         found = getattr(_signal, name, None)
     can_be_caught = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}
     if not isinstance(found, int) or found not in can_be_caught:

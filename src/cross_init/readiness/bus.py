@@ -49,6 +49,8 @@ class BusName(Repeated):
             )
         try:
             self.places = list(get_connectable_addresses(address))
+            if any("\0" in place[1:] for place in self.places):
+                raise ValueError("a path ends at the first NUL")
         except (ValueError, RuntimeError):
             raise Failure(
                 f"--ready-when {self.text}: {address} is no address of a bus on this machine: write unix:path=..."
