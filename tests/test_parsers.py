@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cross_init import listen, news, report
@@ -143,6 +143,10 @@ def test_upstarts_list_is_one_of_descriptors_or_a_failure(fds: bytes) -> None:
 
 
 @given(VALUES, VALUES, VALUES)
+@example(b"1", b"4294967296", b"")  # cut to 32 bits it would be standard input
+@example(b"1", b"99999999999999999999", b"")
+@example(b"1", b"-1", b"")
+@example(b"1_0", b"1", b"")
 def test_a_dump_of_an_fd_holder_is_sockets_or_a_failure(count: bytes, number: bytes, name: bytes) -> None:
     found = failure_of(lambda: s6.dumped({b"S6_FD#": count, b"S6_FD_0": number, b"S6_FDID_0": name}))
     assert isinstance(found, Failure) or len(as_passed(found)) <= 1

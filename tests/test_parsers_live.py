@@ -1,6 +1,7 @@
 """What is read from sockets, files and processes: real ones, that say anything; see test_parsers.py for the rest."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jeepney import HeaderFields, MessageType, new_method_return
 from jeepney.low_level import Endianness, Header, Message
@@ -29,6 +30,7 @@ from cross_init.model import Failure, Service
 from cross_init.noted import wants_up
 from cross_init.pidfile import Foreign, read
 from cross_init.readiness.conditions import parse_all
+from cross_init.state import read as read_state
 from cross_init.systems.s6_programs import wants_up as s6_wants_up
 from cross_init.systems.upstart_control import Goal
 from cross_init.watchdog import Watchdog
@@ -69,11 +71,13 @@ STATES = st.tuples(st.sampled_from(["ready", "starting", "x"]), TEXTS, TEXTS, TE
 
 
 @ANY
+@example(b"ready 4194305 5 x")
 @given(BYTES | STATES.map(lambda text: text.encode("utf-8", "surrogateescape")))
 def test_a_state_file_is_answered_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state"
     path.write_bytes(content)
     with suppress(Failure):
+        assert 1 <= read_state(str(path)).pid <= PID_MAX
         code, line = by_file(str(path))
         assert code in (0, 1)
         assert line
@@ -123,7 +127,8 @@ def abstract(name: str) -> Iterator[socket.socket]:
 
 
 PARTS = st.lists(st.binary(max_size=60), max_size=5)
-FRAME = st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.binary(max_size=200))
+SIZES = st.integers(0, 40) | st.integers(0, 2**32 - 1)
+FRAME = st.tuples(st.integers(0, 255), SIZES, SIZES, st.binary(min_size=48, max_size=200))
 FRAMES = FRAME.map(
     lambda each: (
         b"l"
@@ -262,14 +267,28 @@ def reply(serial: int, said: tuple[str | None, tuple[Any, ...]]) -> bytes:
     return bytes(message.serialise(serial))
 
 
-REPLIES = st.lists(BODIES, min_size=4, max_size=4).map(
+OWNER = (None, ()), (None, ()), ("s", (":1.5",))
+REPLIES = (st.lists(BODIES, min_size=3, max_size=3) | BODIES.map(lambda said: [*OWNER, said])).map(
     lambda said: b"".join(reply(serial, each) for serial, each in enumerate(said, 1))
 )
 
 
 @FEW
-@given(st.sampled_from([b"OK 1234\r\n", b"OK\r\n", b"\xff\r\n", b""]), BYTES | REPLIES | FRAMES)
-def test_a_bus_that_says_anything_is_asked_again(watched: Watched, greeting: bytes, said: bytes) -> None:
+@given(st.sampled_from([b"OK 1234\r\n", b"OK\r\n", b"\xff\r\n", b""]), BYTES)
+@example(b"OK 1234\r\n", b"l" + bytes(100))
+@example(b"OK 1234\r\n", b"?" + bytes(100))
+def test_a_bus_that_greets_with_anything_is_asked_again(watched: Watched, greeting: bytes, said: bytes) -> None:
+    asks_again(watched, greeting, said)
+
+
+@FEW
+@given(REPLIES | FRAMES)
+def test_a_bus_that_says_anything_is_asked_again(watched: Watched, said: bytes) -> None:
+    asks_again(watched, b"OK 1234\r\n", said)
+
+
+def asks_again(watched: Watched, greeting: bytes, said: bytes) -> None:
+    """Connect to a bus that greets us so and then says that."""
     name = f"cross-init-test-parsers-{os.getpid()}"
     with abstract(name) as bus:
         wish = Wish()
@@ -308,9 +327,7 @@ KEYS = st.sampled_from(
 )
 PAIR = st.tuples(KEYS, TEXTS).map("=".join)
 # A limit that is short would end the daemon, as it should.
-LIMIT = NUMBERS.filter(lambda text: not 0 < int(text[:300] if text.isdecimal() else 0) < 10**10).map(
-    "WATCHDOG_USEC={}".format
-)
+LIMIT = NUMBERS.filter(lambda text: not re.match("0*[1-9][0-9]{0,9}\\s*$", text)).map("WATCHDOG_USEC={}".format)
 MESSAGES = st.lists(PAIR | LIMIT, max_size=4).map(lambda lines: "\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
