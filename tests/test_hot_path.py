@@ -43,6 +43,7 @@ SOCKETS = {"cross_init.sockets", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
+NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
 
@@ -67,6 +68,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         "-t systemd -N --fd-store 5 --init none",
         {},
         {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.connection", "_blake2"}
+        | {NUMBERS}
         | SOCKETS
         | WATCH,
     ),
@@ -79,7 +81,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "health": (
         "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen"} | SOCKETS | WATCH,
+        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen", NUMBERS} | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
@@ -89,7 +91,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "listen": (
         "-t systemd --init none --listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.listen"} | SOCKETS,
+        {NONE, SYSTEMD, "cross_init.listen", NUMBERS} | SOCKETS,
     ),
 }
 EXPENSIVE = {

@@ -70,7 +70,14 @@ def test_a_line_has_the_service_its_pid_and_the_priority_of_a_daemons_news(
         (b"STOPPING=1", ["stopping"]),
         (b"RELOADING=1\nMONOTONIC_USEC=17", ["reloading"]),
         (b"ERRNO=2", ["error: No such file or directory (errno 2)"]),
-        (b"ERRNO=many\nSTOPPING=0", ["says ERRNO=many", "says STOPPING=0"]),
+        (b"X_MANY=many\nSTOPPING=0", ["says X_MANY=many", "says STOPPING=0"]),
+        (b"ERRNO=many", ["says ERRNO=many, which is ignored: it is no number of an error, 0 to 4095"]),
+        (b"ERRNO=99999", ["says ERRNO=99999, which is ignored: it is no number of an error, 0 to 4095"]),
+        (b"MAINPID=4194305", ["says MAINPID=4194305, which is ignored: it is no number of a process, 1 to 4194304"]),
+        (
+            b"EXTEND_TIMEOUT_USEC=-1",
+            ["says EXTEND_TIMEOUT_USEC=-1, which is ignored: it is no number of microseconds, 0 to {uint64}"],
+        ),
         (b"MAINPID=17", ["says that its main process is 17 now, which its init cannot be told"]),
         (
             b"FDSTORE=1\nFDNAME=x",
@@ -87,7 +94,7 @@ def test_each_assignment_is_a_line_except_those_that_are_for_no_one(
     syslog.start(socket.SOCK_DGRAM)
     job, puppet = started(show)
     puppet.send(repr(message))
-    assert syslog.waiting() == [line.format(pid=job.pid) for line in lines]
+    assert syslog.waiting() == [line.format(pid=job.pid, uint64=2**64 - 1) for line in lines]
 
 
 @pytest.mark.parametrize("shape", [(), ("--supervise",)])

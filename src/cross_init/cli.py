@@ -6,6 +6,10 @@ from cross_init.complaints import NAME
 from cross_init.detect import INITS, TARGETS
 from cross_init.model import Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.bounds import Count
+
 ACCESS = ("main", "exec", "all")
 # Option: (the attribute of Wish that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
@@ -122,33 +126,40 @@ def usage(message: str) -> Failure:
 
 def seconds(option: str, value: str) -> float:
     """A time in seconds, as 10 or 0.5. Raises Failure."""
-    digits = value.replace(".", "", 1)
-    if not (digits.isascii() and digits.isdigit()) or len(value) > 9 or not float(value):
-        raise usage(f"{option} {value}: write a number of seconds above 0, as 10 or 0.5")
-    return float(value)
+    from cross_init.bounds import SECONDS_MAX, as_seconds
+
+    time = as_seconds(value)
+    if time is None:
+        raise usage(f"{option} {value}: write a number of seconds above 0 and up to {SECONDS_MAX}, as 10 or 0.5")
+    return time
 
 
-def count(option: str, value: str) -> int:
+def count(option: str, value: str) -> "Count":
     """A number of things. Raises Failure."""
-    if not (value.isascii() and value.isdigit()) or len(value) > 6:
-        raise usage(f"{option} {value}: write a number, 0 to 999999")
-    return int(value)
+    from cross_init.bounds import COUNT_MAX, as_count
+
+    things = as_count(value)
+    if things is None:
+        raise usage(f"{option} {value}: write a number, 0 to {COUNT_MAX}")
+    return things
 
 
 def signal_number(option: str, value: str) -> int:
     """A signal, as QUIT, SIGQUIT or 3. Raises Failure."""
-    if value.isascii() and value.isdigit() and len(value) < 3:
-        number = int(value)
-    else:
-        name = value.upper()
-        number = getattr(_signal, name if name.startswith("SIG") else f"SIG{name}", 0)
-    if (
-        not isinstance(number, int)
-        or number not in _signal.valid_signals()
-        or number in (_signal.SIGKILL, _signal.SIGSTOP)
-    ):
-        raise usage(f"{option} {value}: write the name of a signal that can be caught, as QUIT or USR1")
-    return number
+    from cross_init.bounds import number
+
+    most = max(_signal.valid_signals())
+    found: object = number(value, 1, most)
+    name = "SIG" + value.upper().removeprefix("SIG")
+    if found is None and value.isascii() and name.isalnum():  # SIG_IGN and SIG_BLOCK are numbers, and no signals
+        found = getattr(_signal, name, None)
+    can_be_caught = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}
+    if not isinstance(found, int) or found not in can_be_caught:
+        raise usage(
+            f"{option} {value}: write the name of a signal that can be caught, as QUIT or USR1, or its number, "
+            f"1 to {most}"
+        )
+    return found
 
 
 def whole(word: str) -> str:

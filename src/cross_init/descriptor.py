@@ -6,6 +6,7 @@ So s6, OpenRC (notify=fd:N) and whoever is named by --ready-fd hear it (s6-super
 import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 
+from cross_init.bounds import as_descriptor
 from cross_init.model import ANYONE, DESCRIPTOR, Failure, Init, Service
 
 NEWLINE = b"\n"
@@ -45,7 +46,7 @@ class ByDescriptor(Init):
         """init: what it is without that. words: the descriptor's number. Raises Failure."""
         self.name = init.name
         self.in_words = init.in_words
-        fd = int(words) if words.isascii() and words.isdigit() and len(words) < 8 else 0
+        fd = as_descriptor(words) or 0
         kept = keep(fd) if fd > 2 else None  # the daemon has its own use for the standard ones
         if kept is None:
             raise Failure(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Callback = Callable[[], None]
 
+LONGEST_MS = (1 << 31) - 1  # poll(2) takes a C int: 24 days
+
 
 class Timer:
     """A call at a time, in seconds of the monotonic clock."""
@@ -67,7 +69,8 @@ class Engine:
         """Wait once, and call back whatever that concerns."""
         wait_ms = None
         if self.timers:
-            wait_ms = max(0, int((min(timer.when for timer in self.timers) - monotonic()) * 1000) + 1)
+            left_ms = (min(timer.when for timer in self.timers) - monotonic()) * 1000 + 1
+            wait_ms = int(min(max(left_ms, 0), LONGEST_MS))  # of a longer time we wake up on the way, and wait on
         ready = [fd for fd, _ in self.poller.poll(wait_ms)]
         for fd in ready:
             callback = self.callbacks.get(fd)  # an earlier callback may have forgotten it

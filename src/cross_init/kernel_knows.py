@@ -2,6 +2,7 @@
 
 import posix
 
+from cross_init.bounds import Pid, as_pid
 from cross_init.linux import process_stat, read
 
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
@@ -48,18 +49,17 @@ def process_owner(pid: int) -> int:
     return max(map(int, users[:2]), default=-1)  # real and effective
 
 
-def process_of(pidfd: int) -> int:
-    """The process that a pidfd refers to (proc_pid_fdinfo(5)); 0 if it is none, or has ended.
+def process_of(pidfd: int) -> Pid | None:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); None if it is none, or has ended.
 
     Other descriptors may have a text there in which their owner has a say, such as the paths of an io_uring's files.
     """
     try:
         if not posix.readlink(f"/proc/self/fd/{pidfd}").startswith(PIDFD):
-            return 0
+            return None
     except OSError:
-        return 0
-    number = field(f"/proc/self/fdinfo/{pidfd}", "Pid")
-    return int(number) if number.isdigit() else 0
+        return None
+    return as_pid(field(f"/proc/self/fdinfo/{pidfd}", "Pid"))
 
 
 def pidfd_identity(pidfd: int) -> int:

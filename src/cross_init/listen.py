@@ -4,6 +4,7 @@ import _socket
 import errno
 import posix
 
+from cross_init.bounds import as_port
 from cross_init.complaints import complain
 from cross_init.model import Failure
 from cross_init.sockets import Passed, describe
@@ -55,14 +56,15 @@ def parse(text: str, option: str = "--listen") -> Address:
         if not where.startswith(("/", "@")) or len(where) < 2:
             raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
         return Address(name, kind, "", 0, where, text, option)
-    host, colon, port = where.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
+    host, colon, text_of_port = where.rpartition(":")
+    port = as_port(text_of_port) if colon else None
+    if port is None:
         raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise Failure(f"{option} {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
-    return Address(name, kind, host, int(port), "", text, option)
+    return Address(name, kind, host, port, "", text, option)
 
 
 def open_all(addresses: list[Address]) -> list[Passed]:

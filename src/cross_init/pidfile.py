@@ -6,7 +6,12 @@ know, through a descriptor of the folder, and moved to its place whole: what sto
 
 import posix
 
+from cross_init.bounds import PID_MAX, Pid, as_pid
 from cross_init.model import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MODE = 0o644
 LONGEST = 32  # bytes; more is no PID file
@@ -62,19 +67,46 @@ def remove(path: str, pid: int) -> None:
             pass  # then it is left over, which start-stop-daemon and we see
 
 
-def read(path: str) -> int | None:
+class Foreign:
+    """A PID file that others write, looked at again and again. say: what to call with a line about what is none in it.
+
+    They need not be the daemon: where it may write, others may. What is no number of a process is not heeded.
+    """
+
+    def __init__(self, path: str, say: "Callable[[str], None]") -> None:
+        self.path = path
+        self.say = say
+        self.said = b""
+
+    def read(self) -> Pid | None:
+        """The number in it, None if there is no such file or number; the latter is said, once."""
+        text = content(self.path)
+        pid = as_pid(text)
+        if pid is None and text not in (b"", self.said):
+            shown = text.decode("utf-8", "backslashreplace")
+            self.say(f"ignored the PID file {self.path}: {shown} is no number of a process, 1 to {PID_MAX}")
+            self.said = text
+        return pid
+
+
+def read(path: str) -> Pid | None:
     """The number in the file, None if there is no such file or number."""
+    return as_pid(content(path))
+
+
+def content(path: str) -> bytes:
+    """What stands in the file, nothing if there is none; of a longer one as much as tells that it is no PID file."""
     try:
         file = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
     except OSError:
-        return None
+        return b""
     try:
-        text = posix.read(file, LONGEST).strip()
+        text = posix.read(file, LONGEST + 1)
     except OSError:
-        return None
+        return b""
     finally:
         posix.close(file)
-    return int(text) if text.isdigit() else None
+    return text.strip() if len(text) <= LONGEST else text
 
 
 def is_of_program(pid: int, program: list[bytes]) -> bool:

@@ -9,6 +9,8 @@ import posix
 from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
+from cross_init.bounds import PID_MAX, UINT64_MAX, number
+
 LOG = "/dev/log"
 FACILITY_DAEMON = 3 << 3
 INFO = 6
@@ -18,6 +20,15 @@ BURST = 30  # lines at once ...
 PER_SECOND = 1.0  # ... and then so many
 # Said to no one: pings, which may come many times a second, and what only belongs to another assignment.
 UNSAID = ("WATCHDOG", "MONOTONIC_USEC", "FDNAME", "FDPOLL", "NOTIFYACCESS", "BARRIER", "READY")
+ERRNO_MAX = 4095  # MAX_ERRNO, linux/err.h
+# What has to be a number: its bounds, and in words what it would be the number of.
+NUMBERS = {
+    "MAINPID": (1, PID_MAX, "a process"),
+    "MAINPIDFDID": (1, UINT64_MAX, "a pidfd"),
+    "WATCHDOG_USEC": (0, UINT64_MAX, "microseconds"),
+    "EXTEND_TIMEOUT_USEC": (0, UINT64_MAX, "microseconds"),
+    "ERRNO": (0, ERRNO_MAX, "an error"),
+}
 
 
 def report(key: str, value: str) -> str | None:
@@ -26,7 +37,9 @@ def report(key: str, value: str) -> str | None:
         return None
     if key == "STATUS":
         return f"status: {value}"
-    if key == "ERRNO" and value.isascii() and value.isdigit() and len(value) < 6:
+    if what := is_no(key, value):
+        return f"says {key}={value}, which is ignored: it is no {what}"
+    if key == "ERRNO":
         return f"error: {posix.strerror(int(value))} (errno {value})"
     said = {"STOPPING": "stopping", "RELOADING": "reloading"}.get(key)
     if said is not None and value == "1":
@@ -36,6 +49,14 @@ def report(key: str, value: str) -> str | None:
     if key == "MAINPID":
         return f"says that its main process is {value} now, which its init cannot be told"
     return f"says {key}={value}"
+
+
+def is_no(key: str, value: str) -> str:
+    """What an assignment would have to say and does not, in words; "" if it says that, or may say anything."""
+    if key not in NUMBERS:
+        return ""
+    least, most, what = NUMBERS[key]
+    return f"number of {what}, {least} to {most}" if number(value, least, most) is None else ""
 
 
 def printable(text: str) -> str:

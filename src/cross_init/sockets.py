@@ -109,14 +109,18 @@ def listen_fds(environ: Environment, who: str) -> list[Passed]:
 
     who: the init that passed them. Raises Failure if one is not open.
     """
-    count = environ.get(b"LISTEN_FDS", b"0")
-    if not count.isdigit() or len(count) > 5:
-        raise Failure(f"{who} passed sockets, but LISTEN_FDS={count.decode('utf-8', 'replace')} is no number")
+    from cross_init.bounds import COUNT_MAX, as_count
+
+    text = environ.get(b"LISTEN_FDS", b"0")
+    count = as_count(text)
+    if count is None:
+        shown = text.decode("utf-8", "replace")
+        raise Failure(f"{who} passed sockets, but LISTEN_FDS={shown} is no number of them, 0 to {COUNT_MAX}")
     names = environ.get(b"LISTEN_FDNAMES", b"").decode("utf-8", "surrogateescape").split(":")
-    names += [""] * int(count)
+    names += [""] * count
     return [
         describe(3 + number, "" if name == "unknown" else name)
-        for number, name in zip(range(int(count)), names, strict=False)
+        for number, name in zip(range(count), names, strict=False)
     ]
 
 

@@ -8,6 +8,7 @@ back when the daemon ends, whatever was killed, and it is not taken for a later 
 import posix
 from time import CLOCK_BOOTTIME, clock_gettime
 
+from cross_init.bounds import UINT64_MAX, as_pid, number
 from cross_init.linux import process_stat
 from cross_init.linux import read as read_proc
 from cross_init.model import READY, RELOADING, STARTING, STOPPING, Failure
@@ -71,16 +72,13 @@ def read(path: str) -> State:
         words = posix.read(fd, LONGEST).decode("utf-8", "replace").split()
     finally:
         posix.close(fd)
-    if len(words) != 4 or words[0] not in WORDS or not all(map(_is_number, words[1:3])):
+    pid, ticks = (as_pid(words[1]), number(words[2], 0, UINT64_MAX)) if len(words) == 4 else (None, None)
+    if pid is None or ticks is None or words[0] not in WORDS:
         raise Failure(f"reading the state file {path}: it is none that cross-init-bridge has written; name another one")
-    word, pid, started, boot = words
-    is_alive = boot == _boot() and started == _start(int(pid))
-    seconds = clock_gettime(CLOCK_BOOTTIME) - int(started) / posix.sysconf("SC_CLK_TCK")
-    return State(word, int(pid), is_alive, seconds)
-
-
-def _is_number(word: str) -> bool:
-    return word.isascii() and word.isdigit() and len(word) < 20
+    word, _, started, boot = words
+    is_alive = boot == _boot() and started == _start(pid)
+    seconds = clock_gettime(CLOCK_BOOTTIME) - ticks / posix.sysconf("SC_CLK_TCK")
+    return State(word, pid, is_alive, seconds)
 
 
 def _start(pid: int) -> str:

@@ -5,6 +5,7 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.bounds import as_pid, number
 from cross_init.complaints import printable
 from cross_init.connection import credentials
 from cross_init.linux import is_private, read
@@ -15,7 +16,7 @@ PATIENCE_S = 2.0  # for all of them: a watching process that was stopped does no
 LONGEST = 1 << 20
 LONG_AGO_S = 1e10
 CELL_MAX = 200  # characters of a cell of the table
-NUMBERS = ("pid", "bridge", "user")
+USER_MAX = (1 << 32) - 2  # uid_t, of which the last number is none
 TIMES = ("since", "age", "watchdog_age", "watchdog_limit")
 COLUMNS = ("SERVICE", "USER", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
 
@@ -71,7 +72,8 @@ def addresses() -> list[str | bytes]:
     if posix.geteuid() == 0:
         for name in _names("/run/user"):
             folder = f"/run/user/{name}/{USER_FOLDER}"
-            if name.isdigit() and is_private(folder, int(name)):
+            user = number(name, 0, USER_MAX)
+            if user is not None and is_private(folder, user):
                 folders.append(folder)
     found: list[str | bytes] = [f"{folder}/{name}" for folder in folders if folder for name in _names(folder)]
     shown = "@" + ABSTRACT[1:].decode()
@@ -113,8 +115,9 @@ def understand(bridge: int, user: int, said: bytes) -> Facts | None:
     pairs = [line.partition("=") for line in said.decode("utf-8", "replace").splitlines()]
     facts: Facts = {key: value for key, equals, value in pairs if equals} | {"bridge": bridge, "user": user}
     try:
-        for key in NUMBERS:
-            facts[key] = int(str(facts[key]))
+        facts["pid"] = as_pid(str(facts["pid"]))
+        if facts["pid"] is None:
+            return None
         for key in TIMES:
             if key in facts:
                 seconds = float(str(facts[key]))

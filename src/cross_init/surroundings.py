@@ -18,8 +18,12 @@ def leave_surroundings(keep: set[int]) -> None:
         pass  # no /dev here, or no descriptor left: what is held open then is a pity, and no reason to end
     try:
         descriptors = [int(name) for name in posix.listdir("/proc/self/fd")]
-    except OSError:  # no /proc here
-        descriptors = list(range(posix.sysconf("SC_OPEN_MAX")))
+    except OSError:  # no /proc here; the limit may be a thousand million
+        begin = 3
+        for fd in sorted(fd for fd in (*keep, posix.sysconf("SC_OPEN_MAX")) if fd > 2):
+            posix.closerange(begin, fd)  # in one go, since Linux 5.9 (close_range(2))
+            begin = fd + 1
+        return
     for fd in descriptors:
         if fd > 2 and fd not in keep:
             try:

@@ -7,6 +7,7 @@ it was at; SIGKILL when it has not ended by that within a grace time.
 import _signal
 from time import monotonic
 
+from cross_init.bounds import as_usec, in_seconds
 from cross_init.complaints import complain
 from cross_init.news import Assignments, first, has
 
@@ -37,10 +38,13 @@ class Watchdog:
         self._set()
 
     def heed(self, message: Assignments) -> None:
-        """What the daemon says about it: WATCHDOG=1, WATCHDOG=trigger, WATCHDOG_USEC= (sd_notify(3))."""
-        usec = first(message, "WATCHDOG_USEC")
-        if usec is not None and usec.isascii() and usec.isdigit() and len(usec) < 19:
-            self.limit = int(usec) / 1e6
+        """What the daemon says about it: WATCHDOG=1, WATCHDOG=trigger, WATCHDOG_USEC= (sd_notify(3)).
+
+        A limit may be as long as it likes, as for systemd; what is no number is reported by who reports the rest.
+        """
+        usec = as_usec(first(message, "WATCHDOG_USEC") or "")
+        if usec is not None:
+            self.limit = in_seconds(usec)
             self.watched.reporter.say(f"sets its watchdog to {self.limit:g} s")
             if self.last and not self.is_over:
                 self.watched.engine.cancel(self.timer)  # it may be due too late now

@@ -7,6 +7,7 @@ import _signal
 import posix
 from time import monotonic
 
+from cross_init.bounds import as_pid
 from cross_init.complaints import complain
 from cross_init.engine import Engine, Timer
 from cross_init.kernel_knows import descends
@@ -18,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.bounds import Identity, Pid
     from cross_init.health import Health
     from cross_init.launch import Start
     from cross_init.news import Assignments
@@ -37,9 +39,10 @@ class Watched:
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
-    process (its PID, a pidfd of it or -1, and the identity of its pidfd or 0); pass_on: what to call with news that the
-    init has an ear for; both None where that cannot be done. is_on_its_way: it forks away, and nobody knows yet which
-    process it will be. helpers: processes of our own, with their wait status if somebody else reaped them.
+    process (its PID, None if it has ended; a pidfd of it or -1; that pidfd's identity, None if any will do); pass_on:
+    what to call with news that the init has an ear for; both None where that cannot be done. is_on_its_way: it forks
+    away, and nobody knows yet which process it will be. helpers: processes of our own, with their wait status if
+    somebody else reaped them.
     """
 
     watchdog: "Watchdog | None" = None
@@ -49,7 +52,7 @@ class Watched:
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
         self.root = pid
-        self.follow: Callable[[int, int, int], None] | None = None
+        self.follow: Callable[[Pid | None, int, Identity | None], None] | None = None
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
@@ -141,9 +144,9 @@ class Watched:
         """Whether this process is the service's: the daemon or a descendant, and none of ours."""
         return pid > 1 and pid != posix.getpid() and pid not in self.helpers and descends(pid, self.root)
 
-    def family(self) -> list[int]:
+    def family(self) -> "list[Pid]":
         """All processes of the service, as far as they are to be found."""
-        return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self.belongs(int(name))]
+        return [pid for pid in map(as_pid, posix.listdir("/proc")) if pid is not None and self.belongs(pid)]
 
     def send_all(self, number: int) -> None:
         """Send this signal to all processes of the service."""

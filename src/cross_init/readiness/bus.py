@@ -8,6 +8,7 @@ there is a bus at all, and when it goes, we try again in steps that grow.
 import _socket
 from select import POLLIN, POLLOUT
 
+from cross_init.bounds import as_pid
 from cross_init.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
@@ -48,6 +49,8 @@ class BusName(Repeated):
             )
         try:
             self.places = list(get_connectable_addresses(address))
+            if any("\0" in place[1:] for place in self.places):
+                raise ValueError("a path ends at the first NUL")
         except (ValueError, RuntimeError):
             raise Failure(
                 f"--ready-when {self.text}: {address} is no address of a bus on this machine: write unix:path=..."
@@ -122,8 +125,6 @@ class BusName(Repeated):
         self.watched.engine.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
 
     def _hear(self) -> None:
-        from jeepney.auth import AuthenticationError
-
         assert self.socket is not None
         try:
             data = self.socket.recv(65536)
@@ -139,12 +140,17 @@ class BusName(Repeated):
         if self.authenticator is not None:
             try:
                 self.authenticator.feed(data)
-            except AuthenticationError:
+            except Exception:  # AuthenticationError, or of another kind where what answers is no bus at all
                 self._lost("the bus does not let us in: is it another user's?")
                 return
             self._authenticate()
             return
-        for message in self.parser.feed(data):
+        try:
+            messages = self.parser.feed(data)
+        except Exception as error:  # of any kind: the library takes what it reads for well-formed
+            self._lost(f"what it says is no message of D-Bus ({type(error).__name__})")
+            return
+        for message in messages:
             self._take(message)
             if self.over or self.socket is None:
                 return
@@ -154,20 +160,22 @@ class BusName(Repeated):
 
         kind, fields, body = message.header.message_type, message.header.fields, message.body
         if kind is MessageType.signal and fields.get(HeaderFields.member) == "NameOwnerChanged":
-            if len(body) == 3 and body[0] == self.name and body[2]:
+            if len(body) == 3 and body[0] == self.name and body[2] and isinstance(body[2], str):
                 self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(body[2]))
             return
-        what = self.waiting.pop(fields.get(HeaderFields.reply_serial, 0), "")
+        serial, said = fields.get(HeaderFields.reply_serial), body[0] if len(body) == 1 else None
+        what = self.waiting.pop(serial, "") if isinstance(serial, int) else ""
         if kind is not MessageType.method_return:
             return  # no owner yet, or one that has gone already: a signal tells of the next
-        if what == "GetNameOwner":
-            self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(body[0]))
+        if what == "GetNameOwner" and isinstance(said, str):
+            self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(said))
         elif what == "GetConnectionUnixProcessID":
-            if self.watched.belongs(body[0]):
+            pid = as_pid(str(said))
+            if pid is not None and self.watched.belongs(pid):
                 self._close()
                 self.answer(True)
             else:
-                self._complain(f"{self.name} belongs to process {body[0]}, which is not of this service")
+                self._complain(f"{self.name} belongs to process {said}, which is not of this service")
 
     def _lost(self, reason: str) -> None:
         """Try again, some time."""

@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.model import Environment, Failure
-from cross_init.pidfile import read as read_pid_file
+from cross_init.pidfile import Foreign
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition
 
@@ -65,10 +65,17 @@ class PidFile(File):
     It has to be new as well: in a container a dead predecessor had the same number.
     """
 
+    def attach(self, watched: "Watched") -> None:
+        """Look, and look again at every change."""
+        self.foreign = Foreign(self.path, lambda text: watched.reporter.say(f"--ready-when {self.text}: {text}"))
+        super().attach(watched)
+
     def holds(self) -> bool:
         """Whether it was written and names a process of the service."""
-        pid = read_pid_file(self.path) or 0
-        return super().holds() and self.watched is not None and self.watched.belongs(pid)
+        if not super().holds() or self.watched is None:
+            return False
+        pid = self.foreign.read()
+        return pid is not None and self.watched.belongs(pid)
 
 
 def identity(path: str) -> Identity | None:

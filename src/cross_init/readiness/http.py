@@ -69,7 +69,7 @@ class Http(Repeated):
                 connection.request("GET", self.path, headers={"User-Agent": "cross-init-bridge", "Connection": "close"})
                 if 200 <= connection.getresponse().status < 400:
                     said = YES
-            except (OSError, HTTPException):
+            except (OSError, HTTPException, ValueError):  # ValueError: of numbers in what it answers, and the like
                 pass
             finally:
                 connection.close()
@@ -81,6 +81,17 @@ class Http(Repeated):
             posix.close(tell)
 
 
+def is_host(name: str) -> bool:
+    """Whether the client takes it: it would fail, in its thread, on labels of a length that the DNS has not."""
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode()
+        except (UnicodeError, LookupError):  # LookupError: Debian's python3-minimal has no such encoding
+            return False
+    labels = name.removesuffix(".").split(".")
+    return name.isprintable() and " " not in name and (":" in name or all(0 < len(label) < 64 for label in labels))
+
+
 def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
     """Raises Failure."""
     from urllib.parse import urlsplit
@@ -90,7 +101,7 @@ def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
         host, port = url.hostname, url.port
     except ValueError as error:
         raise Failure(f"--ready-when {text}: {rest} is no URL: {error}") from None
-    if url.scheme not in ("http", "https") or not host:
+    if url.scheme not in ("http", "https") or not host or not is_host(host) or port == 0:
         raise Failure(f"--ready-when {text}: write http:http://HOST:PORT/PATH, or http://HOST:PORT/PATH alone")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     if not path.isascii() or not path.isprintable() or " " in path:

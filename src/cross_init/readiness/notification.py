@@ -7,10 +7,11 @@ import _socket
 import posix
 import sys
 
+from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.kernel_knows import process_of
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
-from cross_init.report import report
+from cross_init.report import is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ class Listener:
             self.access = access
         if self.watched.follow is not None:
             self._follow(message, descriptors)
-        usec = first(message, "EXTEND_TIMEOUT_USEC")
-        if usec is not None and is_number(usec) and self.watched.deadline is not None and not self.watched.ready:
-            self.watched.extend(int(usec) / 1e6)
+        usec = as_usec(first(message, "EXTEND_TIMEOUT_USEC") or "")
+        if usec is not None and self.watched.deadline is not None and not self.watched.ready:
+            self.watched.extend(in_seconds(usec))
         self._note(message)
         if self.watched.watchdog is not None:
             self.watched.watchdog.heed(message)
@@ -110,11 +111,17 @@ class Listener:
         With the number may come what tells it from another process that has the number now: sd_notify(3), MAINPIDFDID.
         """
         assert self.watched.follow is not None
-        number, identity = (first(message, key) for key in ("MAINPID", "MAINPIDFDID"))
         if has(message, "MAINPIDFD", "1") and len(descriptors) == 1:
-            self.watched.follow(process_of(descriptors[0]), descriptors[0], 0)
-        elif number is not None:
-            self.watched.follow(as_number(number), -1, as_number(identity or ""))
+            self.watched.follow(process_of(descriptors[0]), descriptors[0], None)
+            return
+        named = {key: value for key in ("MAINPID", "MAINPIDFDID") if (value := first(message, key)) is not None}
+        for key, value in named.items():
+            if what := is_no(key, value):
+                where = "does not name a process of the service as its main process"
+                self.watched.reporter.say(f"{where}: {key}={value} is no {what}")
+                return
+        if "MAINPID" in named:
+            self.watched.follow(as_pid(named["MAINPID"]), -1, as_identity(named.get("MAINPIDFDID", "")))
 
     def _note(self, message: Assignments) -> None:
         """What state it is in, for who asks."""
@@ -173,16 +180,6 @@ class Listener:
             if not self.receive():
                 break
         self.socket.close()
-
-
-def is_number(text: str) -> bool:
-    """Whether it is a decimal number of a sane length."""
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def as_number(text: str) -> int:
-    """The number, 0 if it is none."""
-    return int(text) if is_number(text) else 0
 
 
 def numbers(data: bytes) -> list[int]:

@@ -183,6 +183,6 @@ def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
         )
     try:
         pattern = re.compile(rest.encode("utf-8", "surrogateescape"))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # of repetitions, and of groups in groups
         raise Failure(f"--ready-when {text}: {rest} is no regular expression of Python's: {error}") from None
     return Output(text, pattern)

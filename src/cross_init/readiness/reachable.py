@@ -6,6 +6,7 @@ import posix
 from select import POLLOUT
 from struct import pack
 
+from cross_init.bounds import PORT_MAX, as_port
 from cross_init.connection import prober
 from cross_init.linux import why
 from cross_init.model import Environment, Failure
@@ -164,11 +165,12 @@ def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
         if not rest.startswith(("/", "@")) or len(rest) < 2:
             raise Failure(f"--ready-when {text}: {rest} is no absolute path (or @NAME)")
         return Unix(text, rest)
-    host, colon, port = rest.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65536:
-        raise Failure(f"--ready-when {text}: write tcp:HOST:PORT, IPv6 in brackets")
+    host, _, text_of_port = rest.rpartition(":")
+    port = as_port(text_of_port, 1)
+    if not host or port is None:
+        raise Failure(f"--ready-when {text}: write tcp:HOST:PORT, IPv6 in brackets; a port is 1 to {PORT_MAX}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise Failure(f"--ready-when {text}: an IPv6 address stands in brackets: tcp:[{host}]:{port}")
-    return Tcp(text, host, int(port))
+    return Tcp(text, host, port)

@@ -22,6 +22,8 @@ from cross_init.linux import fork, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cross_init.launch import Start
 
 FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
@@ -63,7 +65,7 @@ class Guard:
         except OSError:
             pass  # somebody has killed or stopped it; the service goes on without
 
-    def follow_all(self, pids: list[int]) -> None:
+    def follow_all(self, pids: "Sequence[int]") -> None:
         """These as well; they are ours to wait for, or below those that are."""
         for pid in pids:
             try:

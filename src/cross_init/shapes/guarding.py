@@ -68,7 +68,7 @@ def living(pidfds: list[int]) -> list[int]:
 def _end_all(main: int) -> None:
     """SIGKILL for this process and those below it: its workers would not notice that it is gone. main: a pidfd."""
     send(main, _signal.SIGSTOP)  # it must not start another one meanwhile
-    pid = process_of(main)
+    pid = process_of(main) or 0
     family = [main]
     for name in posix.listdir("/proc") if pid else ():
         if name.isdigit() and int(name) not in (pid, posix.getpid()) and descends(int(name), pid):

@@ -11,6 +11,7 @@ from cross_init.engine import Engine
 from cross_init.kernel_knows import exit_of_stranger, pidfd_identity
 from cross_init.linux import process_stat, why
 from cross_init.model import STOP, STOPPING
+from cross_init.pidfile import Foreign
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.appearance import Appearance
 from cross_init.shapes.guard import Guard
@@ -20,6 +21,7 @@ from cross_init.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
     from cross_init.model import Channel
     from cross_init.news import Assignments
@@ -54,6 +56,7 @@ class Supervisor:
         chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
         self.instead = {sent: wanted for sent, wanted in chosen if wanted}
         self.watched = watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
+        self.pid_file = Foreign(wish.pid_file, watched.reporter.say) if wish.pid_file else None
         watched.root = posix.getpid()
         watched.follow = self._named
         if start.init.news:
@@ -103,20 +106,21 @@ class Supervisor:
         if self.guard is not None:
             self.guard.follow(self.watched.pidfd)
 
-    def _named(self, pid: int, pidfd: int, identity: int) -> None:
+    def _named(self, pid: "Pid | None", pidfd: int, identity: "Identity | None") -> None:
         """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
         if pid != self.main and not self._move(pid, pidfd, identity):
-            self.watched.reporter.say(f"does not name a process of the service as its main process: {pid}")
+            who = "what is no pidfd, or of a process that has ended" if pid is None else pid
+            self.watched.reporter.say(f"does not name a process of the service as its main process: {who}")
 
-    def _move(self, pid: int, pidfd: int = -1, identity: int = 0) -> bool:
-        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant (or 0)."""
-        if pid <= 1:
+    def _move(self, pid: "Pid | None", pidfd: int = -1, identity: "Identity | None" = None) -> bool:
+        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant."""
+        if pid is None or pid == 1:
             return False
         try:
             mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
         except OSError:
             return False
-        is_meant = not identity or pidfd_identity(mine) in (0, identity)
+        is_meant = identity is None or pidfd_identity(mine) in (0, identity)
         if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
             posix.close(mine)
             return False
@@ -130,12 +134,7 @@ class Supervisor:
 
     def _successor(self) -> bool:
         """The main process has gone: whether another one has taken its place, as the PID file says it."""
-        path = self.start.wish.pid_file
-        if not path:
-            return False
-        from cross_init.pidfile import read
-
-        return self._move(read(path) or 0)
+        return self.pid_file is not None and self._move(self.pid_file.read())
 
     def _forked_away(self) -> None:
         """The command that was started has ended with 0; find the daemon that it has left."""
@@ -144,8 +143,8 @@ class Supervisor:
         self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
         if self.guard is not None:  # whichever of them it will be
             self.guard.follow_all(self.watched.family())
-        if self.start.wish.pid_file:
-            news = Appearance(self.engine, self.start.wish.pid_file, lambda: self._look_for_pid_file(news))
+        if self.pid_file is not None:
+            news = Appearance(self.engine, self.pid_file.path, lambda: self._look_for_pid_file(news))
             self._look_for_pid_file(news)
         else:
             # A daemon that forks twice: the process between the two is about to go.
@@ -154,7 +153,7 @@ class Supervisor:
     def _guess(self) -> None:
         """Without a PID file: the newest of the processes that became our children."""
         children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
-        newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=0)
+        newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=None)
         if not self.main and self._move(newest):
             self.is_guess = True
             if self.forked is not None:

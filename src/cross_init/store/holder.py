@@ -10,6 +10,7 @@ import errno
 import posix
 
 from cross_init.acceptor import Acceptor
+from cross_init.bounds import as_count
 from cross_init.connection import credentials
 from cross_init.engine import Engine
 from cross_init.kernel_knows import process_of
@@ -95,7 +96,7 @@ class Holder:
             elif verb == FOLLOW and given:
                 self.follow(given.pop())
             elif verb == STORE and len(words) == 3:
-                said = self._store(words[2].decode(), words[1].decode() == POLLED, int(words[0]), given)
+                said = self._store(words[2].decode(), words[1].decode() == POLLED, as_count(words[0]) or 0, given)
                 if flags & _socket.MSG_CTRUNC:
                     said = "cannot keep all of its descriptors: the limit on open files is reached"
             elif verb == REMOVE and len(words) == 1:
@@ -230,7 +231,7 @@ class Holder:
 
 def parent_of(pidfd: int) -> int:
     """A pidfd of the parent of this pidfd's process; -1 if it has none that can end before us."""
-    pid = process_of(pidfd)
+    pid = process_of(pidfd) or 0
     parent = int((process_stat(pid) or ["", "0"])[1])
     try:
         return posix.pidfd_open(parent) if parent > 1 else -1

@@ -17,6 +17,7 @@ import errno
 import posix
 import sys
 
+from cross_init.bounds import UINT64_MAX, number
 from cross_init.complaints import complain
 from cross_init.connection import credentials
 from cross_init.linux import why
@@ -190,10 +191,11 @@ def from_keeper(way: Way) -> list[tuple[str, int, bool, int]]:
     keeper = way.init.keeper(way.service)
     found: list[tuple[str, int, bool, int]] = []
     for text in keeper.names() if keeper else ():
-        number, _, rest = text.partition(":")
+        word, _, rest = text.partition(":")
         how, _, name = rest.partition(":")
-        if number.isascii() and number.isdigit() and len(number) < 10 and how in (POLLED, UNPOLLED) and keeper:
-            found.append((name, keeper.take(text), how == POLLED, int(number)))
+        place = number(word, 0, UINT64_MAX)
+        if place is not None and how in (POLLED, UNPOLLED) and keeper:
+            found.append((name, keeper.take(text), how == POLLED, place))
     return sorted(found, key=lambda each: -each[3])
 
 

@@ -6,6 +6,7 @@ No variable says where they are. Only in cmd and args circusd writes numbers, fo
 
 import posix
 
+from cross_init.bounds import as_descriptor
 from cross_init.model import ANYONE, Claim, Environment, Failure
 from cross_init.model import Init as Base
 
@@ -29,13 +30,14 @@ class Init(Base):
     def configure(self, option: str) -> None:
         """Take in the numbers. Raises Failure."""
         for entry in option.split(",") if option else ():
-            name, _, number = entry.partition("=")
-            if not name or not (number.isascii() and number.isdigit() and len(number) < 8):
+            name, _, text = entry.partition("=")
+            number = as_descriptor(text)
+            if not name or number is None:
                 raise Failure(
                     f"--init circus:{option}: there it takes {self.options}; circusd writes a number for a socket that "
                     "it has, in cmd and args"
                 )
-            self.numbers.append((name, int(number)))
+            self.numbers.append((name, number))
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name: circusd sets no variable."""

@@ -5,6 +5,7 @@ With pipefd:N nothing in the environment says that there is a pipe, or where: it
 
 import posix
 
+from cross_init.bounds import as_descriptor, number
 from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Environment, Failure, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -28,8 +29,8 @@ def parse(option: str, where: str) -> tuple[int | None, bytes]:
     where: what the option belongs to, for people. Raises Failure.
     """
     kind, _, value = option.partition("=")
-    if kind == "fd" and value.isascii() and value.isdigit() and len(value) < 5 and 3 <= int(value) < 1024:
-        return int(value), b""
+    if kind == "fd" and (chosen := number(value, 3, 1023)) is not None:
+        return chosen, b""
     if kind == "var" and value.isidentifier() and value.isascii():
         return None, value.encode()
     if option:
@@ -78,11 +79,11 @@ class Init(Base):
     def deaf(self, environ: Environment) -> str | None:
         """Without ready-notification there is no pipe."""
         if self.variable:
-            words = environ.get(self.variable, b"")
-            if not words.isdigit() or len(words) > 7:
+            named = as_descriptor(environ.get(self.variable, b""))
+            if named is None:
                 name = self.variable.decode()
                 return f"{name} names no descriptor: write into the service's file: ready-notification = pipevar:{name}"
-            found = [int(words)]
+            found: list[int] = [named]
         else:
             found = readiness_pipes() if self.number is None else [self.number]
         if not found:

@@ -7,6 +7,7 @@ before READY=1 hides it. We write READY=1 alone. For notify:s6 the number stands
 
 import posix
 
+from cross_init.bounds import as_descriptor
 from cross_init.model import ANYONE, DESCRIPTOR, MESSAGE, NOTHING, Claim, Environment, Service
 from cross_init.model import Init as Base
 
@@ -48,11 +49,12 @@ class Init(Base):
                 "or notify:s6 and --ready-fd %n to the command"
             )
         if self.hears == DESCRIPTOR:
-            number = int(self.socket) if len(self.socket) < 8 else -1
+            named = as_descriptor(self.socket)
+            number: int = -1 if named is None else named
             try:
                 posix.fstat(number)
             except OSError:
-                return f"NOTIFY_SOCKET={number} is not open: what starts us has to leave it open"
+                return f"NOTIFY_SOCKET={self.socket.decode()} is not open: what starts us has to leave it open"
             # Left open for the daemon as well: Finit goes on reading from it as long as the service runs.
             self.descriptors = (number,)
         return None

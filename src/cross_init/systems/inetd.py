@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cross_init.sockets import Passed
 
 WAIT, NOWAIT = "wait", "nowait"
-LIMIT = 40  # clients at a time, as tcpserver and s6-tcpserver have it
+LIMIT, LIMIT_MAX = 40, 9999  # clients at a time, as tcpserver and s6-tcpserver have it; and as many as may be said
 # What describes a connection: of UCSPI, and of xinetd. inetutils-inetd leaves a wait service those of another one.
 VARIABLES = (b"PROTO", b"TCPCONNNUM", b"IPCCONNNUM", b"REMOTE_HOST")
 PREFIXES = tuple(
@@ -56,17 +56,23 @@ class Target(BaseTarget):
 
     name = "inetd"
     takes = "standard input"
-    options = "wait (the daemon gets the socket) or nowait, perhaps with the most clients at a time (nowait:40)"
+    options = (
+        "wait (the daemon gets the socket) or nowait, perhaps with the most clients at a time (nowait:40, up to 9999)"
+    )
 
     def configure(self, option: str) -> None:
         """Take in which of the two the daemon is written for. Raises Failure."""
         kind, colon, limit = option.partition(":")
-        is_number = limit.isascii() and limit.isdigit() and len(limit) < 5 and int(limit) > 0
-        if kind not in (WAIT, NOWAIT) or (colon and not (kind == NOWAIT and is_number)):
+        clients: int | None = LIMIT
+        if colon:
+            from cross_init.bounds import number
+
+            clients = number(limit, 1, LIMIT_MAX)
+        if kind not in (WAIT, NOWAIT) or clients is None or (colon and kind == WAIT):
             raise Failure(f"--target inetd{':' * bool(option)}{option}: behind inetd: has to stand {self.options}")
         self.option = option
         if kind == NOWAIT:
-            self.clients_at_a_time = int(limit or LIMIT)
+            self.clients_at_a_time = clients
             self.takes = "a connection"
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:

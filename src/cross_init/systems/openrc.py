@@ -5,6 +5,7 @@ daemons starts us waits for a newline, or for READY=1 from anyone. In every vers
 command_background waits for the command to end with 0 and takes the main process from the PID file (model.EXIT).
 """
 
+from cross_init.bounds import as_descriptor
 from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Environment, Service
 from cross_init.model import Init as Base
 
@@ -37,14 +38,15 @@ class Init(Base):
 
     def look(self, evidence: "Evidence") -> None:
         """By which way it waits. The descriptor's number stands in its command line only."""
-        self.number = -1
+        self.number: int = -1
         self.socket = evidence.environ.get(b"NOTIFY_SOCKET", b"")
         self.parent = evidence.parent_name
         words = evidence.parent_words
         words = words[: words.index("--")] if "--" in words else words
         how = after(NOTIFY, words) if self.parent in (STARTER, SUPERVISOR) else ""
-        if how.startswith("fd:") and how[3:].isdigit():
-            self.hears, self.number = DESCRIPTOR, int(how[3:])
+        named = as_descriptor(how.removeprefix("fd:")) if how.startswith("fd:") else None
+        if named is not None:
+            self.hears, self.number = DESCRIPTOR, named
         elif SOCKET in self.socket:
             self.hears = MESSAGE
         elif self.parent not in (STARTER, SCRIPT) or BACKGROUND in words:

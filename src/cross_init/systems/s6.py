@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 FILE = "notification-fd"
 DEFAULT = 3  # what most services for s6 use
 COUNT, DUMP = b"S6_FD#", (b"S6_FD_", b"S6_FDID_", b"S6_FDLIMIT_")  # s6-fdholder-getdump's variables
-MOST = 1024
 
 
 class Init(Base):
@@ -117,24 +116,34 @@ def dumped(environ: Environment) -> "list[Passed]":
     count = environ.get(COUNT, b"0")
     if count == b"0":
         return []
+    from cross_init.bounds import COUNT_MAX, DESCRIPTOR_MAX
     from cross_init.sockets import describe
 
     found = []
-    try:
-        for n in range(min(int(count), MOST)):
-            number, name = environ[b"S6_FD_%d" % n], environ.get(b"S6_FDID_%d" % n, b"")
-            found.append(describe(int(number), name.decode("utf-8", "surrogateescape")))
-    except (ValueError, KeyError) as error:
-        raise Failure(f"taking what s6-fdholder-getdump got: its variables contradict each other: {error}") from None
+    for n in range(_number(environ, COUNT, COUNT_MAX)):
+        fd, name = _number(environ, b"S6_FD_%d" % n, DESCRIPTOR_MAX), environ.get(b"S6_FDID_%d" % n, b"")
+        found.append(describe(fd, name.decode("utf-8", "surrogateescape")))
+    return found
+
+
+def _number(environ: Environment, variable: bytes, most: int) -> int:
+    """What this variable of a dump says. Raises Failure."""
+    from cross_init.bounds import number
+
+    text = environ.get(variable, b"")
+    found = number(text, 0, most)
+    if found is None:
+        shown = f"{variable.decode()}={text.decode('utf-8', 'replace')}"
+        raise Failure(f"taking what s6-fdholder-getdump got: {shown} is no number, 0 to {most}: is it all of its dump?")
     return found
 
 
 def notification_fd() -> int | None:
     """The number in the file, None if there is no such file or number."""
+    from cross_init.bounds import as_descriptor
     from cross_init.linux import read
 
-    text = read(FILE).strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+    return as_descriptor(read(FILE).strip())
 
 
 class Target(BaseTarget):
@@ -148,10 +157,14 @@ class Target(BaseTarget):
 
     def configure(self, option: str) -> None:
         """Take in the number. Raises Failure."""
-        if option and not (option.isascii() and option.isdigit() and len(option) < 5 and 3 <= int(option) < 1024):
-            raise Failure(f"--target s6:{option}: write the number of a descriptor, 3 to 1023")
         self.option = option
-        self.number = int(option) if option else DEFAULT
+        if option:
+            from cross_init.bounds import number
+
+            chosen = number(option, 3, 1023)
+            if chosen is None:
+                raise Failure(f"--target s6:{option}: write the number of a descriptor, 3 to 1023")
+            self.number = chosen
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """More than one, as it goes to standard input; and a connection."""

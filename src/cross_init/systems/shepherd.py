@@ -73,7 +73,9 @@ class Init(Base):
         """The PID file names the main process."""
         from cross_init.kernel_knows import process_of
 
-        self._name(process_of(pidfd))
+        main = process_of(pidfd)
+        if main is not None:  # else it has ended meanwhile, which the Shepherd sees
+            self._name(main)
 
     def hand_over(self, environ: Environment, pid: int) -> None:
         """The PID file names the daemon; what loses its parent becomes the Shepherd's child."""

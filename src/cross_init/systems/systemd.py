@@ -105,14 +105,21 @@ class Init(Base):
             environ.pop(variable, None)
 
     def watchdog_usec(self, environ: Environment) -> int:
-        """WATCHDOG_USEC (sd_watchdog_enabled(3))."""
-        text = environ.get(b"WATCHDOG_USEC", b"")
-        return int(text) if text.isdigit() and len(text) < 19 else 0
+        """WATCHDOG_USEC, as sd_watchdog_enabled(3) takes it: any time but "infinity", which is none."""
+        if b"WATCHDOG_USEC" not in environ:
+            return 0
+        from cross_init.bounds import UINT64_MAX, as_usec
+
+        usec = as_usec(environ.get(b"WATCHDOG_USEC", b""))
+        return usec if usec is not None and usec != UINT64_MAX else 0
 
     def keeps(self, environ: Environment) -> int:
         """FDSTORE: the unit's FileDescriptorStoreMax= (systemd.exec(5); systemd 254 and newer say it)."""
-        text = environ.get(b"FDSTORE", b"")
-        return int(text) if text.isdigit() and len(text) < 10 else 0
+        if b"FDSTORE" not in environ:
+            return 0
+        from cross_init.bounds import number
+
+        return number(environ[b"FDSTORE"], 0, (1 << 32) - 1) or 0  # an unsigned int there
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, from the main process, which stays that."""

@@ -70,11 +70,18 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """UPSTART_FDS: one number or several, any numbers. Raises Failure if one is not open."""
-        numbers = environ.get(b"UPSTART_FDS", b"").split()
-        if not all(number.isdigit() and len(number) < 8 for number in numbers):
+        words = environ.get(b"UPSTART_FDS", b"").split()
+        if not words:
+            return []
+        from cross_init.bounds import DESCRIPTOR_MAX, as_descriptor
+
+        numbers = [number for number in map(as_descriptor, words) if number is not None]
+        if len(numbers) < len(words):
             shown = environ[b"UPSTART_FDS"].decode("utf-8", "replace")
-            raise Failure(f"Upstart passed sockets, but UPSTART_FDS={shown} is no list of numbers")
-        return [_announced(number) for number in dict.fromkeys(int(number) for number in numbers)]
+            raise Failure(
+                f"Upstart passed sockets, but UPSTART_FDS={shown} is no list of descriptors, 0 to {DESCRIPTOR_MAX}"
+            )
+        return [_announced(number) for number in dict.fromkeys(numbers)]
 
     def strip(self, environ: Environment) -> None:
         """All that begins with UPSTART_, and what came with a socket event."""

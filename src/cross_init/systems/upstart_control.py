@@ -61,6 +61,8 @@ class Goal:
         self.received += part
         if not self.greeted:
             line, end, rest = self.received.partition(b"\r\n")
+            if not end and len(self.received) > MESSAGE_MAX:
+                raise ConnectionAbortedError
             if not end:
                 return False
             if not line.startswith(b"OK"):
