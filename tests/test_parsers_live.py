@@ -85,9 +85,13 @@ def test_a_state_file_is_answered_or_refused(tmp_path: Path, content: bytes) -> 
 
 @ANY
 @given(st.binary(max_size=70))
-def test_what_supervise_notes_is_a_wish_or_not(tmp_path: Path, content: bytes) -> None:
+def test_what_supervise_notes_is_a_wish_or_not_or_too_short(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "status").write_bytes(content)
-    assert wants_up(str(tmp_path)) == (content[17:18] == b"u")
+    if len(content) < 18:
+        with pytest.raises(OSError, match="status"):
+            wants_up(str(tmp_path))
+    else:
+        assert wants_up(str(tmp_path)) == (content[17:18] == b"u")
 
 
 @FEW
@@ -147,6 +151,7 @@ def test_upstarts_answers_are_a_goal_or_an_error(parts: list[bytes], has_ended: 
     name = f"cross-init-test-parsers-{os.getpid()}"
     with abstract(name) as upstart:
         goal = Goal(Service("web"), {b"UPSTART_SESSION": f"unix:abstract={name}".encode()}, has_ended)
+        upstart.accept()[0].close()  # who only asked whose it is
         with upstart.accept()[0] as connection:
             for part in parts:
                 connection.sendall(part)
@@ -160,6 +165,7 @@ def test_upstart_is_not_listened_to_for_ever() -> None:
     name = f"cross-init-test-parsers-{os.getpid()}"
     with abstract(name) as upstart:
         goal = Goal(Service("web"), {b"UPSTART_SESSION": f"unix:abstract={name}".encode()})
+        upstart.accept()[0].close()  # who only asked whose it is
         with upstart.accept()[0] as connection:
             taken = 0
             with suppress(ConnectionAbortedError):
