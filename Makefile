@@ -1,16 +1,23 @@
 # make demo needs nothing but Python 3.11. make test does all of its own set-up, in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+# Not as the caller's locale and PYTHON... variables would have it.
+TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test demo dist lint docs bench clean
+.PHONY: test test-trees demo dist lint docs bench venv clean
 
 test: lint
-	$(VENV)/bin/python -m tests.support.trees
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(TESTS) tests.support.trees
+	$(TESTS) pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/ready
+# The same on new Debians of other releases, in trees; without the machines that tests boot: some minutes for each.
+# TREES: which (debian-12 debian-13 debian-sid), --machines: with all.
+test-trees: venv
+	$(TESTS) tests.support.elsewhere $(TREES) -- $(PYTEST_ARGS)
+
+lint: venv
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -25,12 +32,12 @@ dist:
 docs:
 	$(PYTHON) -I tools/make_table.py
 
-bench: $(VENV)/ready
+bench: venv
 	$(VENV)/bin/python benchmarks/startup.py
 
-$(VENV)/ready: requirements-dev.txt
-	$(PYTHON) -I tools/make_venv.py $(VENV) requirements-dev.txt
-	touch $@
+# Made anew for other requirements, and for another PYTHON.
+venv:
+	@$(PYTHON) -I tools/make_venv.py $(VENV) requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,7 +1,6 @@
 """Fixtures of the whole suite: the inits that tests run on."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +9,31 @@ import pytest
 from cross_init.readiness.notify_socket import ROOT_FOLDER
 from cross_init.readiness.sweeping import sweep
 from cross_init.status import run as status
+from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version
 from tests.support.observed import SHAPES, Place, observed
+from tests.support.programs import close_path, open_path
 from tests.support.puppet import stage
 from tests.support.show import Show
 from tests.support.systemd import Host, Manager
 from tests.support.trees import sid, sid_folder
 from tests.support.upstart import reap
 
+begin()
 TREES = {
     f"systemd-{systemd_version(Path('/')) or 'host'}": lambda: Path("/"),
     f"systemd-{systemd_version(sid_folder()) or 'sid'}": sid,
 }
 
 
-# A shell that starts the suite in the background has it ignore these, and every process of a test would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+def pytest_configure() -> None:
+    """PATH is there before any test is, and until the last one has ended."""
+    open_path()
+
+
+def pytest_unconfigure() -> None:
+    """And no longer."""
+    close_path()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.beginning import begin
 from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
 from tests.support.containers import BRIDGE as BRIDGE_INSIDE
 from tests.support.containers import INSIDE, PROJECT, booted
 from tests.support.packages import need
+from tests.support.programs import close_path, open_path
 from tests.support.systemd import Host, Manager
 from tests.support.waiting import until
 
@@ -259,8 +261,13 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     wish = parser.parse_args(words)
     print(f"{wish.services} services on {wish.init} for {wish.minutes:g} minutes, --seed {wish.seed}", flush=True)
-    with init_of(wish.init, wish.services) as init:
-        print(soak(init, wish.init, wish.services, wish.minutes * 60, random.Random(wish.seed)))
+    begin()
+    open_path()
+    try:
+        with init_of(wish.init, wish.services) as init:
+            print(soak(init, wish.init, wish.services, wish.minutes * 60, random.Random(wish.seed)))
+    finally:
+        close_path()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Becoming the daemon, in each shape: exit codes and signals, how a program is found, limits that are in the way."""
 
+import functools
 import os
 import resource
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,13 @@ def entries() -> set[str]:
     return {str(path) for folder in folders if folder.exists() for path in folder.iterdir()}
 
 
+@functools.cache
+def kept_by_ctypes() -> int:
+    """How many descriptors importing ctypes costs: libffi 3.5 may keep its own file open, for its trampolines."""
+    code = "import os; n = len(os.listdir('/proc/self/fd')); import ctypes; print(len(os.listdir('/proc/self/fd')) - n)"
+    return int(subprocess.run(["/usr/bin/python3", "-ISc", code], capture_output=True, check=True).stdout)
+
+
 @pytest.mark.parametrize("shape", [*SHAPES, ["-t", "systemd", "-N", "--supervise"]])
 @pytest.mark.parametrize("limit", range(3, 12))
 def test_with_few_descriptors_it_works_or_is_one_line(shape: list[str], limit: int) -> None:
@@ -152,7 +161,7 @@ def test_with_few_descriptors_it_works_or_is_one_line(shape: list[str], limit: i
     elif result.status != 42:
         assert result.status in (125, 126)
         assert "raise the limit on open files" in result.line or "processes" in result.line
-    if limit >= (10 if "--supervise" in shape else 8):
+    if limit >= (10 if "--supervise" in shape else 8) + kept_by_ctypes():
         assert result.status == 42
 
 

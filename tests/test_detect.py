@@ -7,7 +7,7 @@ import pytest
 
 from cross_init.detect import Evidence, detect
 from cross_init.model import Failure
-from tests.support.command import run
+from tests.support.command import PATH, run
 
 PID = str(os.getpid()).encode()
 OTHER = b"1"
@@ -134,7 +134,7 @@ def test_from_this_shell_it_is_none() -> None:
 
 
 def test_the_listening_pid_of_another_process_is_no_evidence() -> None:
-    environ = {"PATH": os.defpath, "LISTEN_PID": "1", "LISTEN_FDS": "1"}
+    environ = {"PATH": PATH, "LISTEN_PID": "1", "LISTEN_FDS": "1"}
     result = run("-t", "systemd", "--", "/usr/bin/env", environ=environ)
     assert result.status == 0
     assert b"LISTEN_" not in result.out

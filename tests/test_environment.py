@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import BRIDGE, PATH, close_descriptors, command, run, script
+from tests.support.packages import need
 
 PLAIN = {b"PATH": PATH.encode()}
 LOOK = ("/usr/bin/cat", "/proc/self/environ")
@@ -147,6 +148,7 @@ def test_words_come_through_byte_for_byte(shape: Shape, locale: str) -> None:
 
 @pytest.fixture(scope="session")
 def latin1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("locales")
     folder = tmp_path_factory.mktemp("locales")
     try:
         subprocess.run(["localedef", "-i", "en_US", "-f", "ISO-8859-1", folder / "en_US.ISO-8859-1"], check=True)

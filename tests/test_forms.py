@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import PATH
+from tests.support.packages import need
+
 ROOT = Path(__file__).resolve().parents[1]
 SAYS = """
 import os, socket
@@ -30,7 +33,7 @@ os._exit(5)
 def works(program: Path) -> None:
     """The command, wherever it is, runs a daemon and hears that it is ready."""
     words = ["-t", "systemd", "-N", "--init", "none", "--", "/usr/bin/python3", "-ISc", SAYS]
-    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "nonsense"}
+    environ = {"PATH": PATH, "PYTHONPATH": "nonsense"}
     ran = subprocess.run([program, *words], env=environ, capture_output=True, text=True, timeout=60, cwd="/")
     assert ran.returncode == 5, ran
     assert "is ready after" in ran.stderr
@@ -108,7 +111,8 @@ def test_an_installed_wheel(tmp_path: Path) -> None:
 
 
 def test_the_demo_shows_both_daemons() -> None:
-    ran = subprocess.run(["make", "-C", ROOT, "demo"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    need("make")
+    ran = subprocess.run(["make", "-C", ROOT, "demo"], env={"PATH": PATH}, capture_output=True, text=True)
     assert ran.returncode == 0, ran
     for line in ("hello from a daemon for systemd", "hello from a daemon for Upstart", "Both were ready"):
         assert line in ran.stdout

@@ -1,10 +1,10 @@
 """launchd, as far as it can be looked at where it does not run: what is said of it, and how its absence is."""
 
-from tests.support.command import run
+from tests.support.command import PATH, run
 
 
 def test_it_is_said_that_nobody_has_tried_it() -> None:
-    environ = {"PATH": "/usr/bin:/bin", "XPC_SERVICE_NAME": "org.example.web"}
+    environ = {"PATH": PATH, "XPC_SERVICE_NAME": "org.example.web"}
     result = run("-t", "systemd", "-N", "--explain", "--", "true", environ=environ)
     assert result.status == 0
     said = result.out.decode().splitlines()
@@ -15,7 +15,7 @@ def test_it_is_said_that_nobody_has_tried_it() -> None:
 
 
 def test_a_daemon_runs_and_is_not_told_the_label() -> None:
-    environ = {"PATH": "/usr/bin:/bin", "XPC_SERVICE_NAME": "org.example.web"}
+    environ = {"PATH": PATH, "XPC_SERVICE_NAME": "org.example.web"}
     result = run("-t", "systemd", "--", "env", environ=environ)
     assert result.status == 0
     assert b"XPC_SERVICE_NAME" not in result.out

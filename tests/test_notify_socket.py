@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.support.command import BRIDGE
+from tests.support.command import BRIDGE, PATH
 
 SOURCE = BRIDGE.parents[1] / "src"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and for other users")
@@ -55,7 +55,7 @@ def bind(prepare: str = "", leaving: bool = False, environ: dict[str, str] | Non
     ended = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_RUN, "sh", *words],
         stdout=subprocess.PIPE,
-        env={"PATH": os.defpath + ":/usr/sbin:/sbin", **(environ or {})},
+        env={"PATH": PATH, **(environ or {})},
         timeout=60,
         check=True,
     )

@@ -58,7 +58,7 @@ class Bus:
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Bus]:
-    need("dbus")
+    need("dbus-daemon")
     made = Bus(tmp_path)
     try:
         yield made

@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -132,8 +131,7 @@ def test_what_is_no_http_server_does_not_count(place: Place, shape: tuple[str, .
 
 
 def test_a_certificate_that_nobody_trusts_does_not_count(place: Place, tmp_path: Path) -> None:
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl, to make a certificate")
+    need("openssl")
     made = ("-keyout", tmp_path / "key", "-out", tmp_path / "certificate", "-days", "1", "-subj", "/CN=localhost")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.command import PATH
 from tests.support.containers import BRIDGE, INSIDE
 from tests.support.kept import keep, kept
 from tests.support.packages import need
@@ -222,7 +223,7 @@ def session(upstart: Upstart) -> Iterator[list[str]]:
     (jobs / "hang.conf").write_text(f"expect stop\n{start} /bin/sleep 1236\n")
     subprocess.run(upstart.enter("install", "-d", "-o", USER, "-m", "0700", f"/run/user/{USER}"), check=True)
     become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]
-    environment = ["env", "-i", "HOME=/tmp", f"XDG_RUNTIME_DIR=/run/user/{USER}", "PATH=/usr/bin:/bin"]
+    environment = ["env", "-i", "HOME=/tmp", f"XDG_RUNTIME_DIR=/run/user/{USER}", f"PATH={PATH}"]
     init = [
         f"{upstart.prefix}/sbin/init",
         "--user",

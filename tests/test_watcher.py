@@ -1,6 +1,7 @@
 """The watcher: it costs nothing while nothing happens, holds nothing that is not its own, and goes with the daemon."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -180,7 +181,8 @@ os._exit(42)
 def test_so_is_every_descriptor_of_the_daemons_even_if_there_is_no_room_for_all(show: Show, limit: int) -> None:
     words = ("/usr/bin/python3", "-ISc", MANY)
     job = show.job("-t", "systemd", "-N", command=words)
-    job.command = ["/usr/bin/prlimit", f"--nofile={limit}", *job.command]
+    possible = min(limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    job.command = ["/usr/bin/prlimit", f"--nofile={possible}", *job.command]
     job.spawn()
     assert job.wait_running()
     assert os.waitstatus_to_exitcode(job.ended()) == 42

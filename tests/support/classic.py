@@ -1,12 +1,15 @@
 """Real daemons of Debian that fork away, unmodified, as services of an init that wants a process in the foreground."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 from tests.matrix.daemons import is_bridge
 from tests.matrix.foreground import Foreground
+from tests.support.command import FRONT_DOOR, PATH
 from tests.support.packages import need
 from tests.support.processes import children, descendants
 from tests.support.waiting import until
@@ -102,8 +105,15 @@ def starts(driver: Foreground, port: int) -> int:
         assert serves(driver, port)
     else:
         until(lambda: serves(driver, port), "it serves", 20)
+        until(lambda: is_followed(driver.main_pid()), "the one that it forked last is followed")
     until(lambda: len(daemons(driver)) == 1, "the processes in between have gone")
     return daemons(driver)[0]
+
+
+def is_followed(bridge: int) -> bool:
+    """Whether this bridge says that its service is ready: the first process serves already, and is not the last."""
+    asked = subprocess.run([FRONT_DOOR, "status", "--json"], env={"PATH": PATH}, capture_output=True, text=True)
+    return any(each["bridge"] == bridge and each["state"] == "ready" for each in json.loads(asked.stdout))
 
 
 def daemons(driver: Foreground) -> list[int]:

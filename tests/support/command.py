@@ -5,9 +5,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.support.programs import PATH as PATH  # what a command gets if nothing else is said
+
 BRIDGE = Path(__file__).resolve().parents[2] / "bin" / "cross-init-bridge"
 FRONT_DOOR = BRIDGE.parent / "cross-init"
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_S = 60  # a run that takes longer hangs
 
 Word = str | bytes

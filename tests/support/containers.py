@@ -8,21 +8,24 @@ import os
 import select
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.alone import ALONE
+from tests.support.alone import ALONE, want_machines
 from tests.support.packages import need
+from tests.support.programs import PATH, USUAL
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSIDE = "/mnt/project"  # where the container has it
 BRIDGE = f"{INSIDE}/bin/cross-init-bridge"
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-DAEMONS = ("redis-server",)  # what tests run inside
+ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8"}
+IN_A_TREE = {**ENVIRONMENT, "PATH": USUAL}  # which has nothing but what it was made with
+# What tests run inside, or what they need there.
+INSIDE_NEEDED = ("systemd", "dbus", "iproute2", "redis-server", "s6", "runit")
 BOOT_S = 30
 COMMAND_S = 30
 # $1: an empty folder, $2: the tree, $3: the project. basic.target: none of the services that the tree has enabled.
@@ -32,16 +35,21 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 mkdir -p "$1/root/mnt/project"
 exec systemd-nspawn --quiet --directory="$1/root" --machine=cross-init --boot --notify-ready=yes --private-network \
-  --register=no --keep-unit --link-journal=no --bind-ro="$3:/mnt/project" -- --unit=basic.target
+  --register=no --keep-unit --link-journal=no --bind-ro="$3:/mnt/project" --bind-ro="$PATH" \
+  -- --unit=basic.target
 """
 
 
 class Container:
-    """One that has booted. pid: its PID 1, as the machine outside numbers it. root: its root folder."""
+    """One that has booted. pid: its PID 1, as the machine outside numbers it. root: its root folder.
 
-    def __init__(self, pid: int) -> None:
+    variables: what commands get inside.
+    """
+
+    def __init__(self, pid: int, variables: Mapping[str, str] = IN_A_TREE) -> None:
         assert pid > 1
         self.pid = pid
+        self.variables = variables
         self.root = Path(f"/proc/{pid}/root")
 
     def enter(self, *words: str, user: int = 0) -> list[str]:
@@ -51,7 +59,7 @@ class Container:
 
     def environment(self, user: int) -> dict[str, str]:
         """The variables that a command inside gets."""
-        return {**ENVIRONMENT, "XDG_RUNTIME_DIR": f"/run/user/{user}"} if user else ENVIRONMENT
+        return {**self.variables, **({"XDG_RUNTIME_DIR": f"/run/user/{user}"} if user else {})}
 
     def run(self, *words: str, user: int = 0, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command inside until it ends."""
@@ -72,8 +80,9 @@ def booted(tree: Path) -> Iterator[Container]:
     """Boot systemd on a copy of this tree; skips the test if that cannot be done here."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to boot systemd in a container")
+    want_machines()
     # The daemons too, and before the tree is overlaid: what changes below a mounted overlay may not be seen in it.
-    need("systemd-container", "util-linux", "dbus", *DAEMONS)
+    need("systemd-container", *INSIDE_NEEDED)
     with (
         TemporaryDirectory(prefix="cross-init-test.") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said,
@@ -97,7 +106,8 @@ def booted(tree: Path) -> Iterator[Container]:
                 reason = (log.read_text(errors="replace").strip().splitlines() or ["no reason given"])[-1]
                 pytest.skip(f"needs systemd in a container, which did not boot: {reason}")
             nspawn = children(process.pid)[0]
-            yield Container(next(pid for pid in children(nspawn) if _name(pid) == "systemd"))
+            pid = next(pid for pid in children(nspawn) if _name(pid) == "systemd")
+            yield Container(pid, ENVIRONMENT if tree == Path("/") else IN_A_TREE)
         finally:
             process.kill()
             process.wait()
@@ -132,6 +142,10 @@ def systemd_version(tree: Path) -> str:
         return ""
     chroot = [] if tree == Path("/") else ["chroot", str(tree)]
     asked = subprocess.run(
-        [*chroot, "/usr/bin/systemctl", "--version"], capture_output=True, text=True, timeout=COMMAND_S
+        [*chroot, "/usr/bin/systemctl", "--version"],
+        env={"PATH": USUAL},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
     )
     return asked.stdout.split()[1] if asked.returncode == 0 else ""

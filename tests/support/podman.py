@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.alone import want_machines
 from tests.support.containers import ENVIRONMENT, INSIDE, PROJECT
 from tests.support.packages import need
 from tests.support.puppet import Stage, stage
@@ -98,7 +99,8 @@ def podman() -> Iterator[Podman]:
     """A Podman; skips the test if it does not run containers here."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to run Podman with a root file system of its own")
-    need("podman", "crun", "conmon", "util-linux")
+    want_machines()
+    need("podman", "procps", "redis-server")
     with TemporaryDirectory(prefix="cross-init-test.") as folder:
         Path(folder, "stage").mkdir()
         Path(folder).chmod(0o711)

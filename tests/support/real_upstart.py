@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.alone import A_MACHINE
+from tests.support.alone import A_MACHINE, want_machines
 from tests.support.containers import PROJECT
 from tests.support.packages import need
 from tests.support.waiting import until
@@ -99,7 +99,8 @@ def checked_prefix() -> str:
 def upstart_booted() -> Iterator[Upstart]:
     """One that has booted, with no job; skips the test if there is none to be had."""
     prefix = checked_prefix()
-    need("iproute2", "procps", "util-linux", *DAEMONS)
+    want_machines()
+    need("iproute2", "procps", *DAEMONS)
     with TemporaryDirectory(prefix="cross-init-test.", dir="/var/tmp") as folder:
         boot = subprocess.Popen(
             [*A_MACHINE, "sh", "-ec", BOOT, "sh", folder, prefix, str(PROJECT)],

@@ -15,14 +15,14 @@ import pytest
 
 from tests.support.alone import A_MACHINE
 from tests.support.containers import ENVIRONMENT, INSIDE, PROJECT, Container, children
-from tests.support.packages import need
+from tests.support.programs import USUAL
 from tests.support.puppet import Stage, stage
 
 PUPPET = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py /run/puppets/stage"
 BOOT_S = 30
 # $1: an empty folder, $2: the tree, $3: the project, $4: a folder of files that the root has beside those of the tree,
 # then what becomes PID 1.
-BOOT = """
+BOOT = f"""
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
@@ -38,6 +38,7 @@ ln -s null dev/console
 mount -t tmpfs -o mode=0755 tmpfs run
 mkdir run/puppets run/lock
 pivot_root . mnt/old
+PATH={USUAL}
 umount -l mnt/old
 shift 4
 echo up
@@ -83,7 +84,6 @@ def rooted(tree: Path, pid_1: Sequence[str] = REAPER, files: Mapping[str, str] |
 
     files: what the root has beside the tree's own; what begins with #! is executable.
     """
-    need("util-linux")
     with TemporaryDirectory(prefix="cross-init-test.") as folder:
         below, beside, log = (Path(folder, name) for name in ("below", "files", "log"))
         below.mkdir()

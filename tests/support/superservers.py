@@ -83,7 +83,6 @@ def free_port(host: str) -> int:
 
 def openbsd(place: Place, words: list[str]) -> list[str]:
     """inetd(8) of Debian's openbsd-inetd."""
-    need("libwrap0", "libtirpc3", "libevent-2.1-7", "libbsd0", "libsystemd0")
     where = place.host if place.family == "unix" else f"{place.host}:{place.port}"
     configuration = place.folder / "inetd.conf"
     configuration.write_text(inetd_line(place, where, words))
@@ -92,7 +91,6 @@ def openbsd(place: Place, words: list[str]) -> list[str]:
 
 def inetutils(place: Place, words: list[str]) -> list[str]:
     """inetd(8) of GNU inetutils; it puts UCSPI's variables into the environment if told so."""
-    need("libwrap0")
     configuration = place.folder / "inetd.conf"
     configuration.write_text(inetd_line(place, f"{place.host}:{place.port}", words))
     program = f"{unpacked('inetutils-inetd')}/usr/sbin/inetutils-inetd"
@@ -109,7 +107,7 @@ def inetd_line(place: Place, where: str, words: list[str]) -> str:
 
 def xinetd(place: Place, words: list[str]) -> list[str]:
     """xinetd(8)."""
-    need("libwrap0", "libtirpc3", "libselinux1", "netbase")
+    need("netbase")
     said = {
         "KIND": "stream" if place.kind == "stream" else "dgram",
         "PROTOCOL": "tcp" if place.kind == "stream" else "udp",

@@ -4,7 +4,8 @@ CROSS_INIT_TEST_SID names the folder of the tree "sid", if it is to be another t
 
 usage: python -m tests.support.trees
 
-So all are made that are not there yet, several at once, before a test's time limit counts.
+So all are made that are not there yet, several at once, before a test's time limit counts; and the packages are
+installed that tests need on the machine itself.
 """
 
 import fcntl
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.alone import ALONE
-from tests.support.packages import need
+from tests.support.alone import ALONE, want_machines
+from tests.support.beginning import begin
+from tests.support.packages import have_all, need
+from tests.support.programs import USUAL, close_path, open_path
 
 FOLDER = Path("/var/cache/cross-init-tests")
 ALWAYS = ("python3", "redis-server", "procps")
@@ -30,7 +33,7 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
 }
 LONGEST_S = 600
-_failed: dict[str, str] = {}
+_failed: dict[Path, str] = {}
 
 
 def folder_of(name: str) -> Path:
@@ -43,15 +46,21 @@ def tree(name: str) -> Path:
     """One of TREES, made by debootstrap if it is not there yet; skips the test if that fails, or has failed before."""
     if os.geteuid() != 0:
         pytest.skip(f"needs root, for a tree of its own ({name})")
-    folder = folder_of(name)
+    want_machines()
+    suite, packages = TREES[name]
+    return made(folder_of(name), suite, ALWAYS + packages)
+
+
+def made(folder: Path, suite: str, packages: tuple[str, ...]) -> Path:
+    """A tree of this Debian with these packages, in this folder; skips the test if it cannot be made."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists() and name not in _failed:
+        if not folder.exists() and folder not in _failed:
             need("debootstrap")
-            _failed[name] = _bootstrap(folder, *TREES[name])
+            _failed[folder] = _bootstrap(folder, suite, packages)
     if not folder.exists():
-        pytest.skip(f"needs a tree of Debian {TREES[name][0]}: debootstrap failed: {_failed[name]}")
+        pytest.skip(f"needs a tree of Debian {suite}: debootstrap failed: {_failed[folder]}")
     return folder
 
 
@@ -61,7 +70,8 @@ def _bootstrap(folder: Path, suite: str, packages: tuple[str, ...]) -> str:
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         made = subprocess.run(
-            [*ALONE, "debootstrap", "--variant=minbase", f"--include={','.join(ALWAYS + packages)}", suite, unfinished],
+            [*ALONE, "debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, unfinished],
+            env={**os.environ, "PATH": USUAL},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -99,9 +109,18 @@ def main() -> None:
             return f"{name}: {skipped}\n"
         return ""
 
-    need("debootstrap")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        print(*pool.map(make, TREES), sep="", end="")
+    begin()
+    open_path()
+    try:
+        print(have_all(), end="")
+        want_machines()
+        need("debootstrap")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            print(*pool.map(make, TREES), sep="", end="")
+    except pytest.skip.Exception as skipped:
+        print(skipped)
+    finally:
+        close_path()
 
 
 if __name__ == "__main__":

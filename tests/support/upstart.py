@@ -10,6 +10,7 @@ there the socket bridge has them, and is told which by "start on". test_upstart_
 """
 
 import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -18,9 +19,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.programs import PATH
+
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_S = 20
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 
 
 def reap(orphans: bool) -> None:
@@ -64,7 +66,8 @@ class Job:
                 os.setsid()
                 os.chdir("/")
                 null = os.open("/dev/null", os.O_RDWR)
-                high = [os.dup2(sock.fileno(), 500 + at) for at, sock in enumerate(sockets.values())]
+                above = max((*sockets, 2)) + 1
+                high = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD, above) for sock in sockets.values()]
                 for fd, number in ((null, 0), (log, 1), (log, 2), *zip(high, sockets, strict=True)):
                     os.dup2(fd, number)
                 keep = {0, 1, 2, *sockets}
