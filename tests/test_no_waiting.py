@@ -17,6 +17,7 @@ from cross_init.systems.systemd_manager import Manager
 from tests.support.command import script
 from tests.support.observed import Place
 from tests.support.processes import children
+from tests.support.programs import PATH
 
 BOUND_S = 20  # of what takes no more than five seconds by itself
 ASKS = """
@@ -79,7 +80,7 @@ def test_a_pipe_where_a_supervisor_notes_what_it_wants_is_not_waited_for(tmp_pat
 def test_a_program_that_was_stopped_is_ended(says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(tmp_path, "s6-fdholder-list", f"#!/bin/sh\n{says}kill -STOP $$\n")
     script(tmp_path, "s6-fdholder-retrieve", "#!/bin/sh\nkill -STOP $$\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{PATH}")
     keeper, before = FdHolder("/nonexistent", Service("web")), children(os.getpid())
     with pytest.raises(TimeoutError, match="s6-fdholder-list has said nothing for 2 s, and was ended"):
         keeper.names()
@@ -90,7 +91,7 @@ def test_a_program_that_was_stopped_is_ended(says: str, tmp_path: Path, monkeypa
 
 def test_an_identifier_of_anothers_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(tmp_path, "s6-fdholder-list", "#!/bin/sh\nprintf 'other:\\342\\200\\250cross-init:web:1:keep:x\\n'\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{PATH}")
     assert FdHolder("/nonexistent", Service("web")).names() == []
 
 
