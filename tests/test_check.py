@@ -2,14 +2,17 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cross_init.model import READY, STARTING
 from cross_init.state import FILE, write
-from tests.support.command import FRONT_DOOR, ask, close_descriptors
+from tests.support.command import FRONT_DOOR, PATH, ask, close_descriptors, run
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -58,13 +61,46 @@ def test_a_process_with_the_same_number_is_another_one(
     assert ask(str(state))[0] == 1
 
 
-def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
-    state = tmp_path / "state"
-    left = Path(f"{state}.{daemon.pid}")
+def test_what_a_killed_writer_left_is_removed_and_another_ones_is_not(
+    tmp_path: Path, daemon: subprocess.Popen[bytes]
+) -> None:
+    left, living = (tmp_path / f".{pid}-0123456789abcdef.cross-init" for pid in (999999999, daemon.pid))
     left.symlink_to(tmp_path / "elsewhere")
-    write(str(state), READY, daemon.pid)
-    assert ask(str(state))[0] == 0
+    living.touch()
+    write(str(tmp_path / "state"), READY, daemon.pid)
+    assert ask(str(tmp_path / "state"))[0] == 0
+    assert sorted(os.listdir(tmp_path)) == [living.name, "state"]
+    tmp_path.chmod(0o777)  # where others may have put it there, it stays
+    left.touch()
+    write(str(tmp_path / "state"), READY, daemon.pid)
+    assert left.exists()
+
+
+def test_a_link_gives_way_and_what_it_points_to_is_as_it_was(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    (tmp_path / "passwd").write_text("root\n")
+    (tmp_path / "state").symlink_to("passwd")
+    write(str(tmp_path / "state"), READY, daemon.pid)
+    assert (tmp_path / "passwd").read_text() == "root\n"
+    assert ask(str(tmp_path / "state"))[0] == 0
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    (tmp_path / "state").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write(str(tmp_path / "state"), READY, daemon.pid)
     assert os.listdir(tmp_path) == ["state"]
+
+
+def test_another_users_link_on_the_way_is_not_followed(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "way").symlink_to("there")
+    state = str(tmp_path / "way" / "state")
+    write(state, READY, daemon.pid)  # root's own is
+    os.chown(tmp_path / "way", NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(PermissionError):
+        write(state, STARTING, daemon.pid)
+    assert ask(state)[0] == 125
+    assert ask(str(tmp_path / "there" / "state"))[0] == 0
 
 
 def test_without_a_file_it_is_the_service_directorys(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
@@ -86,7 +122,16 @@ def test_the_exit_code_tells_where_standard_output_is_closed(tmp_path: Path, dae
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ready\n", "ready x 1 boot\n", "ready 1 ٣ boot\n", "happy 1 1 boot\n", "\x00" * 5000]
+    "text",
+    [
+        "",
+        "ready\n",
+        "ready x 1 boot\n",
+        "ready 99999999999 1 boot\n",
+        "ready 1 ٣ boot\n",
+        "happy 1 1 boot\n",
+        "\x00" * 5000,
+    ],
 )
 def test_what_is_no_state_file_is_a_mistake_and_not_an_answer(tmp_path: Path, text: str) -> None:
     (tmp_path / "state").write_text(text)
@@ -98,12 +143,82 @@ def test_what_is_no_state_file_is_a_mistake_and_not_an_answer(tmp_path: Path, te
     )
 
 
-def test_a_folder_and_a_pipe_are_no_state_files_either(tmp_path: Path) -> None:
+def test_who_may_not_be_believed_is_not(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    """Whoever may write to the file can say anything of any process."""
+    state = tmp_path / "state"
+    tmp_path.chmod(0o755)
+    changes: list[tuple[Callable[[], None], str]] = [
+        (lambda: os.chown(state, NOBODY, NOBODY), f"it is user {NOBODY}'s, and only root's and this user's own"),
+        (lambda: state.chmod(0o664), "others may write to it"),
+        (lambda: os.link(state, tmp_path / "second"), "others may write to it, or it has a second name"),
+    ]
+    for change, complaint in changes:
+        write(str(state), READY, daemon.pid)
+        assert ask(str(state))[0] == 0
+        change()
+        code, said, error = ask(str(state))
+        assert (code, said) == (125, "")
+        assert error.startswith(f"cross-init: reading the state file {state}: {complaint}")
+        assert error.count("\n") == 1
+        state.unlink()
+
+
+def test_a_user_believes_its_own_file_and_roots(daemon: subprocess.Popen[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        state = f"{folder}/state"
+        write(state, READY, daemon.pid)
+        for owner, asker, code in ((0, NOBODY, 0), (NOBODY, NOBODY, 0), (NOBODY, NOBODY - 1, 125), (NOBODY, 0, 125)):
+            os.chown(state, owner, owner)
+            ran = subprocess.run([FRONT_DOOR, "check", state], env={"PATH": PATH}, user=asker, timeout=60)
+            assert ran.returncode == code
+
+
+def test_what_is_no_file_is_not_opened_and_no_state_file_either(tmp_path: Path) -> None:
+    """Opening a device may do something, as with a watchdog, and a pipe may wait."""
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        code, _, complaint = ask(str(path))
-        assert code == 125
-        assert complaint.startswith(f"cross-init: reading the state file {path}: ")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    os.write(pipe, b"ready")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "link", Path("/dev/zero")):
+        code, said, complaint = ask(str(path))
+        assert (code, said) == (125, "")
+        assert complaint.startswith(f"cross-init: reading the state file {path}: it is ")
+        assert complaint.count("\n") == 1
+    assert os.read(pipe, 10) == b"ready"
+    os.close(pipe)
+
+
+def test_process_1_is_no_daemon(tmp_path: Path) -> None:
+    started = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    (tmp_path / "state").write_text(f"ready 1 {started} {boot}")
+    assert ask(str(tmp_path / "state"))[0] == 125
+
+
+NO_PROC = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'umount -l /proc && exec "$@"', "sh")
+
+
+@pytest.mark.parametrize(
+    ("path", "wrapper", "complaint"),
+    [
+        ("folder", (), "this is a folder: write the path of a file in it"),
+        ("folder/", (), "this is a folder: write the path of a file in it"),
+        ("pipe", (), "what stands there is no file, and would be replaced by one: choose another path"),
+        ("state", NO_PROC, "/proc, which says when a process was started, is not mounted: mount it, or leave it out"),
+    ],
+)
+def test_what_no_state_file_can_be_is_said_before_the_start(
+    tmp_path: Path, path: str, wrapper: tuple[str, ...], complaint: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    health = ("--health-listen", f"unix:{tmp_path}/health")
+    words = ("--init", "none", "-t", "systemd", "-N", *health, "--state-file", f"{tmp_path}/{path}")
+    ran = run(*words, "--", "/bin/touch", f"{tmp_path}/started", wrapper=wrapper)
+    assert (ran.status, ran.line) == (125, f"--state-file {tmp_path}/{path}: {complaint}")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+    assert not os.listdir(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("words", [["-x"], ["one", "two"]])

@@ -25,6 +25,7 @@ from cross_init.status import table, understand
 from cross_init.store.way import from_keeper
 from cross_init.systems import dinit, none, openrc, s6, systemd, upstart
 from cross_init.systems.s6_programs import unquoted
+from cross_init.wire import encode
 from tests.support.odd import BYTES, NUMBERS, TEXTS, VALUES, WORDS
 
 KEYS = st.sampled_from([*report.NUMBERS, *report.UNSAID, "STATUS", "STOPPING", "RELOADING", "FDSTORE", "X"])
@@ -211,19 +212,23 @@ def is_within(key: str, value: str) -> bool:
 
 # What other processes say, and files of others.
 
+NUMBERS_OF = {
+    "pid": len,
+    **dict.fromkeys(("since", "age", "watchdog_age", "watchdog_limit"), lambda text: len(text) / 3),
+}
 FIELDS = ("service", "init", "target", "shape", "pid", "state", "since", "age", "waits_for", "status")
 
 
 @given(
     BYTES
     | st.dictionaries(st.sampled_from([*FIELDS, "watchdog_age", "watchdog_limit"]), LINES).map(
-        lambda facts: "".join(f"{key}={value}\n" for key, value in facts.items()).encode()
+        lambda facts: encode({key: NUMBERS_OF.get(key, str)(value) for key, value in facts.items()})
     )
 )
 def test_an_answer_is_facts_that_can_be_shown_or_none(said: bytes) -> None:
-    facts = understand(1, 0, said)
+    facts = understand(said)
     if facts is not None:
-        table([facts])
+        table([{**facts, "bridge": 1, "user": 0}])
 
 
 @given(WORDS)

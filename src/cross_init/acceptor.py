@@ -38,8 +38,12 @@ class Acceptor:
             return
         self.callback(_socket.socket(fileno=fd))
 
-    def close(self) -> None:
-        """Let nobody in any more."""
+    def stop(self) -> None:
+        """Let nobody in any more; who has connected already goes on waiting."""
         self.engine.cancel(self.pause)
         self.engine.forget(self.socket.fileno())
+
+    def close(self) -> None:
+        """Let nobody in any more, and close the socket."""
+        self.stop()
         self.socket.close()

@@ -6,6 +6,7 @@ asked itself: that needs no place to write to, and no word on where it is.
 
 import posix
 
+from cross_init.complaints import printable
 from cross_init.linux import why
 from cross_init.model import READY, RELOADING, STARTING, Failure
 from cross_init.state import FILE, read
@@ -46,18 +47,32 @@ def by_file(path: str) -> tuple[int, str]:
 
 
 def by_asking() -> tuple[int, str]:
-    """What the bridges in this container say; if there are several, the first whose service is not ready."""
+    """What the bridges in this container say; if there are several, the first whose service is not ready.
+
+    Only root's, this user's and, for root, those of the user whose container it is are asked. Raises Failure.
+    """
+    from cross_init.asking import in_words
     from cross_init.status import everything
 
+    services, left = everything(with_strangers=False)
     # A bridge in another PID namespace, as another container of a Kubernetes pod has it, has no number in this one.
-    services = [facts for facts in everything() if facts["init"] == CONTAINER and facts["bridge"]]
+    services = [facts for facts in services if facts["init"] == CONTAINER and facts["bridge"]]
     found = [answer(str(facts["state"]), facts["pid"], facts["age"], facts.get("waits_for")) for facts in services]
-    if not found:
-        return NOT_READY, (
-            "no such service: this is no service directory, and no cross-init-bridge -N answers that runs in a "
-            "container and is this user's"
+    if found:
+        code, line = max(found, key=lambda each: each[0])
+    else:
+        code, line = (
+            NOT_READY,
+            (
+                "no such service: this is no service directory, and no cross-init-bridge -N answers that runs in a "
+                "container and is this user's"
+            ),
         )
-    return max(found, key=lambda each: each[0])
+    if code and left:
+        from cross_init.front_door import remark
+
+        remark(in_words(left))
+    return code, printable(line)
 
 
 def answer(word: str, pid: object, seconds: object, waits_for: object = "") -> tuple[int, str]:

@@ -27,11 +27,23 @@ def main(argv: list[str]) -> None:
         code, text, fd = failure.code, f"{NAME}: {printable(str(failure))}", 2
     except Exception as error:
         code, text, fd = FAILED, f"{NAME}: a mistake in {NAME} itself: {printable(repr(error))}; please report it", 2
+    write(fd, text)
+    posix._exit(code)
+
+
+def remark(text: str) -> None:
+    """Say beside the answer what people should know of it, in one line."""
+    write(2, f"{NAME}: {printable(text)}")
+
+
+def write(fd: int, text: str) -> None:
+    """Write this and end the line."""
+    data = f"{text}\n".encode("utf-8", "backslashreplace")
     try:
-        posix.write(fd, f"{text}\n".encode("utf-8", "backslashreplace"))
+        while data:
+            data = data[posix.write(fd, data) :]
     except OSError:
         pass  # sv(8) closes standard output for ./check; the exit code tells
-    posix._exit(code)
 
 
 def answer(command: str, words: list[str]) -> tuple[int, str]:

@@ -67,19 +67,36 @@ class Health:
     def __init__(self, watched: "Watched", endpoint: Endpoint) -> None:
         self.watched = watched
         self.endpoint = endpoint
-        from cross_init.acceptor import Acceptor  # only who watches needs it, not who becomes the daemon
+        # Only who watches needs them, not who becomes the daemon.
+        from cross_init.acceptor import Acceptor
+        from cross_init.strangers import keep_descriptors_out
 
         self.clients: list[Client] = []
-        self.acceptor = Acceptor(watched.engine, _socket.socket(fileno=endpoint.fd), self._take)
+        self.held = 0  # connections that cannot be closed
+        listening = _socket.socket(fileno=endpoint.fd)
+        keep_descriptors_out(listening)
+        self.acceptor = Acceptor(watched.engine, listening, self._take)
 
     def _take(self, sock: _socket.socket) -> None:
         if len(self.clients) >= CLIENTS:
             self.clients[0].close()
         self.clients.append(Client(self, sock))
 
+    def let_go(self, sock: _socket.socket) -> None:
+        """Close a client's connection, if that is safe."""
+        from cross_init.strangers import HELD_MAX, let_go
+
+        self.held += let_go(sock)
+        if self.held >= HELD_MAX:
+            self.acceptor.stop()
+
     def close(self) -> None:
         """Answer no more, and leave nothing."""
-        self.acceptor.close()
+        self.acceptor.stop()
+        if self.acceptor.socket.family == _socket.AF_UNIX:
+            self.acceptor.socket.detach()  # who waits to be let in may be a stranger: it ends with this process
+        else:
+            self.acceptor.socket.close()
         self.endpoint.remove()
         for client in tuple(self.clients):
             client.close()
@@ -100,8 +117,10 @@ class Client:
         self.timer = self.engine.after(PATIENCE_S, self.close)
 
     def _hear(self) -> None:
+        from cross_init.strangers import received
+
         try:
-            part = self.socket.recv(HEAD_MAX)
+            part = received(self.socket, HEAD_MAX)
         except BlockingIOError:
             return
         except OSError:
@@ -128,8 +147,8 @@ class Client:
         """Be done with it."""
         self.engine.cancel(self.timer)
         self.engine.forget(self.socket.fileno())
-        self.socket.close()
         self.health.clients.remove(self)
+        self.health.let_go(self.socket)
 
 
 def respond(head: bytes, watched: "Watched") -> bytes:

@@ -49,6 +49,12 @@ def process_owner(pid: int) -> int:
     return max(map(int, users[:2]), default=-1)  # real and effective
 
 
+def own_users() -> set[int]:
+    """Whose word on services counts here, by number: this user's and, for root, the user's whose container it is."""
+    user = posix.geteuid()
+    return {user} if user else {0, max(process_owner(1), 0)}
+
+
 def process_of(pidfd: int) -> Pid | None:
     """The process that a pidfd refers to (proc_pid_fdinfo(5)); None if it is none, or has ended.
 

@@ -39,13 +39,27 @@ def why(error: OSError) -> str:
     return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
 
 
-def is_private(folder: str, user: int) -> bool:
-    """Whether it is a folder of this user's in which nobody else can make anything."""
+def is_private(folder: str | int, user: int) -> bool:
+    """Whether it is a folder of this user's in which nobody else can make anything.
+
+    By a path this counts only where nobody else can put something else in its place; else ask by a descriptor.
+    """
     try:
-        status = posix.lstat(folder)
+        status = posix.fstat(folder) if isinstance(folder, int) else posix.lstat(folder)
     except OSError:
         return False
     return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
+
+
+def is_there(pid: int) -> bool:
+    """Whether there is a process of this number, whoever's it is."""
+    try:
+        posix.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def is_socket(fd: int) -> bool:

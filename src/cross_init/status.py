@@ -1,26 +1,28 @@
 """cross-init status: the services that bridges look after, as their watching processes answer. Root sees all."""
 
-import _socket
 import posix
-from select import POLLIN, poll
-from time import monotonic
 
-from cross_init.bounds import as_pid, number
+from cross_init.asking import OTHER_FORM, OTHERS, Left, ask_all, in_words
 from cross_init.complaints import printable
-from cross_init.connection import credentials
-from cross_init.linux import is_private, read
-from cross_init.model import Failure
-from cross_init.status_socket import ABSTRACT, USER_FOLDER, own_folder
+from cross_init.front_door import remark
+from cross_init.model import READY, RELOADING, STARTING, STOPPING, Failure
+from cross_init.wire import Malformed, Value, decode
 
-PATIENCE_S = 2.0  # for all of them: a watching process that was stopped does not answer
-LONGEST = 1 << 20
+STATES = (STARTING, READY, RELOADING, STOPPING)
 LONG_AGO_S = 1e10
 CELL_MAX = 200  # characters of a cell of the table
-USER_MAX = (1 << 32) - 2  # uid_t, of which the last number is none
-TIMES = ("since", "age", "watchdog_age", "watchdog_limit")
+# What an answer has to say, and what it may say; anything else is news from a later version.
+SAID: dict[str, type] = {
+    **dict.fromkeys(("service", "init", "target", "shape"), str),
+    "pid": int,
+    "state": str,
+    **dict.fromkeys(("since", "age"), float),
+    **dict.fromkeys(("waits_for", "status"), str),
+}
+MAY_BE_SAID: dict[str, type] = {"watchdog_age": float, "watchdog_limit": float}  # both, or neither
 COLUMNS = ("SERVICE", "USER", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
 
-Facts = dict[str, object]
+Facts = dict[str, Value]
 
 
 def run(words: list[str]) -> tuple[int, str]:
@@ -29,108 +31,56 @@ def run(words: list[str]) -> tuple[int, str]:
     unknown = [word for word in words if word.startswith("-") and word != "--json"]
     if unknown:
         raise Failure(f"status {unknown[0]}: no such option; there is --json")
-    services = [facts for facts in everything() if not names or facts["service"] in names]
+    found, left = everything(with_strangers=posix.geteuid() == 0)
+    left = {(why, user): pids for (why, user), pids in left.items() if why != OTHERS}  # nobody expects those here
+    if left:
+        remark(in_words(left))
+    services = [facts for facts in found if not names or facts["service"] in names]
     services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
     code = 1 if set(names) - {facts["service"] for facts in services} else 0
     if "--json" in words:
         from json import dumps
 
-        return code, dumps(services, indent=2, ensure_ascii=False)
+        return code, dumps(services, indent=2)  # in ASCII: exact, and nothing in it moves a terminal's cursor
     if not services:
         return code, "no service of that name is looked after" if names else "no service is looked after"
     return code, table(services)
 
 
-def everything() -> list[Facts]:
-    """What every watching process that can be reached answers: all at once, as anybody may have put a socket there."""
-    poller, asked = poll(), {}
-    for address in addresses():
-        sock = connect(address)
-        if sock is not None:
-            asked[sock.fileno()] = (sock, bytearray())
-            poller.register(sock.fileno(), POLLIN)
-    end = monotonic() + PATIENCE_S
-    done: list[Facts] = []
-    while asked and (left_s := end - monotonic()) > 0:
-        for fd, _ in poller.poll(left_s * 1000):
-            sock, said = asked[fd]
-            try:
-                part = sock.recv(65536)
-            except OSError:
-                part, said = b"", bytearray()  # it has gone
-            said += part
-            if not part or len(said) > LONGEST:
-                done += [facts for facts in [understand(*credentials(fd)[:2], bytes(said))] if facts]
-                poller.unregister(fd)
-                asked.pop(fd)[0].close()
-    return done
+def everything(with_strangers: bool) -> tuple[list[Facts], Left]:
+    """What the watching processes say of their services, and what is left out. Raises Failure.
+
+    Whose process it is, and which one, is the kernel's word.
+    """
+    answers, left = ask_all(with_strangers)
+    services: list[Facts] = []
+    for bridge, user, said in answers:
+        facts = understand(said)
+        if facts is not None:
+            services.append(facts | {"bridge": bridge, "user": user})
+        elif said:  # else it has ended meanwhile
+            left.setdefault((OTHER_FORM, user), []).append(bridge)
+    return services, left
 
 
-def addresses() -> list[str | bytes]:
-    """Where watching processes listen: in our own folder, for root in all users', and under abstract names."""
-    folders = [own_folder(make=False)]
-    if posix.geteuid() == 0:
-        for name in _names("/run/user"):
-            folder = f"/run/user/{name}/{USER_FOLDER}"
-            user = number(name, 0, USER_MAX)
-            if user is not None and is_private(folder, user):
-                folders.append(folder)
-    found: list[str | bytes] = [f"{folder}/{name}" for folder in folders if folder for name in _names(folder)]
-    shown = "@" + ABSTRACT[1:].decode()
-    for line in read("/proc/net/unix", LONGEST).splitlines():
-        name = line.rpartition(" ")[2]
-        if name.startswith(shown):
-            found.append(b"\0" + name[1:].encode())
-    return found
-
-
-def _names(folder: str) -> list[str]:
+def understand(said: bytes) -> Facts | None:
+    """What has been said of a service; None if it is no answer of a bridge that speaks as we do."""
     try:
-        return posix.listdir(folder)
-    except OSError:
-        return []
+        facts = decode(said)
+    except Malformed:
+        return None
+    optional = {key: kind for key, kind in MAY_BE_SAID.items() if key in facts}
+    kinds = SAID | optional
+    if not facts.keys() >= SAID.keys() or len(optional) == 1 or facts["state"] not in STATES:
+        return None
+    facts = {key: facts[key] for key in kinds}
+    if any(type(facts[key]) is not kind for key, kind in kinds.items()):
+        return None
+    times = [value for value in facts.values() if isinstance(value, float)]
+    return facts if all(0 <= seconds < LONG_AGO_S for seconds in times) else None
 
 
-def connect(address: str | bytes) -> _socket.socket | None:
-    """A connection to who listens there; None if nobody does, or somebody whose word is nothing to us."""
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
-    try:
-        sock.connect(address)
-        if posix.geteuid() in (0, credentials(sock.fileno())[1]):
-            return sock
-    except ConnectionRefusedError:  # left behind by one that was killed
-        if isinstance(address, str):
-            try:
-                posix.unlink(address)
-            except OSError:
-                pass
-    except OSError:
-        pass
-    sock.close()
-    return None
-
-
-def understand(bridge: int, user: int, said: bytes) -> Facts | None:
-    """What this process of this user has said of its service; None if it is no answer of a bridge."""
-    pairs = [line.partition("=") for line in said.decode("utf-8", "replace").splitlines()]
-    facts: Facts = {key: value for key, equals, value in pairs if equals} | {"bridge": bridge, "user": user}
-    try:
-        facts["pid"] = as_pid(str(facts["pid"]))
-        if facts["pid"] is None:
-            return None
-        for key in TIMES:
-            if key in facts:
-                seconds = float(str(facts[key]))
-                if not 0 <= seconds < LONG_AGO_S:  # neither a number that is none
-                    return None
-                facts[key] = seconds
-        is_whole = facts.keys() >= {"service", "init", "target", "state", "since"}
-        return facts if is_whole and ("watchdog_age" in facts) == ("watchdog_limit" in facts) else None
-    except (KeyError, ValueError):
-        return None  # none of ours, whatever its name says
-
-
-def user_name(user: object) -> str:
+def user_name(user: Value) -> str:
     """The name of the user with this number, or the number."""
     from pwd import getpwuid
 
@@ -166,7 +116,7 @@ def row(facts: Facts) -> tuple[str, ...]:
     return tuple(printable(str(word)[:CELL_MAX]) for word in (*words, text))
 
 
-def duration(seconds: object) -> str:
+def duration(seconds: Value) -> str:
     """A time for people: the two largest units of it."""
     assert isinstance(seconds, float)
     left = int(seconds)

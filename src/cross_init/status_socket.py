@@ -10,16 +10,22 @@ from time import monotonic
 
 from cross_init.acceptor import Acceptor
 from cross_init.connection import credentials
-from cross_init.linux import is_private
+from cross_init.folders import HERE, KIND, SOCKET, names, open_folder, private_folder
+from cross_init.linux import is_there
+from cross_init.strangers import HELD_MAX, keep_descriptors_out, let_go
+from cross_init.wire import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.watched import Watched
+    from cross_init.wire import Value
 
-ROOT_FOLDER = "/run/cross-init-status"
-USER_FOLDER = "cross-init-status"  # in XDG_RUNTIME_DIR
+ROOT_BASE, USERS_BASE = "/run", "/run/user"
+FOLDER = "cross-init-status"  # in root's base, or in XDG_RUNTIME_DIR
 ABSTRACT = b"\0cross-init-status/"
 BACKLOG = 8
+TEXT_MAX = 4096  # characters of each text: all together go into a socket's buffer at once
+MOST = 10_000  # sockets in our own folder that are looked at
 
 
 class StatusSocket:
@@ -28,84 +34,149 @@ class StatusSocket:
     def __init__(self, watched: "Watched", shape: str) -> None:
         self.watched = watched
         self.shape = shape
-        self.path = ""
+        self.name = f"{posix.getpid()}-{posix.urandom(6).hex()}"
+        self.held = 0
         self.socket = _socket.socket(
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         )
-        folder = own_folder(make=True)
-        name = f"{posix.getpid()}-{posix.urandom(6).hex()}"
-        before = posix.umask(0o077)
         try:
-            if folder:
-                self.path = f"{folder}/{name}"
-                self.socket.bind(self.path)
-            else:
-                self.socket.bind(ABSTRACT + name.encode())
+            self.has_path = self._bind()
+            keep_descriptors_out(self.socket)
             self.socket.listen(BACKLOG)
         except OSError:
-            self.path = ""
             self.socket.close()
             raise
+        self.acceptor = Acceptor(watched.engine, self.socket, self._answer)
+
+    def _bind(self) -> bool:
+        """Give the socket its address; returns whether that is a path. Raises OSError."""
+        before = posix.umask(0o077)
+        try:
+            folder = own_folder(make=True)
+            try:
+                self.socket.bind(f"/proc/self/fd/{folder}/{self.name}")
+                sweep(folder)
+            finally:
+                posix.close(folder)
+        except OSError:
+            self.socket.bind(ABSTRACT + self.name.encode())
+            return False
         finally:
             posix.umask(before)
-        self.acceptor = Acceptor(watched.engine, self.socket, self._answer)
+        return True
 
     def _answer(self, asker: _socket.socket) -> None:
         try:
             if credentials(asker.fileno())[1] in (0, posix.geteuid()):
                 asker.setblocking(False)
-                asker.send(self.describe().encode("utf-8", "backslashreplace"), _socket.MSG_NOSIGNAL)
+                asker.send(encode(self.describe()), _socket.MSG_NOSIGNAL)
         except OSError:
             pass  # it has gone
         finally:
-            asker.close()
+            self.held += let_go(asker)
+            if self.held >= HELD_MAX:
+                self.acceptor.stop()
 
-    def describe(self) -> str:
-        """All that there is to say, KEY=VALUE a line; times in seconds."""
+    def describe(self) -> "dict[str, Value]":
+        """All that there is to say; times in seconds."""
         watched, now = self.watched, monotonic()
-        said: dict[str, object] = {
-            "service": watched.service,
+        said: dict[str, Value] = {
+            "service": str(watched.service),
             "init": watched.init.name,
             "target": watched.start.target.name,
             "shape": self.shape,
             "pid": watched.pid,
             "state": watched.state,
-            "since": f"{now - watched.since:.3f}",
-            "age": f"{now - watched.began:.3f}",
+            "since": round(now - watched.since, 3),
+            "age": round(now - watched.began, 3),
             "waits_for": "" if watched.ready else " and ".join(watched.outstanding),
             "status": watched.status,
         }
         watchdog = watched.watchdog
         if watchdog is not None and watchdog.age is not None:
-            said |= {"watchdog_age": f"{watchdog.age:.3f}", "watchdog_limit": f"{watchdog.limit:.3f}"}
-        return "".join(f"{key}={str(value).translate(ONE_LINE)}\n" for key, value in said.items())
+            said |= {"watchdog_age": round(watchdog.age, 3), "watchdog_limit": float(watchdog.limit)}
+        return {key: value[:TEXT_MAX] if isinstance(value, str) else value for key, value in said.items()}
 
     def close(self) -> None:
         """Answer no more, and leave nothing."""
-        self.acceptor.close()
-        if self.path:
+        # Who has connected and was not let in yet may be a stranger: the socket itself ends with this process.
+        self.acceptor.stop()
+        self.socket.detach()
+        if self.has_path:
             try:
-                posix.unlink(self.path)
+                folder = own_folder(make=False)
+                try:
+                    posix.unlink(self.name, dir_fd=folder)
+                finally:
+                    posix.close(folder)
+            except OSError:
+                pass  # it has gone, and the folder with it
+
+
+def own_folder(make: bool) -> int:
+    """A descriptor of the folder in which this user's sockets stand. Raises OSError if there is no such folder."""
+    user = posix.geteuid()
+    base = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape") if user else ROOT_BASE
+    if not base.startswith("/"):
+        raise FileNotFoundError(2, "XDG_RUNTIME_DIR names no folder")
+    inside = open_folder(base)
+    try:
+        if make:
+            try:
+                posix.mkdir(FOLDER, 0o700, dir_fd=inside)
+            except FileExistsError:
+                pass
+        return private_folder(FOLDER, user, inside)
+    finally:
+        posix.close(inside)
+
+
+def sweep(folder: int) -> None:
+    """Remove from our own folder what processes have left that were killed."""
+    try:
+        found = names(folder, MOST)
+    except OSError:
+        return  # another start sweeps
+    for name in found:
+        pid = name.partition("-")[0]
+        if pid.isascii() and pid.isdigit() and len(pid) < 10 and not is_there(int(pid)):
+            try:
+                knock(folder, name, posix.geteuid()).close()  # one of another PID namespace is still there
+            except ConnectionRefusedError:
+                remove(folder, name)
             except OSError:
                 pass
 
 
-ONE_LINE = {10: " ", 13: " ", 0: " "}
+def remove(folder: int, name: str) -> None:
+    """Remove this from our own folder."""
+    try:
+        posix.unlink(name, dir_fd=folder)
+    except OSError:
+        pass  # somebody was faster
 
 
-def own_folder(make: bool) -> str:
-    """Where this user's sockets stand, "" if there is no such place."""
-    user = posix.geteuid()
-    if user == 0:
-        folder, mode = ROOT_FOLDER, 0o711
-    else:
-        base = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-        if not base.startswith("/"):
-            return ""
-        folder, mode = f"{base}/{USER_FOLDER}", 0o700
-    if make:
-        try:
-            posix.mkdir(folder, mode)
-        except OSError:
-            pass  # it is there, or cannot be: then the next question is answered with no
-    return folder if is_private(folder, user) else ""
+def knock(folder: int, name: str, user: int) -> _socket.socket:
+    """A connection to who listens at this socket of this user's, in a folder of his; it never waits.
+
+    Raises BlockingIOError if it would have to, ConnectionRefusedError if nobody listens any more, and OSError.
+    """
+    found = posix.open(name, HERE, dir_fd=folder)
+    try:
+        status = posix.fstat(found)
+        if status.st_mode & KIND != SOCKET or status.st_uid != user:
+            raise PermissionError(1, "it is no socket of that user's")
+        return connected(f"/proc/self/fd/{found}")  # the very thing that was looked at
+    finally:
+        posix.close(found)
+
+
+def connected(address: str | bytes) -> _socket.socket:
+    """A connection to this address; raises what knock() raises."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(address)
+    except BaseException:
+        sock.close()  # nobody is at its other end
+        raise
+    return sock
