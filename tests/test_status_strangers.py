@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.wire import encode
+from tests.support.packages import need
 from tests.support.private_run import PYTHON, PrivateRun, private_run
 
 MALLORY, BOB = 1001, 1002
@@ -74,6 +75,7 @@ while True:
 @pytest.fixture
 def place() -> Iterator[PrivateRun]:
     with private_run() as made:
+        need("iproute2")
         made.run("ip", "link", "set", "lo", "up")
         yield made
 
