@@ -5,6 +5,7 @@ import posix
 from cross_init.complaints import complain
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
+from cross_init.linux import need_pidfds, why
 from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
 
@@ -47,14 +48,24 @@ def run(wish: "Wish", environ: Environment) -> int:
         leave_process_1()
     if plan.same:
         start.execute()
+    if plan.shape != EXEC:
+        need_pidfds()
     prepare(start, plan, evidence.pid)
     if plan.shape == EXEC:
         start.become()
-    if init.hears == EXIT and wish.waits:
-        from cross_init.front import split
+    try:
+        if init.hears == EXIT and wish.waits:
+            from cross_init.front import split
 
-        split(start)
-    return run_shape(start, plan)
+            split(start)
+        return run_shape(start, plan)
+    except BaseException as error:
+        if start.endpoint is not None:
+            start.endpoint.remove()
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(f"running {start.service}: {where}{why(error)}") from None
+        raise
 
 
 def init_of(wish: "Wish", evidence: Evidence) -> tuple[Init, Claim]:
@@ -113,7 +124,10 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
         init.strip(start.environ)
         target.strip(start.environ)
     for condition in start.conditions:
-        condition.prepare(start.environ)
+        try:
+            condition.prepare(start.environ)
+        except OSError as error:
+            raise Failure(f"--ready-when {condition.text}: {why(error)}") from None
     if wish.health_listen:
         from cross_init.health import Endpoint
 
@@ -130,12 +144,7 @@ def run_shape(start: Start, plan: "Plan") -> int:
         from cross_init.shapes.serve import run as run_it
     else:
         from cross_init.shapes.supervise import run as run_it
-    try:
-        return run_it(start)
-    except BaseException:
-        if start.endpoint is not None:
-            start.endpoint.remove()
-        raise
+    return run_it(start)
 
 
 def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":

@@ -4,36 +4,51 @@ So s6, OpenRC (notify=fd:N) and whoever is named by --ready-fd hear it (s6-super
 """
 
 import posix
-from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
+from fcntl import F_GETFL, fcntl
 
 from cross_init.bounds import as_descriptor
+from cross_init.linux import move_up, why
 from cross_init.model import ANYONE, DESCRIPTOR, Failure, Init, Service
 
 NEWLINE = b"\n"
-HIGH = 100  # more sockets than anybody passes
 
 
 def keep(fd: int) -> int | None:
     """Keep the descriptor from the daemon, out of the way of the sockets that it gets from 3 on.
 
-    Returns its number from now on, None if it is not open for writing.
+    Returns its number from now on, None if it is not open for writing. Raises Failure.
     """
     try:
         if fcntl(fd, F_GETFL) & posix.O_ACCMODE == posix.O_RDONLY:
             return None
-        kept: int = fcntl(fd, F_DUPFD_CLOEXEC, HIGH)
     except OSError:
         return None
+    try:
+        kept = move_up(fd)
+    except OSError as error:
+        raise Failure(f"keeping descriptor {fd}, by which the init is told, from the daemon: {why(error)}") from None
     posix.close(fd)
     return kept
 
 
+def put(fd: int, text: bytes) -> None:
+    """Write it, whole (it is shorter than PIPE_BUF) and without waiting. Raises OSError."""
+    from cross_init.unwaiting import write_now
+
+    if not write_now(fd, text):
+        raise BlockingIOError(11, "whoever is told there has not read what was written before")
+
+
 def tell(fd: int, text: bytes = NEWLINE) -> None:
-    """Write it and close: nothing more can be said there. Raises OSError."""
+    """Write it and close: nothing more can be said there. Raises OSError, BlockingIOError with it still open."""
     try:
-        posix.write(fd, text)
-    finally:
+        put(fd, text)
+    except BlockingIOError:
+        raise
+    except OSError:
         posix.close(fd)
+        raise
+    posix.close(fd)
 
 
 class ByDescriptor(Init):

@@ -13,7 +13,7 @@ import _socket
 import posix
 from select import POLLIN, poll
 
-from cross_init.linux import fork, why
+from cross_init.linux import fork, open_nothing, why
 from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ def split(start: "Start") -> None:
     _signal.signal(_signal.SIGCHLD, children)
     front.close()
     posix.setsid()
-    null = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+    null = open_nothing()
     posix.dup2(null, 0)
     posix.close(null)
     start.init = Answer(start.init, bridge, pid_file)

@@ -7,8 +7,8 @@ nothing. A client is given a short time and little room, and when there are many
 
 import _socket
 import posix
-from fcntl import F_DUPFD_CLOEXEC, fcntl
 
+from cross_init.linux import move_up, why
 from cross_init.listen import Address, open_socket, parse
 from cross_init.model import READY, RELOADING, STARTING, Failure
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cross_init.watched import Watched
 
 OPTION = "--health-listen"
-HIGH = 100  # where its descriptor is: out of the way of the sockets that the daemon gets from 3 on
 PATIENCE_S = 5.0  # for one request, from its connection to its end
 CLIENTS = 32  # at once
 HEAD_MAX = 8192  # bytes of a request's head; a prober's has some hundred
@@ -47,10 +46,14 @@ class Endpoint:
         """text: tcp:HOST:PORT or unix:PATH. Raises Failure."""
         address = parse_endpoint(text)
         opened = open_socket(address).fd
-        self.fd: int = fcntl(opened, F_DUPFD_CLOEXEC, HIGH)
+        self.path = address.path if address.path.startswith("/") else ""
+        try:
+            self.fd = move_up(opened)
+        except OSError as error:
+            self.remove()
+            raise Failure(f"{OPTION} {text}: {why(error)}") from None
         posix.close(opened)
         posix.set_blocking(self.fd, False)
-        self.path = address.path if address.path.startswith("/") else ""
 
     def remove(self) -> None:
         """Remove the path, if it has one; what is gone already is no error."""

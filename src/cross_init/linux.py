@@ -4,6 +4,14 @@ import posix
 
 from cross_init.model import Failure
 
+HIGH = 100  # more sockets than anybody passes
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+NO_THREAD = "the kernel gave no thread for it; is a limit on processes or on memory reached?"
+NO_MEMORY = "there is no memory left for it; raise the limit (ulimit -v; systemd: LimitAS=, MemoryMax=)"
 NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached?"
 
 
@@ -34,9 +42,84 @@ def why(error: OSError) -> str:
         errno.EAFNOSUPPORT: "allow UNIX sockets (systemd: AF_UNIX in RestrictAddressFamilies=)",
         errno.ENOSPC: "make room there",
         errno.EROFS: "it cannot be written to here",
+        errno.EFBIG: "raise the limit on the size of files (ulimit -f; systemd: LimitFSIZE=)",
     }
     hint = hints.get(error.errno or 0)
     return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, whatever it failed of."""
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    return why(error) if isinstance(error, OSError) else str(error) or repr(error)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same may succeed in a moment: something was used up, or in the way just then."""
+    import errno
+
+    passing = (errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in passing)
+
+
+def need_pidfds() -> None:
+    """See whether the kernel has them (pidfd_open(2)): whoever watches a daemon knows it by one. Raises Failure."""
+    import _signal
+
+    try:
+        own = posix.pidfd_open(posix.getpid())
+        try:
+            _signal.pidfd_send_signal(own, 0)
+        finally:
+            posix.close(own)
+    except OSError as error:
+        advice = (
+            ""
+            if passes(error)
+            else "; Linux 5.3 or newer is needed, and a sandbox has to allow pidfd_open and the like"
+        )
+        raise Failure(f"opening a pidfd, by which the daemon is watched: {why(error)}{advice}") from None
+
+
+def working_folder(what: str) -> str:
+    """The working directory. what: what needs it, as the user has written it. Raises Failure."""
+    try:
+        return posix.getcwd()
+    except OSError as error:
+        raise Failure(
+            f"{what}: finding the working directory: {error.strerror}; was it removed? Start this in one that is there"
+        ) from None
+
+
+def absolute(path: str, what: str) -> str:
+    """This path from the root on. what: as in working_folder(). Raises Failure."""
+    return path if path.startswith("/") else f"{working_folder(what)}/{path}"
+
+
+def move_up(fd: int) -> int:
+    """A copy of this descriptor, closed at exec, above all sockets that the daemon can be given from 3 on.
+
+    Where the limit on open files is low: above all that can be laid out below it, as that takes twice as many.
+    Raises OSError.
+    """
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    try:
+        copy: int = fcntl(fd, F_DUPFD_CLOEXEC, HIGH)
+    except OSError:
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, posix.sysconf("SC_OPEN_MAX") // 2 + 2)
+    return copy
+
+
+def open_nothing() -> int:
+    """/dev/null, closed at exec; where there is none, a pipe that has ended. Raises OSError."""
+    try:
+        return posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    except OSError:
+        nothing, end = posix.pipe2(posix.O_CLOEXEC)
+        posix.close(end)
+        return nothing
 
 
 def is_private(folder: str | int, user: int) -> bool:
@@ -76,6 +159,20 @@ def fork(what: str) -> int:
         return posix.fork()
     except OSError as error:
         raise Failure(f"{what}: {NO_PROCESS} ({error.strerror})") from None
+
+
+def patiently(call: "Callable[..., Any]", *words: object) -> "Any":
+    """What this call returns, tried again for a second while it fails of what passes. Raises what it raises then."""
+    from time import sleep
+
+    for pause in (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64):
+        try:
+            return call(*words)
+        except (OSError, MemoryError) as error:
+            if not passes(error):
+                raise
+            sleep(pause)
+    return call(*words)
 
 
 def process_stat(pid: int) -> list[str]:

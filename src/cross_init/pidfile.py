@@ -7,6 +7,7 @@ know, through a descriptor of the folder, and moved to its place whole: what sto
 import posix
 
 from cross_init.bounds import PID_MAX, Pid, as_pid
+from cross_init.linux import absolute
 from cross_init.model import Failure
 
 TYPE_CHECKING = False
@@ -24,18 +25,18 @@ def place(path: str, program: list[bytes]) -> str:
     That is what "start-stop-daemon --start --pidfile --exec" looks at; a file that names no process, or one of another
     program, is left over from before. Raises Failure.
     """
-    absolute = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
-    folder = absolute.rpartition("/")[0] or "/"
-    if absolute.endswith("/"):
+    whole = absolute(path, f"--pid-file {path}")
+    folder = whole.rpartition("/")[0] or "/"
+    if whole.endswith("/"):
         raise Failure(f"--pid-file {path}: this is a folder; write the path of a file in it")
     if not posix.access(folder, posix.W_OK | posix.X_OK, effective_ids=True):
         raise Failure(
             f"--pid-file {path}: this user cannot make a file in {folder}: make that folder, or choose another"
         )
-    pid = read(absolute)
+    pid = read(whole)
     if pid is not None and pid != posix.getpid() and is_of_program(pid, program):
         raise Failure(f"--pid-file {path}: the service runs already, as PID {pid}: stop it first")
-    return absolute
+    return whole
 
 
 def write(path: str, pid: int) -> None:

@@ -6,10 +6,11 @@ Without a syslog it goes to standard error. Only the watcher's process uses this
 import _socket
 import errno
 import posix
-from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
+import cross_init.unwaiting  # noqa: F401 (it may be needed when the program's files were replaced)
 from cross_init.bounds import PID_MAX, UINT64_MAX, number
+from cross_init.complaints import NAME, say, say_what_was_dropped
 
 LOG = "/dev/log"
 FACILITY_DAEMON = 3 << 3
@@ -104,6 +105,7 @@ class Reporter:
     def close(self) -> None:
         """The last line: how many were left out, if any were."""
         self._say_what_was_left_out()
+        say_what_was_dropped()
         if self.log is not None:
             self.log.close()
 
@@ -124,16 +126,7 @@ class Reporter:
                     return True
             except BlockingIOError:
                 return False
-        # Not by making it non-blocking, which would make it so for the daemon as well.
-        poller = poll()
-        poller.register(2, POLLOUT)
-        if not poller.poll(0):
-            return False
-        try:
-            posix.write(2, f"cross-init-bridge: {self.name}[{self.pid}]: {line}\n".encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # nobody is left to tell
-        return True
+        return say(f"{NAME}: {self.name}[{self.pid}]: {line}")
 
     def _send(self, entry: bytes) -> bool:
         """Give it to syslog; False if there is none. Raises BlockingIOError if that takes nothing just now."""

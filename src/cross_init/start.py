@@ -15,6 +15,16 @@ if sys.version_info < (3, 11):  # noqa: UP036 (a checkout may meet any interpret
 if _signal.getsignal(_signal.SIGINT) == _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a Ctrl-C ends us as it ends every program, without a traceback
 
+
+def end(kind: type[BaseException], error: BaseException, place: object) -> None:
+    """Whatever nobody has caught ends us with a line, and without the interpreter's own words."""
+    posix.write(2, f"cross-init-bridge: {'there is no memory left' if kind is MemoryError else repr(error)}\n".encode())
+    posix._exit(125)
+
+
+sys.excepthook = end
+sys.unraisablehook = lambda unraisable: None  # in a thread, say: it ends, which is seen by who waits for it
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +123,7 @@ def run_bridge(argv: list[str]) -> None:
         load_always()
     from cross_init.cli import parse
     from cross_init.complaints import NAME, complain, complain_of_mistake, write_out
-    from cross_init.linux import why
+    from cross_init.linux import NO_MEMORY, why
     from cross_init.model import FAILED, Failure
 
     try:
@@ -138,6 +148,8 @@ def run_bridge(argv: list[str]) -> None:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         code = complain(f"a system call failed{where}: {why(error)}", FAILED)
+    except MemoryError:
+        code = complain(NO_MEMORY, FAILED)
     except Exception as error:
         code = complain_of_mistake(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.

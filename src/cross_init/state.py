@@ -13,7 +13,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from cross_init.bounds import UINT64_MAX, as_pid, number
 from cross_init.folders import FOLDER, HERE, KIND, LINK, REGULAR, folder_of
 from cross_init.kernel_knows import own_users
-from cross_init.linux import process_stat, why
+from cross_init.linux import absolute, process_stat, why
 from cross_init.linux import read as read_proc
 from cross_init.model import READY, RELOADING, STARTING, STOPPING, Failure
 from cross_init.whole_file import write_whole
@@ -39,7 +39,7 @@ class State:
 
 def place(path: str) -> str:
     """The absolute path of a state file that is to be written. Raises Failure if it cannot be."""
-    path = absolute(path)
+    path = absolute(path, f"--state-file {path}")
     what, where = f"--state-file {path}", path.rpartition("/")[0] or "/"
     if not _start(posix.getpid()) or not _boot():
         raise Failure(
@@ -79,7 +79,7 @@ def write(path: str, word: str, pid: int) -> None:
 def read(path: str) -> State:
     """What the file says. Raises FileNotFoundError, another OSError, and Failure if it is none to be believed."""
     what = f"reading the state file {path}"
-    folder, name = folder_of(absolute(path))
+    folder, name = folder_of(absolute(path, what))
     found = -1
     try:
         found = posix.open(name or ".", HERE, dir_fd=folder)
@@ -120,11 +120,6 @@ def _doubts(status: posix.stat_result) -> str:
             "remove it, and start the service anew"
         )
     return ""
-
-
-def absolute(path: str) -> str:
-    """The path from the root folder on."""
-    return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
 def _start(pid: int) -> str:

@@ -3,6 +3,8 @@
 import _signal
 import posix
 
+from cross_init.linux import open_nothing
+
 
 def leave_surroundings(keep: set[int]) -> None:
     """Keep nothing of the daemon's but standard error: no folder busy, no port taken, no pipe held open.
@@ -10,26 +12,27 @@ def leave_surroundings(keep: set[int]) -> None:
     keep: the descriptors that are needed.
     """
     try:
-        posix.chdir("/")
-        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-        posix.dup2(null, 0)
-        posix.dup2(null, 1)
-    except OSError:
-        pass  # no /dev here, or no descriptor left: what is held open then is a pity, and no reason to end
-    try:
         descriptors = [int(name) for name in posix.listdir("/proc/self/fd")]
     except OSError:  # no /proc here; the limit may be a thousand million
         begin = 3
         for fd in sorted(fd for fd in (*keep, posix.sysconf("SC_OPEN_MAX")) if fd > 2):
             posix.closerange(begin, fd)  # in one go, since Linux 5.9 (close_range(2))
             begin = fd + 1
-        return
+        descriptors = []
     for fd in descriptors:
         if fd > 2 and fd not in keep:
             try:
                 posix.close(fd)
             except OSError:
                 pass  # the descriptor by which the folder was read
+    try:
+        posix.chdir("/")
+        null = open_nothing()  # only now that there is room for it
+        posix.dup2(null, 0)
+        posix.dup2(null, 1)
+        posix.close(null)
+    except OSError:
+        pass  # what is held open then is a pity, and no reason to end
 
 
 def settle_down() -> None:

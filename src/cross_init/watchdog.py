@@ -78,18 +78,18 @@ class Watchdog:
             return
         self.is_over = True
         watched = self.watched
-        complain(f"{watched.service} (PID {watched.pid}) {reason}: sending SIGABRT", 0)
         watched.send(_signal.SIGABRT)
         self.timer = watched.engine.after(self.grace, self._kill)
+        complain(f"{watched.service} (PID {watched.pid}) {reason}: sending SIGABRT", 0)
 
     def _kill(self) -> None:
         self.timer = None
         watched = self.watched
+        watched.send(_signal.SIGKILL)
         complain(
             f"{watched.service} (PID {watched.pid}) has not ended within {self.grace:g} s of SIGABRT: sending SIGKILL",
             0,
         )
-        watched.send(_signal.SIGKILL)
 
     def stop(self) -> None:
         """Count no more."""

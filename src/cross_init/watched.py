@@ -9,9 +9,9 @@ from time import monotonic
 
 from cross_init.bounds import as_pid
 from cross_init.complaints import complain
-from cross_init.engine import Engine, Timer
+from cross_init.engine import Engine, Timer, pause
 from cross_init.kernel_knows import descends
-from cross_init.linux import why
+from cross_init.linux import passes, why
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.report import Reporter
 
@@ -56,6 +56,8 @@ class Watched:
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
+        self.told_in_vain = 0
+        self.telling: Timer | None = None
         self.is_on_its_way = False
         self.deadline: Timer | None = None
         self.state = STARTING
@@ -126,13 +128,13 @@ class Watched:
     def _too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
+        self.end_for_good()
         missing = " and ".join(self.outstanding)
         complain(
             f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
             f"{missing}; ending it (--ready-timeout)",
             0,
         )
-        self.end_for_good()
 
     def end_for_good(self) -> None:
         """End the daemon as an init would: SIGTERM, and SIGKILL if that does not help."""
@@ -180,6 +182,16 @@ class Watched:
 
         return held
 
+    def tell_again(self, error: OSError) -> None:
+        """Telling the init failed: say so once, and try again in a moment if that may help."""
+        again = passes(error)
+        if not again or not self.told_in_vain:
+            rest = "; trying again" if again else ""
+            self.reporter.say(f"telling {self.init.called} that the daemon is ready failed: {why(error)}{rest}")
+        if again:
+            self.told_in_vain += 1
+            self.telling = self.engine.after(pause(self.told_in_vain), self.tell)
+
     def _hear_cancellation(self) -> None:
         """The init has news of the start: if it is cancelled, end the daemon, as the init itself would end it later."""
         assert self.cancellation is not None
@@ -192,8 +204,8 @@ class Watched:
             return
         if cancelled:
             self._forget_cancellation()
-            self.reporter.say(f"{self.init.called} cancels the start")
             self.end_for_good()
+            self.reporter.say(f"{self.init.called} cancels the start")
 
     def enter(self, state: str) -> None:
         """The daemon is in this state from now on, for who asks. One that is told to stop does not come back."""
@@ -254,8 +266,8 @@ class Watched:
             self.health.close()
         if self.watchdog is not None:
             self.watchdog.stop()
-        self.engine.cancel(self.timer)
-        self.engine.cancel(self.deadline)
+        for timer in (self.timer, self.telling, self.deadline):
+            self.engine.cancel(timer)
         self.engine.forget(self.pidfd)
         posix.close(self.pidfd)
         self.reporter.close()

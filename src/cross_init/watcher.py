@@ -5,9 +5,9 @@ It runs beside the daemon, so what it imports does not delay a start. One engine
 
 import posix
 
-from cross_init.complaints import complain_of_mistake
+from cross_init.complaints import complain, complain_of_mistake
 from cross_init.engine import Engine
-from cross_init.linux import why
+from cross_init.linux import passes, reason, why
 from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
 from cross_init.surroundings import leave_surroundings, settle_down
@@ -41,7 +41,7 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile; its init sees that itself
         except OSError as error:
-            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {why(error)}")
+            watched.tell_again(error)
             return
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
@@ -80,7 +80,10 @@ class Watcher:
 
     def _bury(self) -> None:
         """The daemon has ended: hear its last words, leave nothing."""
-        self.channel.close()
+        try:
+            self.channel.close()
+        except OSError:
+            pass  # its last words cannot be had
         self.watched.init.ended()
         self.watched.close()
 
@@ -93,7 +96,13 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) 
         engine = Engine()
         Watcher(engine, start, pid, pidfd, channel, began)
         engine.run()
-    except Exception as error:  # a mistake of ours; unsaid, the init would wait for readiness and nobody would know why
-        complain_of_mistake(error)
+    except Exception as error:  # unsaid, the init would wait for readiness and nobody would know why
+        if passes(error):
+            complain(f"watching {start.service} (PID {pid}): {reason(error)}; nobody does from now on", 0)
+        else:
+            complain_of_mistake(error, 0)
+        channel.discard()
+        if start.endpoint is not None:
+            start.endpoint.remove()
     finally:
         posix._exit(0)

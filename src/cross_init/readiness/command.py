@@ -3,6 +3,7 @@
 import _signal
 import posix
 
+from cross_init.linux import open_nothing
 from cross_init.model import Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
@@ -29,7 +30,10 @@ class Command(Repeated):
     def prepare(self, environ: Environment) -> None:
         """Remember how it is to be run. Raises OSError."""
         self.environ = dict(environ)
-        self.folder = posix.getcwd()
+        try:
+            self.folder = posix.getcwd()
+        except FileNotFoundError:
+            pass  # it was removed: nothing is in it, so no word of the command can lead to anything there
 
     def ask(self) -> None:
         """Start it."""
@@ -45,13 +49,18 @@ class Command(Repeated):
                 for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE, _signal.SIGXFSZ):
                     _signal.signal(number, _signal.SIG_DFL)
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-                posix.dup2(posix.open("/dev/null", posix.O_RDWR), 0)
+                posix.dup2(open_nothing(), 0)
                 posix.dup2(2, 1)  # what it says is for people, not part of the daemon's output
                 posix.execve(SHELL, ["sh", "-c", self.command], self.environ)
             finally:
                 posix._exit(127)
         self.watched.helpers[self.pid] = None
-        self.pidfd = posix.pidfd_open(self.pid)
+        try:
+            self.pidfd = posix.pidfd_open(self.pid)
+        except OSError:  # the limit on open files
+            posix.kill(self.pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+            self._hear()
+            return
         self.watched.engine.watch(self.pidfd, self._hear)
 
     def _hear(self) -> None:
@@ -68,22 +77,20 @@ class Command(Repeated):
 
     def _forget(self) -> None:
         self.watched.helpers.pop(self.pid, None)
-        self.watched.engine.forget(self.pidfd)
-        posix.close(self.pidfd)
+        if self.pidfd >= 0:
+            self.watched.engine.forget(self.pidfd)
+            posix.close(self.pidfd)
         self.pid, self.pidfd = 0, -1
 
     def stop(self) -> None:
-        """End the attempt that is under way."""
+        """End the attempt that is under way. Its end is heard of as always, and not waited for."""
         super().stop()
-        if self.pid:
-            if self.watched.helpers.get(self.pid) is None:  # not reaped by anybody: its number is still its own
-                posix.kill(self.pid, _signal.SIGKILL)
-                try:
-                    posix.killpg(self.pid, _signal.SIGKILL)
-                except ProcessLookupError:
-                    pass  # it had not come to lead its group
-            self._wait()
-            self._forget()
+        if self.pid and self.watched.helpers.get(self.pid) is None:  # not reaped by anybody: its number is its own
+            posix.kill(self.pid, _signal.SIGKILL)
+            try:
+                posix.killpg(self.pid, _signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it had not come to lead its group
 
 
 def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:

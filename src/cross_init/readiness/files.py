@@ -2,6 +2,7 @@
 
 import posix
 
+from cross_init.linux import absolute
 from cross_init.model import Environment, Failure
 from cross_init.pidfile import Foreign
 from cross_init.readiness.appearance import Appearance
@@ -29,9 +30,8 @@ class File(Condition):
         self.watched: Watched | None = None
 
     def prepare(self, environ: Environment) -> None:
-        """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises OSError."""
-        if not self.path.startswith("/"):
-            self.path = f"{posix.getcwd()}/{self.path}"
+        """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises Failure."""
+        self.path = absolute(self.path, f"--ready-when {self.text}")
         self.before = identity(self.path)
 
     def attach(self, watched: "Watched") -> None:

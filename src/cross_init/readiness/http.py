@@ -3,6 +3,7 @@
 import posix
 from _thread import start_new_thread
 
+from cross_init.linux import NO_THREAD
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
@@ -25,6 +26,7 @@ class Http(Repeated):
         self.port = port
         self.path = path
         self.news = -1
+        self.is_complaint_said = False
 
     def prepare(self, environ: Environment) -> None:
         """See whether this Python has what it takes, which Debian's python3-minimal has not. Raises Failure."""
@@ -40,7 +42,15 @@ class Http(Repeated):
         """Start a thread, and hear of its answer."""
         self.news, tell = posix.pipe2(posix.O_CLOEXEC)
         self.watched.engine.watch(self.news, self._hear)
-        start_new_thread(self._ask, (tell,))
+        try:
+            start_new_thread(self._ask, (tell,))
+        except RuntimeError:
+            posix.close(tell)
+            self._close()
+            if not self.is_complaint_said:
+                self.is_complaint_said = True
+                self.watched.reporter.say(f"--ready-when {self.text}: starting to ask: {NO_THREAD}; trying again")
+            self.answer(False)
 
     def _hear(self) -> None:
         said = posix.read(self.news, 1)
@@ -61,7 +71,7 @@ class Http(Repeated):
     def _ask(self, tell: int) -> None:
         said = NO
         try:
-            from http.client import HTTPConnection, HTTPException, HTTPSConnection
+            from http.client import HTTPConnection, HTTPSConnection
 
             made = HTTPSConnection if self.scheme == "https" else HTTPConnection
             connection = made(self.host, self.port, timeout=PATIENCE_S)
@@ -69,10 +79,10 @@ class Http(Repeated):
                 connection.request("GET", self.path, headers={"User-Agent": "cross-init-bridge", "Connection": "close"})
                 if 200 <= connection.getresponse().status < 400:
                     said = YES
-            except (OSError, HTTPException, ValueError):  # ValueError: of numbers in what it answers, and the like
-                pass
             finally:
                 connection.close()
+        except Exception:  # noqa: S110 (whatever it is, a thread's end in it would be a traceback on standard error)
+            pass
         finally:
             try:
                 posix.write(tell, said)

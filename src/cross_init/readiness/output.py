@@ -7,11 +7,13 @@ import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 from select import POLLIN, POLLOUT, poll
 
+from cross_init.complaints import AT_ONCE
 from cross_init.engine import Engine
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
 from cross_init.surroundings import leave_surroundings
+from cross_init.unwaiting import write_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 LINE_MAX = 65536  # of a longer line only the last this many bytes are looked at
 LAST_WORDS_S = 5.0  # how long we wait for a slow reader when the daemon has ended
-AT_ONCE = 4096  # PIPE_BUF: what a pipe that can be written to takes without blocking (pipe(7))
 
 
 class Output(Condition):
@@ -133,12 +134,10 @@ class Stream:
 
     def _pass_on(self) -> None:
         """Never wait for whoever reads: signals and other daemons' news have to go through meanwhile."""
-        had_to_wait = self.ours not in self.engine.callbacks
+        had_to_wait = self.ours not in self.engine.sources
         try:
-            while self.unsent and is_writable(self.onward):
-                self.unsent = self.unsent[posix.write(self.onward, self.unsent) :]
-        except BlockingIOError:
-            pass  # others write there as well, and were faster
+            while self.unsent and (written := write_now(self.onward, self.unsent)):
+                self.unsent = self.unsent[written:]
         except OSError:
             self.close()  # nobody reads any more: let the daemon see that as it would without us
             return
@@ -157,13 +156,6 @@ class Stream:
         posix.close(self.ours)
         posix.close(self.onward)
         self.is_open = False
-
-
-def is_writable(fd: int) -> bool:
-    """Whether writing would not wait, be it for an error."""
-    asked = poll()
-    asked.register(fd, POLLOUT)
-    return bool(asked.poll(0))
 
 
 def is_empty(fd: int) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 YES, NO = b"y", b"n"
+AT_ONCE = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT  # a guard that was stopped reads nothing
 END_MS = 2000  # it may have something to say first
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
 
@@ -60,8 +61,7 @@ class Guard:
         """This process, too, is to be ended if we are killed."""
         try:
             rights = pidfd.to_bytes(4, sys.byteorder)
-            flags = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT
-            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], flags)
+            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], AT_ONCE)
         except OSError:
             pass  # somebody has killed or stopped it; the service goes on without
 
@@ -80,7 +80,7 @@ class Guard:
         from select import POLLIN, poll
 
         try:
-            self.socket.send(ASK + bytes((number,)), _socket.MSG_NOSIGNAL)
+            self.socket.send(ASK + bytes((number,)), AT_ONCE)
             answered = poll()
             answered.register(self.socket.fileno(), POLLIN)
             return bool(answered.poll(ANSWER_MS)) and self.socket.recv(1) == YES
@@ -90,7 +90,7 @@ class Guard:
     def look(self) -> None:
         """The init is about to be told that we, the main process, are ready: see whether it has heard."""
         try:
-            self.socket.send(LOOK, _socket.MSG_NOSIGNAL)
+            self.socket.send(LOOK, AT_ONCE)
         except OSError:
             pass
 
@@ -99,7 +99,7 @@ class Guard:
         from select import poll
 
         try:
-            self.socket.send(GOODBYE, _socket.MSG_NOSIGNAL)
+            self.socket.send(GOODBYE, AT_ONCE)
             hangs_up = poll()
             hangs_up.register(self.socket.fileno(), 0)
             hangs_up.poll(END_MS)

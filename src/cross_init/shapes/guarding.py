@@ -10,7 +10,7 @@ import sys
 from select import POLLIN, poll
 
 from cross_init.kernel_knows import descends, process_of
-from cross_init.linux import why
+from cross_init.linux import patiently, why
 from cross_init.model import UNHEARD_S
 from cross_init.report import Reporter
 from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
@@ -31,12 +31,12 @@ def run(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
     said_something.register(bridge.fileno(), POLLIN)
     wait_ms: float | None = None
     while True:
-        if not said_something.poll(wait_ms):
+        if not patiently(said_something.poll, wait_ms):
             wait_ms = None
             _look(start, bridge_pid, bridge_pidfd)
             continue
         try:
-            said, extra, _, _ = bridge.recvmsg(16, _socket.CMSG_SPACE(4))
+            said, extra, _, _ = patiently(bridge.recvmsg, 16, _socket.CMSG_SPACE(4))
         except ConnectionResetError:  # gone, with an answer of ours that it has not read
             said, extra = b"", []
         if said[:1] == FOLLOW and extra:

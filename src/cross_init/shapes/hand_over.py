@@ -21,7 +21,7 @@ import posix
 from time import monotonic
 
 from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, why
+from cross_init.linux import fork, patiently, why
 from cross_init.model import Channel, Failure
 from cross_init.shapes.processes import Given, block, fork_daemon
 
@@ -118,7 +118,7 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
                 pid = 0
                 _say(tell, ENDED + b"%d" % status)
                 return
-            for fd, _ in poller.poll():
+            for fd, _ in patiently(poller.poll):
                 if fd == woken:
                     posix.read(woken, 64)
                 else:

@@ -65,7 +65,7 @@ class Server:
         try:
             watched.init.ready(watched.service, watched.pid, watched.pidfd, watched.seconds)
         except OSError as error:
-            self.reporter.say(f"telling {watched.init.called} that the service is ready failed: {why(error)}")
+            watched.tell_again(error)
 
     # Clients.
 
@@ -75,7 +75,7 @@ class Server:
         has_room = len(self.daemons) < self.start.target.clients_at_a_time
         if self.stopping or not has_room:
             self.engine.forget(fd)
-        elif fd not in self.engine.callbacks:
+        elif fd not in self.engine.sources:
             self.engine.watch(fd, self._accept)
         self.watched.status = f"clients: {len(self.daemons)}"
 

@@ -5,6 +5,8 @@ import posix
 from _thread import start_new_thread
 
 from cross_init.engine import Engine
+from cross_init.linux import NO_THREAD
+from cross_init.model import Failure
 from cross_init.shapes.processes import PASSED_ON
 
 TYPE_CHECKING = False
@@ -25,7 +27,10 @@ class Signals:
         self.callback = callback
         self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
         engine.watch(self.news, self._hear)
-        start_new_thread(self._wait, ())
+        try:
+            start_new_thread(self._wait, ())
+        except RuntimeError:
+            raise Failure(f"waiting for signals to pass on: {NO_THREAD} The daemon was ended") from None
 
     def _wait(self) -> None:
         while True:

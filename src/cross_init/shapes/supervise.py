@@ -51,7 +51,10 @@ def run(start: "Start") -> int:
         channel.discard()
         raise
     engine.run()
-    channel.close()
+    try:
+        channel.close()
+    except OSError:
+        pass  # its last words cannot be had
     start.init.ended()
     supervisor.watched.close()
     for condition in start.conditions:

@@ -84,7 +84,7 @@ class Supervisor:
         try:
             watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
         except OSError as error:
-            watched.reporter.say(f"telling {watched.init.called} that the daemon is ready failed: {why(error)}")
+            watched.tell_again(error)
 
     def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
         """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
@@ -210,7 +210,10 @@ class Supervisor:
 
     def _end(self, pid: int) -> None:
         """The main process has ended, with self.status."""
-        self.channel.catch_up()
+        try:
+            self.channel.catch_up()
+        except OSError:
+            pass  # its last words cannot be had
         if self.main != pid:
             return  # its last words named another one
         if self.status == 0 and (self._was_in_between() if self.is_guess else self._has_forked_away(pid)):

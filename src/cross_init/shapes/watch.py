@@ -10,7 +10,7 @@ import posix
 from time import monotonic
 
 from cross_init.complaints import complain
-from cross_init.linux import NO_PROCESS, fork, why
+from cross_init.linux import NO_PROCESS, fork, reason
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -54,8 +54,9 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                 from cross_init.watcher import run as run_watcher
             except Exception as error:
                 # An upgrade is under way, say. Unsaid, nobody would know why it never gets ready.
-                reason = why(error) if isinstance(error, OSError) else error
-                complain(f"starting the watcher: {reason}; nobody hears whether the daemon is ready: start it anew", 0)
+                complain(
+                    f"starting the watcher: {reason(error)}; nobody hears whether the daemon is ready: start it anew", 0
+                )
                 channel.discard()
                 raise
             run_watcher(start, pid, pidfd, channel, began)

@@ -20,7 +20,7 @@ import sys
 from cross_init.bounds import UINT64_MAX, number
 from cross_init.complaints import complain
 from cross_init.connection import credentials
-from cross_init.linux import why
+from cross_init.linux import why, working_folder
 from cross_init.model import Environment, Failure, Init, Service, Target
 from cross_init.readiness.notify_socket import HOLDER, own_base
 from cross_init.sockets import NOT_A_SOCKET, Passed
@@ -54,7 +54,7 @@ class Way:
         self.original: Environment = start.original
         self.most = start.wish.fd_store
         # Two services of one name may be in two folders; one without a name is told from others by its command line.
-        words = [self.init.name, str(self.service), posix.getcwd()]
+        words = [self.init.name, str(self.service), working_folder("--fd-store")]
         self.address = address(words + start.command if self.service.is_guess else words)
         self.quiet_until = 0.0
 

@@ -1,7 +1,6 @@
 """daemontools: supervise(8) starts a daemon in its service directory and waits for nothing; svc(8) asks for nothing."""
 
-import posix
-
+from cross_init.linux import working_folder
 from cross_init.model import ANYONE, Claim, Environment, Service
 from cross_init.model import Init as Base
 
@@ -26,7 +25,7 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is, in which supervise starts ./run."""
-        self.folder = posix.getcwd()
+        self.folder = working_folder("naming the service by its directory")
         return Service(self.folder.rpartition("/")[2])
 
     def for_good(self, service: Service, environ: Environment) -> "Noted":

@@ -68,7 +68,9 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, with the newline that the older form ends with."""
         for fd in self.descriptors:
-            posix.write(fd, b"READY=1\n")
+            from cross_init.descriptor import put
+
+            put(fd, b"READY=1\n")
         if self.hears == MESSAGE:
             from cross_init.systems.systemd_manager import Manager
 

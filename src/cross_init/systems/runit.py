@@ -2,6 +2,7 @@
 
 import posix
 
+from cross_init.linux import working_folder
 from cross_init.model import ANYONE, ASKED, Claim, Environment, Service
 from cross_init.model import Init as Base
 
@@ -65,7 +66,6 @@ class Init(Base):
 
 def directory() -> str:
     """The service directory: the working directory, or runsv's own if the run script has left it."""
-    here = posix.getcwd()
     try:
         posix.stat(FOLDER)
     except OSError:
@@ -73,4 +73,4 @@ def directory() -> str:
             return posix.readlink(f"/proc/{posix.getppid()}/cwd")
         except OSError:
             pass
-    return here
+    return working_folder("naming the service by its directory")

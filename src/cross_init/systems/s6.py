@@ -5,8 +5,7 @@ program with a listening socket as its standard input. s6-fdholder-getdump leave
 numbers, with their names in its environment.
 """
 
-import posix
-
+from cross_init.linux import working_folder
 from cross_init.model import (
     ANYONE,
     DESCRIPTOR,
@@ -61,7 +60,7 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
-        self.folder = posix.getcwd()
+        self.folder = working_folder("naming the service by its directory")
         return Service(self.folder.rpartition("/")[2])
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
@@ -79,7 +78,7 @@ class Init(Base):
         """Without the file s6-supervise does not listen."""
         number = notification_fd()
         if number is None:
-            return f"there is no file {FILE} in the service directory {posix.getcwd()}: write a number, say 3, into it"
+            return f"there is no file {FILE} in the service directory {self.folder}: write a number, say 3, into it"
         from cross_init.descriptor import keep
 
         kept = keep(number)

@@ -73,8 +73,9 @@ class Init(Base):
         if self.hears != EVENT:
             super().ready(service, pid, pidfd, seconds)
         for fd in self.descriptors:
-            posix.write(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
-            posix.close(fd)
+            from cross_init.descriptor import tell
+
+            tell(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
 
 
 def is_supervisord(evidence: "Evidence") -> bool:
