@@ -13,6 +13,7 @@ from tests.support.command import PATH, run
 from tests.support.kept import abstract, client, holder, holders, keep, kept
 from tests.support.kept import end_of_all as end
 from tests.support.kept import one_more as started
+from tests.support.processes import kill, watcher_among
 from tests.support.puppet import Puppet
 from tests.support.show import Show, send_as_another
 from tests.support.upstart import Job
@@ -206,9 +207,8 @@ def test_a_killed_watcher_loses_nothing(show: Show) -> None:
     with client(puppet) as asker:
         (path,) = holders()
         keeper = holder(path)
-        (watcher,) = (pid for pid in job.orphans() if pid != keeper)
-        os.kill(watcher, signal.SIGKILL)
-        os.waitpid(watcher, 0)
+        watcher = watcher_among(lambda: set(job.orphans()) - {keeper})
+        kill(watcher)
         assert asker.is_served()
         job, puppet = again(show, job)
         assert [name for name, _ in kept(puppet)] == ["client"]

@@ -1,6 +1,7 @@
 """--daemonize, --pid-file and --ready-fd, without any init: who waits for the end of the command that was started."""
 
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 from cross_init.linux import process_state
 from cross_init.shapes.hand_over import _say
 from tests.support.command import PATH, command, run
-from tests.support.processes import end
+from tests.support.processes import children as children_of
+from tests.support.processes import end, kill, stop, watcher_among
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.upstart import reap
 from tests.support.waiting import until
@@ -21,6 +23,7 @@ PUPPET = str(Path(__file__).parent / "daemons" / "puppet.py")
 LONGEST_S = 20
 ENVIRON = {"PATH": PATH}
 TARGETS = ("systemd", "upstart")
+KILLED = "cross-init-bridge: the process that watched the daemon was killed; so the daemon was ended, too\n"
 
 
 def children() -> set[int]:
@@ -318,6 +321,46 @@ def test_nothing_remains_of_a_killed_start_although_the_daemon_gets_ready_just_t
     front.ends()
     fronts.nothing_remains()
     assert "a mistake in" not in front.said()
+
+
+@pytest.mark.parametrize("options", [("systemd", "--supervise"), ("upstart",)], ids=["supervise", "hand over"])
+def test_a_bridge_that_is_killed_makes_the_command_fail_with_a_word(fronts: Fronts, options: tuple[str, ...]) -> None:
+    front = fronts.begin(*options, "--daemonize", "--pid-file", "pid")
+    (bridge,) = children_of(front.process.pid)
+    os.kill(bridge, signal.SIGKILL)
+    assert front.ends() == 125
+    assert front.puppet.last_words() == []
+    fronts.nothing_remains()
+    assert front.said() == KILLED
+
+
+def test_a_watcher_that_is_killed_makes_the_command_fail_with_a_word(fronts: Fronts) -> None:
+    front = fronts.begin("systemd", "--daemonize", "--pid-file", "pid")
+    kill(watcher_among(fronts.left))
+    assert front.ends() == 125
+    assert front.puppet.last_words() == []
+    fronts.nothing_remains()
+    assert front.said() == KILLED
+
+
+@pytest.mark.parametrize("options", [("systemd",), ("systemd", "--supervise"), ("upstart",)])
+def test_a_daemon_that_has_died_meanwhile_is_no_success(fronts: Fronts, options: tuple[str, ...]) -> None:
+    front = fronts.begin(*options, "--daemonize", "--pid-file", "pid")
+    watching = watcher_among(fronts.left) if options == ("systemd",) else children_of(front.process.pid)[0]
+    stop(watching)
+    if front.target == "upstart":
+        front.puppet.tell("stop")
+        until(lambda: process_state(front.puppet.pid) == "T", "the daemon has stopped itself")
+        until(lambda: process_state(front.puppet.hello["parent"]) == "S", "the keeper has seen it")
+    else:
+        front.get_ready()
+    daemon = os.pidfd_open(front.puppet.pid)
+    os.kill(front.puppet.pid, signal.SIGKILL)
+    select.select([daemon], [], [])
+    os.close(daemon)
+    os.kill(watching, signal.SIGCONT)
+    assert front.ends() in (-signal.SIGKILL, 125)
+    fronts.nothing_remains()
 
 
 def test_a_keeper_that_nobody_listens_to_any_more_goes_on_to_end_the_daemon() -> None:

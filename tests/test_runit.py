@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.command import FRONT_DOOR, ask, script
 from tests.support.packages import need
+from tests.support.processes import kill
 from tests.support.puppet import Puppet
 from tests.support.supervised import Supervised, supervised
 from tests.support.waiting import until
@@ -122,17 +123,15 @@ def test_the_state_is_true_although_the_watcher_was_killed(service: Supervised) 
     service.tell("sv", "up")
     puppet = service.stage.puppet()
     until(lambda: ask(cwd=service.folder)[1].startswith("starting since"), "the watcher has noted the start")
-    (watcher,) = service.orphans()
-    os.kill(watcher, signal.SIGKILL)
-    os.waitpid(watcher, 0)
-    assert service.tell("sv", "-w", "1", "check")[0] == 1, "nobody heard whether it is ready"
-    puppet.tell(f"die {signal.SIGKILL}")
+    watcher = service.watcher()
+    kill(watcher)
+    puppet.hear_signal(signal.SIGTERM)  # nobody would hear that it is ready, so it is to be started anew
+    puppet.tell("exit 1")
     second = service.stage.puppet()
     get_ready(second)
     assert service.tell("sv", "-w", "15", "check")[0] == 0
-    (watcher,) = service.orphans()
-    os.kill(watcher, signal.SIGKILL)
-    os.waitpid(watcher, 0)
+    watcher = service.watcher()
+    kill(watcher)
     assert ask(cwd=service.folder)[0] == 0
     service.tell("sv", "down")
     second.tell(f"die {signal.SIGKILL}")

@@ -1,7 +1,6 @@
 """cross-init status: what watching processes answer, who is answered, and that nothing of it is left."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import FRONT_DOOR, PATH
+from tests.support.processes import kill
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job
@@ -128,8 +128,7 @@ def test_what_a_killed_one_left_is_removed_and_an_impostor_is_ignored(show: Show
     job, puppet = started(show, "watch")
     said = facts(puppet.pid)
     assert said
-    os.kill(said["bridge"], signal.SIGKILL)
-    os.waitpid(said["bridge"], 0)
+    kill(said["bridge"])
     (left,) = FOLDER.glob(f"{said['bridge']}-*")
     assert facts(puppet.pid) is None
     assert not left.exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.packages import need
+from tests.support.processes import kill
 from tests.support.puppet import Puppet
 from tests.support.show import SENDER, Show, get_ready, send_as_another
 from tests.support.upstart import Job
@@ -29,7 +30,7 @@ def test_the_job_runs_when_the_daemon_says_ready_and_not_before(show: Show) -> N
     say(puppet, "STATUS=not yet\nX_NOTHING=1")
     assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
     get_ready(job, puppet, "STATUS=first another line\nREADY=1")
-    (watcher,) = job.orphans()
+    watcher = job.watcher()
     assert os.getsid(watcher) != os.getsid(job.pid), "a signal to the daemon's group does not reach the watcher"
     assert list(Path(f"/proc/{job.pid}/task/{job.pid}").joinpath("children").read_text().split()) == []
     job.kill(signal.SIGKILL)
@@ -74,9 +75,8 @@ def test_what_a_killed_watcher_left_is_swept_by_the_next_start(show: Show) -> No
     job, puppet = show.started()
     get_ready(job, puppet)
     left = Path(puppet.environ["NOTIFY_SOCKET"])
-    (watcher,) = job.orphans()
-    os.kill(watcher, signal.SIGKILL)
-    os.waitpid(watcher, 0)
+    watcher = job.watcher()
+    kill(watcher)
     assert left.exists()
     other, second = show.started()
     get_ready(other, second)
@@ -199,7 +199,7 @@ def test_the_watcher_stays_where_the_daemon_does_not_hold_its_socket(show: Show)
     job = show.job("-t", "systemd", "-N", "--end-after-ready", command=("/usr/bin/python3", "-ISc", CLOSES))
     job.spawn()
     assert job.wait_running()
-    (watcher,) = job.orphans()
+    watcher = job.watcher()
     job.kill(signal.SIGKILL)
     job.ended()
     assert job.orphans_gone_within(0.1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import stop
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready, send_as_another
 from tests.support.upstart import Job
@@ -17,11 +18,6 @@ from tests.support.waiting import lives_through, until
 
 NOBODY = 65534
 IDLE_S = 1.0
-
-
-def watcher_of(job: Job) -> int:
-    (pid,) = job.orphans()
-    return pid
 
 
 def under_none(show: Show, *options: str) -> tuple[Job, Puppet]:
@@ -40,7 +36,7 @@ def cost(pid: int) -> tuple[int, int, int]:
 def status_inode(watcher: int) -> str:
     """Where it answers "cross-init status", as its descriptors show it."""
     lines = Path(f"/proc/{watcher}/net/unix").read_text().splitlines()
-    (mine,) = (line.split() for line in lines if f"/cross-init-status/{watcher}-" in line)
+    (mine,) = (line.split() for line in lines if f"/{watcher}-" in line)
     return f"socket:[{mine[6]}]"
 
 
@@ -51,7 +47,7 @@ def test_it_costs_nothing_while_the_daemon_has_nothing_to_say(show: Show, init: 
     if ready:
         get_ready(job, puppet)
     puppet.send(repr(b"STATUS=all of it was read when this was"))
-    watcher = watcher_of(job)
+    watcher = job.watcher()
     until(lambda: Path(f"/proc/{watcher}/syscall").read_text() != "running\n", "it waits again")
     before = cost(watcher)
     for _ in range(100):
@@ -97,19 +93,24 @@ def test_it_holds_nothing_of_the_daemons_but_standard_error(show: Show, ready: b
         if ready:
             get_ready(job, puppet)
         puppet.send(repr(b"STATUS=everything is in its place when this is heard"))
-        watcher = watcher_of(job)
+        watcher = job.watcher()
         assert "9" in puppet.hello["fds"]
         assert puppet.hello["fds"]["3"].startswith("socket:")
         held = descriptors(watcher)
         assert {held.pop(fd) for fd in (0, 1)} == {"/dev/null"}
         assert held.pop(2) == puppet.hello["fds"]["2"]
         allowed = {"/dev/null", "anon_inode:[pidfd]", "pidfd", notify_inode(puppet), status_inode(watcher)}
+        if not ready:  # its witness stands beside it, at the other end of a pipe
+            until(lambda: job.witness() > 0, "the witness has settled down")
+            beside = descriptors(job.witness())
+            (line,) = {where for where in beside.values() if where.startswith("pipe:")} & set(held.values())
+            assert set(beside.values()) <= {"/dev/null", "anon_inode:[pidfd]", "pidfd", line, beside[2]}
+            allowed.add(line)
         assert {where for where in held.values() if not where.startswith("pidfd:")} <= allowed
         assert os.readlink(f"/proc/{job.pid}/cwd") == str(tmp_path)
         assert os.readlink(f"/proc/{watcher}/cwd") == "/"
         # Held still, it can give nothing back when the daemon ends.
-        os.kill(watcher, signal.SIGSTOP)
-        assert os.waitpid(watcher, os.WUNTRACED)[0] == watcher
+        stop(watcher)
         job.kill(signal.SIGKILL)
         job.ended()
         far.settimeout(10)
@@ -129,9 +130,8 @@ def test_a_port_is_free_as_soon_as_the_daemon_has_ended(show: Show) -> None:
     get_ready(job, puppet)
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(where)
-    watcher = watcher_of(job)
-    os.kill(watcher, signal.SIGSTOP)
-    assert os.waitpid(watcher, os.WUNTRACED)[0] == watcher
+    watcher = job.watcher()
+    stop(watcher)
     job.kill(signal.SIGKILL)
     job.ended()
     with socket.socket() as other:
@@ -155,7 +155,7 @@ MESSAGES = {
 def test_every_descriptor_that_arrives_is_closed(show: Show, kind: str, access: str, user: int) -> None:
     job, puppet = show.started("--notify-access", access)
     puppet.send(repr(b"STATUS=everything is in its place when this is heard"))
-    watcher = watcher_of(job)
+    watcher = job.watcher()
     before = descriptors(watcher)
     for count in (1, 252, 253):
         send_as_another(puppet.environ["NOTIFY_SOCKET"], MESSAGES[kind], user, count)
@@ -267,7 +267,7 @@ def floods(address: str, count: int) -> Iterator[list[int]]:
 @pytest.mark.parametrize("ready", [False, True])
 def test_a_flood_from_somebody_else_changes_nothing(show: Show, access: str, ready: bool) -> None:
     job, puppet = show.started("--notify-access", access)
-    watcher = watcher_of(job)
+    watcher = job.watcher()
     with floods(puppet.environ["NOTIFY_SOCKET"], 4):
         assert os.waitpid(job.pid, os.WNOHANG | os.WUNTRACED) == (0, 0)
         if ready:
@@ -276,7 +276,7 @@ def test_a_flood_from_somebody_else_changes_nothing(show: Show, access: str, rea
         job.kill(signal.SIGKILL)
         job.ended()
         assert not lives_through(watcher, 1)
-        os.waitpid(watcher, 0)
+    assert job.orphans_gone_within(1)
     said = job.said()
     assert "mine" not in said
     assert said.count("which may not speak for the service") <= 60

@@ -5,7 +5,8 @@
 
 The bridge says on a socket between the two when the daemon is ready. Until then the front answers for the daemon: it
 ends as the daemon does, and a signal to it ends the daemon. That the front is gone, however it ended, is seen by the
-socket's hanging up, and cancels the start as well.
+socket's hanging up, and cancels the start as well. If it hangs up although nothing was said, somebody has killed the
+process that watches the daemon: then the start has failed.
 """
 
 import _signal
@@ -18,10 +19,14 @@ from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.launch import Start
 
 CANCEL = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)  # to the front, they end the start
-READY = b"ready"  # anything else that the bridge says is why it failed
+READY = b"ready"
+ENDED = b"ended"  # the daemon has; anything else that the bridge says is why it failed
+KILLED = "the process that watched the daemon was killed"
 LONGEST = 4096
 END_MS = 2000  # how long the main process may take to end when nobody watches the daemon any more
 
@@ -49,12 +54,16 @@ class Answer(Init):
             text = f"writing the PID file {self.pid_file}: {why(error)}"
             self._answer(text.encode("utf-8", "backslashreplace"))
             raise
-        self._answer(READY)
+        from cross_init.shapes.processes import has_ended
 
-    def hand_over(self, environ: Environment, pid: int) -> None:
+        if not has_ended(pidfd):  # else we are about to hear of it
+            self._answer(READY)
+
+    def hand_over(self, environ: Environment, pid: int, telling: "Callable[[], None]") -> None:
         """The same, with the daemon as the main process. Raises OSError, and who calls this ends the start then."""
         self.main = pid
         self._name_main()
+        telling()
         self._answer(READY)
 
     def _name_main(self) -> None:
@@ -72,11 +81,16 @@ class Answer(Init):
         return Hanging(self.front)
 
     def ended(self) -> None:
-        """The PID file names nobody any more."""
+        """The PID file names nobody any more; and the front need not wonder why we hang up."""
         if self.pid_file:
             from cross_init.pidfile import remove
 
             remove(self.pid_file, self.main)
+        if self.front.fileno() >= 0:
+            try:
+                self._answer(ENDED)
+            except OSError:
+                pass  # it has gone
 
 
 class Hanging:
@@ -108,7 +122,7 @@ def split(start: "Start") -> None:
     if pid:
         bridge.close()
         start.close_sockets()
-        posix._exit(_answer(front, pid))
+        posix._exit(_answer(front, pid, pid_file))
     assert isinstance(children, int)
     _signal.signal(_signal.SIGCHLD, children)
     front.close()
@@ -119,7 +133,7 @@ def split(start: "Start") -> None:
     start.init = Answer(start.init, bridge, pid_file)
 
 
-def _answer(front: _socket.socket, pid: int) -> int:
+def _answer(front: _socket.socket, pid: int, pid_file: str) -> int:
     """The front's whole life; returns the exit code to end with, or dies of the signal to die of. Raises Failure."""
     caught: list[int] = []
 
@@ -139,13 +153,18 @@ def _answer(front: _socket.socket, pid: int) -> int:
     pidfd = posix.pidfd_open(pid)  # our child, not waited for: the PID is still its own
     poller = poll()
     poller.register(pidfd, POLLIN)
+    reason = "" if said == ENDED else said.decode() or KILLED
     # Killed, or at odds with the PID file: what remains of this start is the bridge's session, the daemon in it.
-    if said or not poller.poll(END_MS):
+    remains = reason not in ("", KILLED) or not poller.poll(END_MS)
+    if remains:
         posix.killpg(pid, _signal.SIGKILL)
-        posix.waitpid(pid, 0)
-        why = said.decode() or "the process that watched it was killed"
-        raise Failure(f"{why}; so the daemon (PID {pid}) was ended, too")
     status = posix.waitpid(pid, 0)[1]
+    if pid_file:
+        from cross_init.pidfile import remove
+
+        remove(pid_file, pid)
+    if remains or (reason and not caught and posix.WIFSIGNALED(status)):
+        raise Failure(f"{reason or KILLED}; so the daemon was ended, too")
     from cross_init.shapes.processes import end_like
 
     if caught:

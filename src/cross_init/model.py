@@ -9,6 +9,7 @@ no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes wit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from cross_init.detect import Evidence
@@ -238,8 +239,11 @@ class Init:
         reporter.say(f"ready after {seconds:.3f} s")
         reporter.close()
 
-    def hand_over(self, environ: Environment, pid: int) -> None:
-        """Tell it that pid is the main process from now on and ready, and return when it knows. Raises OSError."""
+    def hand_over(self, environ: Environment, pid: int, telling: "Callable[[], None]") -> None:
+        """Tell it that pid is the main process from now on and ready, and return when it knows. Raises OSError.
+
+        telling: to be called right before it may have heard; raises Failure if the daemon has ended.
+        """
         raise NotImplementedError
 
     def settle(self, environ: Environment) -> None:

@@ -35,11 +35,11 @@ def leave_surroundings(keep: set[int]) -> None:
         pass  # what is held open then is a pity, and no reason to end
 
 
-def settle_down() -> None:
+def settle_down(name: bytes = b"cross-init") -> None:
     """Have a name of our own, and no part in what ends this machine's processes."""
     try:
         fd = posix.open("/proc/self/comm", posix.O_WRONLY)
-        posix.write(fd, b"cross-init")
+        posix.write(fd, name)
         posix.close(fd)
     except OSError:
         pass  # only the name that ps(1) shows

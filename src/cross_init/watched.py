@@ -14,6 +14,7 @@ from cross_init.kernel_knows import descends
 from cross_init.linux import passes, why
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.report import Reporter
+from cross_init.shapes.processes import send_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -242,13 +243,7 @@ class Watched:
         if self.is_on_its_way:
             self.send_all(number)
             return
-        try:
-            if posix.getpgid(self.pid) == self.pid:
-                posix.killpg(self.pid, number)
-            else:
-                _signal.pidfd_send_signal(self.pidfd, number)
-        except OSError:
-            pass  # it has ended
+        send_group(self.pid, self.pidfd, number)
 
     def _forget_cancellation(self) -> None:
         if self.cancellation is not None:

@@ -10,6 +10,8 @@ from cross_init.engine import Engine
 from cross_init.linux import passes, reason, why
 from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
+from cross_init.shapes.processes import has_ended
+from cross_init.shapes.witness import DONE, TELLING, TOLD, UP, say
 from cross_init.surroundings import leave_surroundings, settle_down
 from cross_init.watched import Watched
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 class Watcher:
     """Watches one daemon from beside it."""
 
-    def __init__(self, engine: Engine, start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) -> None:
+    def __init__(
+        self, engine: Engine, start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int
+    ) -> None:
+        self.witness = witness
         self.engine = engine
         self.channel = channel
         self.leave_after_ready = start.wish.end_after_ready
@@ -36,13 +41,18 @@ class Watcher:
 
     def _tell(self) -> None:
         watched = self.watched
+        if has_ended(watched.pidfd):
+            return  # its init sees that itself
+        say(self.witness, TELLING)
         try:
             watched.init.ready(watched.service, watched.pid, watched.pidfd, watched.seconds)
         except ProcessLookupError:
-            return  # it has ended meanwhile; its init sees that itself
+            return  # it has ended meanwhile
         except OSError as error:
             watched.tell_again(error)
             return
+        finally:
+            self._let_witness_go()
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
             watched.reporter.say("the watcher stays: the daemon is not seen to hold the notification socket")
@@ -52,6 +62,15 @@ class Watcher:
         if watched.init.may_not_hear:
             self.engine.cancel(watched.timer)
             watched.timer = self.engine.after(UNHEARD_S, self._look)
+
+    def _let_witness_go(self) -> None:
+        """Unless it has to stay, as we do: somebody relies on our counting the daemon's signs of life."""
+        if self.watched.watchdog is not None:
+            say(self.witness, TOLD)
+        elif self.witness >= 0:
+            say(self.witness, DONE)
+            posix.close(self.witness)
+            self.witness = -1
 
     def _leave(self) -> None:
         self.channel.leave()
@@ -88,13 +107,17 @@ class Watcher:
         self.watched.close()
 
 
-def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) -> None:
-    """Watch one daemon until it ends. Runs in the watcher's process; does not return."""
+def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int) -> None:
+    """Watch one daemon until it ends. Runs in the watcher's process; does not return.
+
+    witness: the pipe to who sees us killed before the init was told; -1 if that is the front.
+    """
     try:
-        leave_surroundings({pidfd, *start.descriptors(channel)})
+        leave_surroundings({pidfd, witness, *start.descriptors(channel)})
         settle_down()
+        say(witness, UP)
         engine = Engine()
-        Watcher(engine, start, pid, pidfd, channel, began)
+        Watcher(engine, start, pid, pidfd, channel, began, witness)
         engine.run()
     except Exception as error:  # unsaid, the init would wait for readiness and nobody would know why
         if passes(error):

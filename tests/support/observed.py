@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.command import BRIDGE, PATH
-from tests.support.processes import end
+from tests.support.processes import end, watcher_among
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.upstart import reap
 from tests.support.waiting import until
@@ -85,8 +85,7 @@ class Run:
         """The process that observes: the watcher beside the daemon, or the bridge as its parent."""
         if self.puppet.pid != self.process.pid:
             return self.process.pid
-        (pid,) = self.place.orphans()
-        return pid
+        return watcher_among(self.place.orphans)
 
     def is_not_ready_yet(self, nudge: Callable[[], object] = lambda: None) -> None:
         """It has looked at least twice from now on, and says nothing. nudge: what makes it look, if not time."""

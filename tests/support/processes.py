@@ -2,8 +2,11 @@
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from cross_init.linux import process_state
+from tests.support.waiting import until
 
 
 def children(pid: int) -> list[int]:
@@ -21,6 +24,43 @@ def descendants(pid: int) -> list[int]:
     for each in found:
         found += children(each)
     return found
+
+
+def watcher_among(pids: Callable[[], Iterable[int]]) -> int:
+    """The one watcher among these processes and their children.
+
+    Its witness, which goes when the init has been told, has another name, and is its parent until then.
+    """
+
+    def watchers() -> list[int]:
+        return [each for pid in pids() for each in (pid, *children(pid)) if is_watcher(each)]
+
+    def is_watcher(pid: int) -> bool:
+        return named(pid) == "cross-init" and process_state(pid) != "Z"
+
+    until(lambda: bool(watchers()), "the watcher has settled down")
+    (pid,) = watchers()
+    return pid
+
+
+def stop(pid: int) -> None:
+    """Stop it, and return when it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: process_state(pid) == "T", "it is stopped")
+
+
+def kill(pid: int) -> None:
+    """Kill it, and return when it has ended, whoever waits for it."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: process_state(pid) in ("Z", ""), "it has ended")
+
+
+def named(pid: int) -> str:
+    """The process's name, as ps(1) shows it; "" if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def end(pids: Iterable[int]) -> None:

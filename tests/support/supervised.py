@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.command import BRIDGE, PATH, script
+from tests.support.processes import watcher_among
 from tests.support.puppet import Stage, stage
 from tests.support.upstart import reap
 from tests.support.waiting import until
@@ -64,9 +65,13 @@ class Supervised:
         return log.read_text() if log.exists() else ""
 
     def orphans(self) -> list[int]:
-        """Our other children, which were orphaned to us: the watchers."""
+        """Our other children, which were orphaned to us: the watchers, and their witnesses."""
         own = {self.pid, *(process.pid for process in self.waiting), *self.before}
         return [pid for pid in children() if pid not in own]
+
+    def watcher(self) -> int:
+        """The process that watches the daemon."""
+        return watcher_among(self.orphans)
 
     def bury(self) -> None:
         """Wait for the end of all that was orphaned to us; that it ends by itself is a part of each test."""

@@ -19,10 +19,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.processes import named, watcher_among
 from tests.support.programs import PATH
 
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_S = 20
+WITNESS = "cross-init-wit"
 
 
 def reap(orphans: bool) -> None:
@@ -133,20 +135,28 @@ class Job:
         return self._status
 
     def orphans(self) -> list[int]:
-        """Our other children: the watchers."""
+        """Our other children: the watchers, and their witnesses."""
         return [pid for pid in _children() if pid != self.pid and pid not in self._others]
+
+    def watcher(self) -> int:
+        """The process that watches the main process."""
+        return watcher_among(self.orphans)
+
+    def witness(self) -> int:
+        """The process that would see the watcher killed; 0 if there is none, or not yet under its own name."""
+        return next((pid for pid in self.orphans() if named(pid) == WITNESS), 0)
 
     def orphans_gone_within(self, seconds: float) -> bool:
         """Reap what was orphaned to us; whether all of it ended in this time, without one look too many."""
         end = time.monotonic() + seconds
-        for pid in self.orphans():
-            fd = os.pidfd_open(pid)
+        while left := self.orphans():  # what they leave becomes ours in turn
+            fd = os.pidfd_open(left[0])
             try:
                 if not select.select([fd], [], [], max(0.0, end - time.monotonic()))[0]:
                     return False
             finally:
                 os.close(fd)
-            os.waitpid(pid, 0)
+            os.waitpid(left[0], 0)
         return True
 
     def said(self) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
 
 FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
+# What is said when it has ended before we have.
+UNGUARDED = "the process that guards it has ended: if this one is killed as well, the daemon stays"
 YES, NO = b"y", b"n"
 AT_ONCE = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT  # a guard that was stopped reads nothing
 END_MS = 2000  # it may have something to say first
@@ -39,6 +41,7 @@ class Guard:
     def __init__(self, start: "Start", leaves_group: bool) -> None:
         """Start it. To be called while this process has one thread, with its signals blocked. Raises Failure."""
         bridge = posix.getpid()
+        pidfd = posix.pidfd_open(bridge)  # taken before the fork, so it cannot name another process
         self.socket, theirs = _socketpair()
         self.pid = fork("starting the daemon's guard")
         if self.pid == 0:
@@ -48,7 +51,7 @@ class Guard:
                     posix.setsid()
                 from cross_init.shapes.guarding import run
 
-                run(theirs, start, bridge)
+                run(theirs, start, bridge, pidfd)
             except OSError as error:  # the limit on open files
                 complain(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
@@ -56,14 +59,29 @@ class Guard:
             finally:
                 posix._exit(0)
         theirs.close()
+        posix.close(pidfd)
+
+    def enrol(self) -> None:
+        """In a new process that is about to become a daemon: it is to be ended if the bridge is killed.
+
+        Nobody else could say so early enough. The guard may not be up yet: the message waits in the socket, and the
+        bridge's end hangs up, when the bridge is gone, no sooner than this process has lost its copy at exec.
+        """
+        try:
+            self._follow(posix.pidfd_open(posix.getpid()))  # closed at exec as well
+        except OSError as error:  # no reason not to serve
+            complain(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
 
     def follow(self, pidfd: int) -> None:
         """This process, too, is to be ended if we are killed."""
         try:
-            rights = pidfd.to_bytes(4, sys.byteorder)
-            self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], AT_ONCE)
+            self._follow(pidfd)
         except OSError:
             pass  # somebody has killed or stopped it; the service goes on without
+
+    def _follow(self, pidfd: int) -> None:
+        rights = pidfd.to_bytes(4, sys.byteorder)
+        self.socket.sendmsg([FOLLOW], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], AT_ONCE)
 
     def follow_all(self, pids: "Sequence[int]") -> None:
         """These as well; they are ours to wait for, or below those that are."""

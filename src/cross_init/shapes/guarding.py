@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
 
 
-def run(bridge: _socket.socket, start: "Start", bridge_pid: int) -> None:
-    """The guard's whole life."""
-    bridge_pidfd = posix.pidfd_open(bridge_pid)
+def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: int) -> None:
+    """The guard's whole life. The bridge may have been killed before it begins."""
     leave_surroundings({bridge.fileno(), bridge_pidfd})
     mains: list[int] = []  # the main process, and those that were it and still live
     said_something = poll()

@@ -8,7 +8,8 @@ Three processes, while the daemon starts:
 
 When the daemon is ready the keeper is let go. So the daemon is the init's own child *before* the init is told that it
 is the main process: systemd takes it as one of its own, and sees its end. A daemon that said so by stopping itself is
-continued only when the init knows.
+continued only when the init knows. Until then the keeper leaves a witness (witness.py) in its place: if the bridge is
+killed in the middle of this, the daemon must not stay stopped, nor run unknown to the init.
 
 The keeper is also the canary for signals. It shares the daemon's process group and control group, and blocks what it
 gets: what waits at the keeper was sent to all, so the daemon has it too, and need not get it twice.
@@ -22,8 +23,9 @@ from time import monotonic
 
 from cross_init.complaints import complain, complain_of_mistake
 from cross_init.linux import fork, patiently, why
-from cross_init.model import Channel, Failure
-from cross_init.shapes.processes import Given, block, fork_daemon
+from cross_init.model import FAILED, Channel, Failure
+from cross_init.plan import stops
+from cross_init.shapes.processes import Given, block, end_like, fork_daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 STOPPED, ENDED = b"stopped", b"ended"  # the keeper's news
 LET_GO = b"l"  # what the keeper is told
+GONE_MS = 1000  # the witness has nothing to do but to go
 
 
 class Keeper:
@@ -53,11 +56,26 @@ class Keeper:
 
     def let_go(self) -> None:
         """Let it end without the daemon, and wait for that: then the daemon is the init's child."""
+        self.say(LET_GO)
+        posix.waitpid(self.pid, 0)
+
+    def say(self, word: bytes) -> None:
+        """Tell it, or the witness that it has left."""
         try:
-            posix.write(self.lifeline, LET_GO)
+            posix.write(self.lifeline, word)
         except BrokenPipeError:
             pass  # it was killed
-        posix.waitpid(self.pid, 0)
+
+    def dismiss(self) -> None:
+        """It is all done: let the witness go, and see that it has."""
+        from select import poll
+
+        from cross_init.shapes.witness import DONE
+
+        self.say(DONE)
+        hangs_up = poll()
+        hangs_up.register(self.news, 0)
+        hangs_up.poll(GONE_MS)
 
 
 def run(start: "Start") -> int:
@@ -78,9 +96,14 @@ def run(start: "Start") -> int:
     start.close_sockets()
     keeper = Keeper(pid, news, lifeline)
     line = keeper.read_line()
-    if not line:
+    if not line.isdigit():
         channel.discard()
-        return 125  # the keeper has said why
+        if line:  # killed before it could name itself
+            start.init.ended()
+            return end_like(int(line.removeprefix(ENDED)))
+        if posix.WIFSIGNALED(posix.waitpid(pid, 0)[1]):
+            raise Failure("starting the daemon: the process that was to start it was killed")
+        return FAILED  # the keeper has said why
     from cross_init.engine import Engine  # not earlier: on a small machine the daemon's start would wait for it
     from cross_init.shapes.handing_over import HandOver
 
@@ -98,8 +121,8 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
     pid = 0
     try:
         posix.setsid()
-        pid = fork_daemon(start, given, channel)
-        _say(tell, b"%d" % pid)
+        # It names itself: a keeper that is killed behind the fork could not, and it would run unknown to the bridge.
+        pid = fork_daemon(start, given, channel, enrol=lambda: _say(tell, b"%d" % posix.getpid()))
         start.close_sockets()
         from select import POLLIN, poll
 
@@ -124,6 +147,8 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
                 else:
                     if posix.read(bridge, 1) != LET_GO:
                         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
+                    else:
+                        _leave_witness(start, pid, bridge)
                     return
     except Failure as failure:
         complain(str(failure), 0)
@@ -136,6 +161,15 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
             complain_of_mistake(error)
     finally:
         posix._exit(0)
+
+
+def _leave_witness(start: "Start", pid: int, bridge: int) -> None:
+    """Fork it, in the keeper. Raises Failure, OSError."""
+    from cross_init.shapes.witness import see_hand_over
+
+    pidfd = posix.pidfd_open(pid)  # our child, not waited for
+    if fork("seeing that the daemon is handed over") == 0:
+        see_hand_over(start, pid, pidfd, bridge, stops(start.target, start.wish))
 
 
 def _say(tell: int, line: bytes) -> None:

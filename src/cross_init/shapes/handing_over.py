@@ -2,15 +2,15 @@
 
 import _signal
 import posix
-from select import POLLIN, poll
 
 from cross_init.engine import Engine
 from cross_init.kernel_knows import pending_signals
 from cross_init.linux import why
 from cross_init.model import FAILED, STOP, Channel, Failure
 from cross_init.shapes.hand_over import ENDED, STOPPED, Keeper
-from cross_init.shapes.processes import end_like, send
+from cross_init.shapes.processes import end_like, has_ended, send
 from cross_init.shapes.signals import Signals
+from cross_init.shapes.witness import TELLING, TOLD
 from cross_init.watched import Watched
 
 TYPE_CHECKING = False
@@ -78,19 +78,37 @@ class HandOver:
         """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
         if self.status is not None:
             self.channel.discard()
+            self.start.init.ended()
             return FAILED if self.watched.timed_out else end_like(self.status)
-        init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
         self.keeper.let_go()
         try:
-            init.hand_over(self.start.original, pid)
-        except OSError as error:
+            self._hand_over()
+        finally:
+            self.keeper.dismiss()
+        return 0
+
+    def _hand_over(self) -> None:
+        """Tell the init, and let the daemon go on. Raises Failure."""
+        init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
+        killed = Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
+
+        def telling() -> None:
+            if has_ended(pidfd):
+                raise killed
+            self.keeper.say(TELLING)
+
+        try:
+            init.hand_over(self.start.original, pid, telling)
+        except BaseException as error:
             send(pidfd, _signal.SIGKILL)
+            init.ended()
+            if not isinstance(error, OSError):
+                raise
             raise Failure(f"telling {init.called} that the daemon is ready: {why(error)}; it was ended") from None
-        poller = poll()
-        poller.register(pidfd, POLLIN)
-        if poller.poll(0):
-            raise Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
+        self.keeper.say(TOLD)
+        if has_ended(pidfd):
+            init.ended()
+            raise killed
         if self.is_stopped:
             send(pidfd, _signal.SIGCONT)
         self.channel.leave()
-        return 0

@@ -1,4 +1,4 @@
-"""What the shapes that keep the daemon as their child have in common: block signals, fork, end as the daemon ended."""
+"""What the shapes have in common: block signals, fork the daemon, send it signals, see its end, end as it ended."""
 
 import _signal
 import posix
@@ -9,6 +9,8 @@ from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.launch import Start
 
 # Waited for apart: the kernel does not let them be caught, or they may be about our own children. A fault of our own,
@@ -47,10 +49,37 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
-def fork_daemon(start: "Start", given: Given, channel: Channel, leads_session: bool = False) -> int:
+def send_group(pid: int, pidfd: int, number: int) -> None:
+    """The same, to the process group that the daemon leads, if it does."""
+    try:
+        if posix.getpgid(pid) == pid:
+            posix.killpg(pid, number)
+        else:
+            _signal.pidfd_send_signal(pidfd, number)
+    except OSError:
+        pass
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process has, be it waited for or not."""
+    from select import POLLIN, poll
+
+    look = poll()
+    look.register(pidfd, POLLIN)
+    return bool(look.poll(0))
+
+
+def fork_daemon(
+    start: "Start",
+    given: Given,
+    channel: Channel,
+    leads_session: bool = False,
+    enrol: "Callable[[], None] | None" = None,
+) -> int:
     """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
 
-    To be called while this process has one thread.
+    To be called while this process has one thread. enrol: how the new process makes itself known, before it becomes the
+    daemon, to whoever ends it if we are killed: a daemon must not run unknown for a moment.
     """
     pid = fork("starting the daemon")
     if pid:
@@ -63,6 +92,8 @@ def fork_daemon(start: "Start", given: Given, channel: Channel, leads_session: b
             start.lay_out()
             start.expose(channel)
             given.restore()
+            if enrol is not None:
+                enrol()  # at last: who hears it would compete with us for the processor
             start.execute()
         except Failure as failure:
             code = complain(str(failure), failure.code)

@@ -16,7 +16,7 @@ from cross_init.engine import Engine
 from cross_init.linux import fork, why
 from cross_init.model import FAILED, STOPPING, Failure
 from cross_init.plan import SERVE
-from cross_init.shapes.guard import Guard
+from cross_init.shapes.guard import UNGUARDED, Guard
 from cross_init.sockets import describe
 from cross_init.watched import Watched
 
@@ -93,8 +93,6 @@ class Server:
             if pid == 0:
                 self._become(fd)
             self.daemons.add(pid)
-            if self.guard is not None:
-                self.guard.follow_all([pid])
             self._attend()
         except Failure as failure:
             self._rest(str(failure))
@@ -113,6 +111,8 @@ class Server:
         code = FAILED
         try:
             try:
+                if self.guard is not None:
+                    self.guard.enrol()
                 posix.setsid()
                 self.start.sockets = [describe(fd)]
                 self.given.restore()
@@ -145,7 +145,9 @@ class Server:
                 break
             if not pid:
                 break
-            if pid in self.daemons:
+            if self.guard is not None and pid == self.guard.pid:
+                self.reporter.say(UNGUARDED)
+            elif pid in self.daemons:
                 self.daemons.remove(pid)
                 if posix.WIFSIGNALED(status) and not self.stopping:
                     self.reporter.say(f"a client's daemon (PID {pid}) was ended by signal {posix.WTERMSIG(status)}")

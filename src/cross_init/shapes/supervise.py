@@ -33,7 +33,7 @@ def run(start: "Start") -> int:
     try:
         if start.init.signals_all or not start.init.ends_all:
             guard = Guard(start, leads_session or start.target.forks)
-        pid = fork_daemon(start, given, channel, leads_session)
+        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
     except BaseException:
         channel.discard()
         raise

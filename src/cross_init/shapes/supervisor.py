@@ -14,8 +14,8 @@ from cross_init.model import STOP, STOPPING
 from cross_init.pidfile import Foreign
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.appearance import Appearance
-from cross_init.shapes.guard import Guard
-from cross_init.shapes.processes import is_leader, send
+from cross_init.shapes.guard import UNGUARDED, Guard
+from cross_init.shapes.processes import has_ended, is_leader, send
 from cross_init.shapes.signals import SI_KERNEL, Signals
 from cross_init.watched import Watched
 
@@ -38,7 +38,8 @@ class Supervisor:
 
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
     orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
-    stop: the signal by which the main process was told to end, 0 if it was not.
+    stop: the signal by which the main process was told to end, 0 if it was not. owes: the service got ready when its
+    main process had ended, so the init is told if another one takes its place.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Supervisor:
         self.channel = channel
         self.first = self.main = pid
         self.status = self.orphans_status = 0
-        self.is_guess = self.was_signalled = self.is_failing = False
+        self.is_guess = self.was_signalled = self.is_failing = self.owes = False
         self.stop = 0
         self.guard = guard
         wish = start.wish
@@ -79,6 +80,9 @@ class Supervisor:
 
     def _tell(self) -> None:
         watched = self.watched
+        self.owes = has_ended(watched.pidfd)
+        if self.owes:
+            return
         if watched.init.may_not_hear and self.guard is not None:
             self.guard.look()
         try:
@@ -103,8 +107,10 @@ class Supervisor:
         self.watched.note()
         self.watched.is_on_its_way = False
         self.engine.watch(self.watched.pidfd, self._main_ended)
-        if self.guard is not None:
+        if self.guard is not None and pid != self.first:  # that one has told the guard itself
             self.guard.follow(self.watched.pidfd)
+        if self.owes:
+            self._tell()
 
     def _named(self, pid: "Pid | None", pidfd: int, identity: "Identity | None") -> None:
         """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
@@ -193,6 +199,8 @@ class Supervisor:
             if pid in self.watched.helpers:
                 if not posix.WIFSTOPPED(status):
                     self.watched.helpers[pid] = status
+                    if self.guard is not None and pid == self.guard.pid:
+                        self.watched.reporter.say(UNGUARDED)
             elif posix.WIFSTOPPED(status):
                 if pid == self.first:
                     self._stopped(status)
@@ -201,6 +209,8 @@ class Supervisor:
                     self.status = status
                 else:
                     self.orphans_status = status
+                    if self.watched.is_on_its_way and self.guard is not None:
+                        self.guard.follow_all(self.watched.family())  # what it has left is ours only now
                 if pid == self.main:
                     self._end(pid)
         if not self.main and not self.engine.stopped and not self.watched.family():

@@ -3,6 +3,10 @@
 The init goes on tracking the PID that it started. The watcher is forked twice, so that the daemon has no child that
 it did not make, and no zombie; it leads a session of its own, so that a signal to the daemon's process group does not
 reach it; it knows of the daemon's end by a pidfd, whatever user the daemon has become.
+
+Beside it stands a witness (witness.py) until the init has been told, for the case that the watcher is killed before:
+the init would wait for ever. Where the watcher counts signs of life (--watchdog), it stays. Both are there before the
+daemon runs, so there is no moment at which one kill is not seen. A front (front.py) is a witness by itself.
 """
 
 import _signal
@@ -10,12 +14,14 @@ import posix
 from time import monotonic
 
 from cross_init.complaints import complain
-from cross_init.linux import NO_PROCESS, fork, reason
-from cross_init.model import Channel, Failure
+from cross_init.linux import NO_PROCESS, fork, reason, why
+from cross_init.model import EXIT, NOTHING, Channel, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
+
+BORN = b"b"
 
 
 def run(start: "Start") -> int:
@@ -28,14 +34,17 @@ def run(start: "Start") -> int:
     try:
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        pair = Pair() if needs_witness(start) else None
         helper = fork("starting the watcher")
         if helper == 0:
-            _in_helper(start, pid, pidfd, channel, began)
+            _in_helper(start, pid, pidfd, channel, began, pair)
         if posix.waitpid(helper, 0)[1] != 0:
             raise Failure(f"starting the watcher: {NO_PROCESS}")
         assert isinstance(children, int)
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
         start.expose(channel)
+        if pair is not None:
+            pair.await_both()
         start.execute()
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.
@@ -44,12 +53,60 @@ def run(start: "Start") -> int:
     return 0
 
 
-def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: float) -> None:
-    """Between the two forks. Does not return."""
+def needs_witness(start: "Start") -> bool:
+    """Whether it matters to somebody that the watcher was killed, and nobody else would see it."""
+    return start.init.hears not in (EXIT, NOTHING) or bool(start.wish.watchdog[0])
+
+
+class Pair:
+    """The watcher and its witness, as they come to be: the helper's child is the witness, and forks the watcher.
+
+    born: from the witness to us, when the watcher is there, so that we need not wait for the second fork meanwhile.
+    line: from the watcher to the witness, see witness.py. Raises OSError.
+    """
+
+    def __init__(self) -> None:
+        self.born = posix.pipe2(posix.O_CLOEXEC)
+        self.line = (-1, -1)
+
+    def await_both(self) -> None:
+        """To be called when the helper has ended. Raises Failure if they did not come to be."""
+        posix.close(self.born[1])
+        said = posix.read(self.born[0], 1024)
+        if said != BORN:
+            raise Failure(f"starting the watcher: {said.decode() or 'the process that was to start it was killed'}")
+
+    def split(self) -> bool:
+        """In the witness, fork the watcher. Returns whether this is the witness. Raises OSError."""
+        posix.close(self.born[0])  # the limit on open files may be a low one
+        try:
+            self.line = posix.pipe2(posix.O_CLOEXEC)
+            is_witness = bool(posix.fork())
+        except OSError as error:
+            import errno
+
+            posix.write(self.born[1], (NO_PROCESS if error.errno == errno.EAGAIN else why(error)).encode())
+            raise
+        posix.close(self.line[is_witness])
+        if is_witness:
+            posix.write(self.born[1], BORN)
+        posix.close(self.born[1])
+        if is_witness:
+            # Do nothing before the watcher is up, or is killed: it would delay the daemon's start.
+            posix.read(self.line[0], 1)
+        return is_witness
+
+
+def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: float, pair: Pair | None) -> None:
+    """Between the two forks. Does not return. pair: if there is to be a witness."""
     code = 1
     try:
         posix.setsid()
         if posix.fork() == 0:
+            if pair is not None and pair.split():
+                from cross_init.shapes.witness import be_beside_watcher
+
+                be_beside_watcher(start, pid, pidfd, pair.line[0], began)
             try:
                 from cross_init.watcher import run as run_watcher
             except Exception as error:
@@ -59,7 +116,7 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                 )
                 channel.discard()
                 raise
-            run_watcher(start, pid, pidfd, channel, began)
+            run_watcher(start, pid, pidfd, channel, began, pair.line[1] if pair is not None else -1)
         code = 0
     finally:
         posix._exit(code)

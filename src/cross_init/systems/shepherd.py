@@ -11,6 +11,8 @@ from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.detect import Evidence
     from cross_init.sockets import Passed
 
@@ -77,8 +79,9 @@ class Init(Base):
         if main is not None:  # else it has ended meanwhile, which the Shepherd sees
             self._name(main)
 
-    def hand_over(self, environ: Environment, pid: int) -> None:
+    def hand_over(self, environ: Environment, pid: int, telling: "Callable[[], None]") -> None:
         """The PID file names the daemon; what loses its parent becomes the Shepherd's child."""
+        telling()
         self._name(pid)
 
     def _name(self, pid: int) -> None:

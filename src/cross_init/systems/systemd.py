@@ -8,6 +8,8 @@ from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.detect import Evidence
     from cross_init.news import Assignments
     from cross_init.sockets import Passed
@@ -143,10 +145,11 @@ class Init(Base):
         finally:
             manager.close()
 
-    def hand_over(self, environ: Environment, pid: int) -> None:
+    def hand_over(self, environ: Environment, pid: int, telling: "Callable[[], None]") -> None:
         """One message, as the sender is main only until MAINPID= was read; then wait until it was."""
         manager = connect(environ[b"NOTIFY_SOCKET"])
         try:
+            telling()
             manager.send(f"MAINPID={pid}\nREADY=1".encode() + self._no_status())
             manager.barrier()
         finally:
