@@ -244,7 +244,16 @@ def test_what_speaks_in_another_form_is_left_out_and_said(place: PrivateRun) -> 
 @pytest.mark.parametrize(
     "changed",
     [
-        *({"state": "happy"}, {"pid": "1"}, {"since": 1}, {"since": -1.0}, {"since": 1e300}, {"watchdog_age": 1.0}),
+        *(
+            {"state": "happy"},
+            {"pid": "1"},
+            {"pid": 0},
+            {"pid": 1 << 23},
+            {"since": 1},
+            {"since": -1.0},
+            {"since": 1e300},
+            {"watchdog_age": 1.0},
+        ),
         *({"service": 1}, {"status": 1.0}),
     ],
 )

@@ -58,8 +58,10 @@ class Endpoint:
     def remove(self) -> None:
         """Remove the path, if it has one; what is gone already is no error."""
         if self.path:
+            from cross_init.folders import remove_socket
+
             try:
-                posix.unlink(self.path)
+                remove_socket(self.path)
             except OSError:
                 pass
 
