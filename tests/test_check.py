@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.bounds import PID_MAX
 from cross_init.model import READY, STARTING
 from cross_init.state import FILE, write
 from tests.support.command import FRONT_DOOR, PATH, ask, close_descriptors, run
@@ -64,7 +65,7 @@ def test_a_process_with_the_same_number_is_another_one(
 def test_what_a_killed_writer_left_is_removed_and_another_ones_is_not(
     tmp_path: Path, daemon: subprocess.Popen[bytes]
 ) -> None:
-    left, living = (tmp_path / f".{pid}-0123456789abcdef.cross-init" for pid in (999999999, daemon.pid))
+    left, living = (tmp_path / f".{pid}-0123456789abcdef.cross-init" for pid in (PID_MAX, daemon.pid))
     left.symlink_to(tmp_path / "elsewhere")
     living.touch()
     write(str(tmp_path / "state"), READY, daemon.pid)

@@ -1,13 +1,15 @@
 """Folders by descriptors: what was looked at is what is used, whatever the path means by then."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cross_init.folders import is_served_by_a_process, mount_of, names, open_folder, private_folder
+from cross_init.folders import is_served_by_a_process, mount_of, names, open_folder, private_folder, remove_socket
+from cross_init.listen import remove_abandoned
 
 NOBODY = 65534
 
@@ -79,6 +81,26 @@ def test_what_is_listed_is_bounded_and_is_the_folder_that_was_opened(tmp_path: P
         (tmp_path / "a").symlink_to("/etc")
         assert sorted(names(folder, 100)) == sorted(map(str, range(10)))
         assert len(names(folder, 3)) == 3
+
+
+def test_only_a_socket_is_removed_and_nothing_behind_another_users_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path = tmp_path / "there" / "socket"
+    (tmp_path / "way").symlink_to("there")
+    os.chown(tmp_path / "way", NOBODY, NOBODY, follow_symlinks=False)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    for remove in (lambda way: remove_socket(way), lambda way: remove_abandoned(way, socket.SOCK_STREAM)):
+        try:
+            remove(f"{tmp_path}/way/socket")
+        except PermissionError:
+            pass
+        assert path.exists()
+    remove_socket(str(path))
+    assert not path.exists()
+    path.write_text("no socket")
+    remove_socket(str(path))
+    assert path.exists()
 
 
 def test_mounts_that_a_process_serves_are_told_from_others() -> None:

@@ -74,8 +74,8 @@ while True:
 
 @pytest.fixture
 def place() -> Iterator[PrivateRun]:
+    need("iproute2")
     with private_run() as made:
-        need("iproute2")
         made.run("ip", "link", "set", "lo", "up")
         yield made
 
@@ -125,7 +125,7 @@ while True:
 
 def test_root_removes_nothing_in_a_users_folder_nor_what_a_link_there_points_to(place: PrivateRun) -> None:
     folder = home(place, MALLORY)
-    stale = left_behind(folder / "cross-init-status", "999999999-left", MALLORY)
+    stale = left_behind(folder / "cross-init-status", "4194304-left", MALLORY)
     assert place.ask("status").code == 0
     assert stale.exists()
     victim = place.root / "run/victim"
@@ -143,15 +143,15 @@ def test_a_user_removes_what_is_left_in_its_own_folder_and_nothing_that_is_no_so
     folder = home(place, BOB)
     own = {"XDG_RUNTIME_DIR": f"/run/user/{BOB}"}
     sockets = folder / "cross-init-status"
-    left_behind(sockets, "999999999-left", BOB)
-    (sockets / "999999999-file").write_text("bob's")
-    (sockets / "999999999-link").symlink_to("/run/user")
+    left_behind(sockets, "4194304-left", BOB)
+    (sockets / "4194304-file").write_text("bob's")
+    (sockets / "4194304-link").symlink_to("/run/user")
     assert place.ask("status", user=BOB, environ=own).out == "no service is looked after\n"
-    assert sorted(os.listdir(sockets)) == ["999999999-file", "999999999-link"]
-    left_behind(sockets, "999999999-left", BOB)
+    assert sorted(os.listdir(sockets)) == ["4194304-file", "4194304-link"]
+    left_behind(sockets, "4194304-left", BOB)
     place.bridge(b"READY=1", user=BOB, environ=own)  # the next start does as well
     assert "python3" in place.ask("status", user=BOB, environ=own).out
-    assert not (sockets / "999999999-left").exists()
+    assert not (sockets / "4194304-left").exists()
     assert f"user{BOB}" not in place.ask("status").err
     assert "python3" in place.ask("status").out
 
@@ -244,7 +244,16 @@ def test_what_speaks_in_another_form_is_left_out_and_said(place: PrivateRun) -> 
 @pytest.mark.parametrize(
     "changed",
     [
-        *({"state": "happy"}, {"pid": "1"}, {"since": 1}, {"since": -1.0}, {"since": 1e300}, {"watchdog_age": 1.0}),
+        *(
+            {"state": "happy"},
+            {"pid": "1"},
+            {"pid": 0},
+            {"pid": 1 << 23},
+            {"since": 1},
+            {"since": -1.0},
+            {"since": 1e300},
+            {"watchdog_age": 1.0},
+        ),
         *({"service": 1}, {"status": 1.0}),
     ],
 )
@@ -296,9 +305,12 @@ HOLD = """
 import socket, sys
 sys.path.insert(0, sys.argv[1])
 exec(sys.argv[2])
+from cross_init.engine import Engine
 from cross_init.strangers import let_go, received
+engine = Engine()
 ours, theirs = socket.socketpair()
-assert let_go(ours) is False and ours.fileno() == -1, "nothing has come, so it can be closed"
+let_go(engine, ours)
+assert ours.fileno() == -1
 ours, theirs = socket.socketpair()
 theirs.send(b"GET / HTTP/1.1")
 assert received(ours, 5) == b"GET /" and received(ours, 100) == b" HTTP/1.1"
@@ -312,7 +324,8 @@ try:
 except PermissionError:
     print("seen", flush=True)
 theirs.close()
-assert let_go(ours) is True
+let_go(engine, ours)
+assert ours.fileno() == -1
 print("let go", flush=True)
 """
 

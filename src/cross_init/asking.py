@@ -14,6 +14,7 @@ import posix
 from select import poll
 from time import monotonic
 
+from cross_init.bounds import number
 from cross_init.connection import credentials
 from cross_init.folders import HERE, is_served_by_a_process, mount_of, names, open_folder
 from cross_init.kernel_knows import own_users
@@ -30,6 +31,7 @@ STRANGERS_MOST = 512  # of all of them
 SPARE = 16  # descriptors that are left for everything else
 BUSY_S = 0.02  # until it is tried again where too many wait to be let in
 LONGEST = 1 << 17  # bytes of an answer
+USER_MAX = (1 << 32) - 2  # uid_t, of which the last number is none
 HUNG_UP = 0x2000  # POLLRDHUP, poll(2): all has been said
 
 # Why something is left out, as it is said to people behind whose it is.
@@ -140,28 +142,30 @@ def _in_users_folders(believed: set[int], with_strangers: bool) -> list[Door]:
         return doors
     try:
         for name in names(base, MOST):
-            if name.isascii() and name.isdigit() and len(name) < 11 and (with_strangers or int(name) in believed):
-                try:
-                    doors += _in_folder(_users_folder(base, name), int(name), OF_EACH + 1)
-                except OSError:
-                    pass  # there is none, or it is not to be trusted
+            user = number(name, 0, USER_MAX)
+            if user is None or not (with_strangers or user in believed):
+                continue
+            try:
+                doors += _in_folder(_users_folder(base, name, user), user, OF_EACH + 1)
+            except OSError:
+                pass  # there is none, or it is not to be trusted
     finally:
         posix.close(base)
     return doors
 
 
-def _users_folder(base: int, name: str) -> int:
+def _users_folder(base: int, name: str, user: int) -> int:
     """A descriptor of the folder in which this user's sockets are. Raises OSError."""
     home = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=base)
     try:
         # A file system that a user's process serves may never answer: only then anything is asked of it.
         mount = mount_of(home)
-        if is_served_by_a_process(mount) or not is_private(home, int(name)):
+        if is_served_by_a_process(mount) or not is_private(home, user):
             raise PermissionError(1, "it is no folder of that user's alone")
         folder = posix.open(FOLDER, HERE | posix.O_DIRECTORY, dir_fd=home)
     finally:
         posix.close(home)
-    if mount_of(folder) == mount and is_private(folder, int(name)):
+    if mount_of(folder) == mount and is_private(folder, user):
         return folder
     posix.close(folder)
     raise PermissionError(1, "it is no folder of that user's alone")

@@ -57,6 +57,16 @@ def folder_of(path: str) -> tuple[int, str]:
     return open_folder(folder or "/"), name
 
 
+def remove_socket(path: str) -> None:
+    """Remove the socket at this absolute path; what else may stand there by now stays."""
+    folder, name = folder_of(path)
+    try:
+        if posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & KIND == SOCKET:
+            posix.unlink(name, dir_fd=folder)
+    finally:
+        posix.close(folder)
+
+
 def private_folder(name: str, user: int, at: int) -> int:
     """A descriptor of the folder of this name in the folder at, if only this user can make anything in it."""
     folder = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=at)

@@ -58,8 +58,10 @@ class Endpoint:
     def remove(self) -> None:
         """Remove the path, if it has one; what is gone already is no error."""
         if self.path:
+            from cross_init.folders import remove_socket
+
             try:
-                posix.unlink(self.path)
+                remove_socket(self.path)
             except OSError:
                 pass
 
@@ -75,7 +77,6 @@ class Health:
         from cross_init.strangers import keep_descriptors_out
 
         self.clients: list[Client] = []
-        self.held = 0  # connections that cannot be closed
         listening = _socket.socket(fileno=endpoint.fd)
         keep_descriptors_out(listening)
         self.acceptor = Acceptor(watched.engine, listening, self._take)
@@ -84,14 +85,6 @@ class Health:
         if len(self.clients) >= CLIENTS:
             self.clients[0].close()
         self.clients.append(Client(self, sock))
-
-    def let_go(self, sock: _socket.socket) -> None:
-        """Close a client's connection, if that is safe."""
-        from cross_init.strangers import HELD_MAX, let_go
-
-        self.held += let_go(sock)
-        if self.held >= HELD_MAX:
-            self.acceptor.stop()
 
     def close(self) -> None:
         """Answer no more, and leave nothing."""
@@ -148,10 +141,12 @@ class Client:
 
     def close(self) -> None:
         """Be done with it."""
+        from cross_init.strangers import let_go
+
         self.engine.cancel(self.timer)
         self.engine.forget(self.socket.fileno())
         self.health.clients.remove(self)
-        self.health.let_go(self.socket)
+        let_go(self.engine, self.socket)
 
 
 def respond(head: bytes, watched: "Watched") -> bytes:

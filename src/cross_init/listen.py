@@ -150,11 +150,11 @@ def remove_abandoned(path: str, kind: int) -> bool:
     that was opened.
     """
     from cross_init.connection import prober
+    from cross_init.folders import folder_of
 
-    folder, _, name = path.rpartition("/")
     probe = prober(kind)
     try:
-        inside = posix.open(folder or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        inside, name = folder_of(path)
         try:
             probe.connect(f"/proc/self/fd/{inside}/{name}")
         except ConnectionRefusedError:

@@ -3,6 +3,7 @@
 import posix
 
 from cross_init.asking import OTHER_FORM, OTHERS, Left, ask_all, in_words
+from cross_init.bounds import PID_MAX
 from cross_init.complaints import printable
 from cross_init.front_door import remark
 from cross_init.model import READY, RELOADING, STARTING, STOPPING, Failure
@@ -10,6 +11,7 @@ from cross_init.wire import Malformed, Value, decode
 
 STATES = (STARTING, READY, RELOADING, STOPPING)
 LONG_AGO_S = 1e10
+PIDS = range(1, PID_MAX + 1)
 CELL_MAX = 200  # characters of a cell of the table
 # What an answer has to say, and what it may say; anything else is news from a later version.
 SAID: dict[str, type] = {
@@ -76,8 +78,10 @@ def understand(said: bytes) -> Facts | None:
     facts = {key: facts[key] for key in kinds}
     if any(type(facts[key]) is not kind for key, kind in kinds.items()):
         return None
-    times = [value for value in facts.values() if isinstance(value, float)]
-    return facts if all(0 <= seconds < LONG_AGO_S for seconds in times) else None
+    for key, value in facts.items():
+        if (isinstance(value, float) and not 0 <= value < LONG_AGO_S) or (key == "pid" and value not in PIDS):
+            return None
+    return facts
 
 
 def user_name(user: Value) -> str:

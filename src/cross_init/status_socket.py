@@ -9,10 +9,11 @@ import posix
 from time import monotonic
 
 from cross_init.acceptor import Acceptor
+from cross_init.bounds import as_pid
 from cross_init.connection import credentials
 from cross_init.folders import HERE, KIND, SOCKET, names, open_folder, private_folder
 from cross_init.linux import is_there
-from cross_init.strangers import HELD_MAX, keep_descriptors_out, let_go
+from cross_init.strangers import keep_descriptors_out, let_go
 from cross_init.wire import encode
 
 TYPE_CHECKING = False
@@ -35,7 +36,6 @@ class StatusSocket:
         self.watched = watched
         self.shape = shape
         self.name = f"{posix.getpid()}-{posix.urandom(6).hex()}"
-        self.held = 0
         self.socket = _socket.socket(
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         )
@@ -73,9 +73,7 @@ class StatusSocket:
         except OSError:
             pass  # it has gone
         finally:
-            self.held += let_go(asker)
-            if self.held >= HELD_MAX:
-                self.acceptor.stop()
+            let_go(self.watched.engine, asker)
 
     def describe(self) -> "dict[str, Value]":
         """All that there is to say; times in seconds."""
@@ -138,8 +136,8 @@ def sweep(folder: int) -> None:
     except OSError:
         return  # another start sweeps
     for name in found:
-        pid = name.partition("-")[0]
-        if pid.isascii() and pid.isdigit() and len(pid) < 10 and not is_there(int(pid)):
+        pid = as_pid(name.partition("-")[0])
+        if pid is not None and not is_there(pid):
             try:
                 knock(folder, name, posix.geteuid()).close()  # one of another PID namespace is still there
             except ConnectionRefusedError:

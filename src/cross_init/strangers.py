@@ -1,17 +1,20 @@
 """Who connects to a UNIX socket of ours may be anybody, and descriptors may come with what he says (unix(7)).
 
 Nobody wants them, so they are closed by whoever drops them; and the close of a descriptor that a stranger has prepared
-may wait for an hour (SO_LINGER, socket(7)). So nothing of a stranger's that may hold one is ever received or closed:
-Linux 6.16 keeps them out altogether; before, it is seen that one is there, and the connection is left as it is until
-our process ends. At its end the kernel lingers for nobody.
+may wait for an hour (SO_LINGER, socket(7)). So the process that watches neither receives nor closes a stranger's
+connection, of the kind SOCK_STREAM, that may hold one. Linux 6.16 keeps them out altogether; before, it is looked
+whether there is one.
 """
 
 import _socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.engine import Engine
+
 SO_PASSRIGHTS = 83  # asm-generic/socket.h; a connection has it from the socket that was listened on
 PEEK = _socket.MSG_PEEK | _socket.MSG_DONTWAIT
 LONGEST = 1 << 16  # bytes of a stranger's that are looked at
-HELD_MAX = 32  # connections that cannot be closed; with more of them nobody is let in any more
 
 
 def keep_descriptors_out(listening: _socket.socket) -> None:
@@ -30,8 +33,8 @@ def received(sock: _socket.socket, most: int) -> bytes:
     return sock.recv(len(said)) if said else b""
 
 
-def let_go(sock: _socket.socket) -> bool:
-    """Close a stranger's connection if that cannot wait; else leave it open until our process ends, and return True."""
+def let_go(engine: "Engine", sock: _socket.socket) -> None:
+    """Close a stranger's connection; if descriptors have come on it, another process is the last to have it."""
     said, flags = b"", 0
     if sock.family == _socket.AF_UNIX:
         try:
@@ -40,7 +43,8 @@ def let_go(sock: _socket.socket) -> bool:
         except OSError:
             pass  # there is nothing
     if flags & _socket.MSG_CTRUNC or len(said) == LONGEST:
-        sock.detach()
-        return True
-    sock.close()
-    return False
+        from cross_init.turning_away import turn_away
+
+        turn_away(engine, sock)
+    else:
+        sock.close()

@@ -6,6 +6,7 @@ name is one that nobody knows before, and what stands in the place gives way, a 
 
 import posix
 
+from cross_init.bounds import as_pid
 from cross_init.folders import folder_of, names
 from cross_init.linux import is_private, is_there
 
@@ -40,9 +41,8 @@ def sweep(folder: int) -> None:
         return
     try:
         for name in names(folder, MOST):
-            pid = name.removeprefix(".").partition("-")[0]
-            is_ours = name.startswith(".") and name.endswith(ENDING) and pid.isascii() and pid.isdigit()
-            if is_ours and len(pid) < 10 and not is_there(int(pid)):
+            pid = as_pid(name.removeprefix(".").partition("-")[0])
+            if name.startswith(".") and name.endswith(ENDING) and pid is not None and not is_there(pid):
                 posix.unlink(name, dir_fd=folder)
     except OSError:
         pass  # somebody was faster, or it is not for us to read
