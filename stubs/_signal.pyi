@@ -9,7 +9,10 @@ SIG_BLOCK: int
 SIG_UNBLOCK: int
 SIG_SETMASK: int
 
+ITIMER_REAL: int
+
 SIGABRT: int
+SIGALRM: int
 SIGBUS: int
 SIGCHLD: int
 SIGCONT: int
@@ -49,3 +52,4 @@ def sigtimedwait(mask: Iterable[int], seconds: float, /) -> struct_siginfo | Non
 def pidfd_send_signal(pidfd: int, number: int, info: None = None, flags: int = 0, /) -> None: ...
 def raise_signal(number: int, /) -> None: ...
 def set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int: ...
+def setitimer(which: int, seconds: float, interval: float = 0.0, /) -> tuple[float, float]: ...

@@ -1,6 +1,7 @@
 """One connection: who is at its ends, as the kernel knows it; and who listens somewhere, before he is heard."""
 
 import _socket
+import posix
 import sys
 
 MAPPED = "::ffff:"  # how an IPv6 socket shows an IPv4 client (ipv6(7))
@@ -60,3 +61,22 @@ def credentials(fd: int) -> tuple[int, int, int]:
         sock.detach()
     pid, uid, gid = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in (0, 4, 8))
     return pid, uid, gid
+
+
+def claim(pid: int) -> tuple[int, int, bytes]:
+    """What makes a message this process's; for another one than our own that takes CAP_SYS_ADMIN (unix(7))."""
+    data = b"".join(number.to_bytes(4, sys.byteorder) for number in (pid, posix.geteuid(), posix.getegid()))
+    return _socket.SOL_SOCKET, _socket.SCM_CREDENTIALS, data
+
+
+def may_claim() -> bool:
+    """Whether we may speak as another process: as process 1, which there is always."""
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        ours.sendmsg([b"x"], [claim(1)])
+    except OSError:
+        return False
+    finally:
+        ours.close()
+        theirs.close()
+    return True

@@ -8,6 +8,8 @@ from cross_init.linux import process_stat, read
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
 PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
 
+START_TIME = 19  # of the fields of process_stat()
+
 
 def descends(pid: int, ancestor: int) -> bool:
     """Whether pid is the ancestor, one of its descendants, or in the session that it leads.
@@ -47,6 +49,11 @@ def process_owner(pid: int) -> int:
     """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
     users = field(f"/proc/{pid}/status", "Uid").split()
     return max(map(int, users[:2]), default=-1)  # real and effective
+
+
+def start_time(pid: int) -> str:
+    """When this process was started, in ticks since boot: with its PID, that is no other process. "" if it is gone."""
+    return (process_stat(pid)[START_TIME:] or [""])[0]
 
 
 def own_users() -> set[int]:

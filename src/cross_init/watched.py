@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cross_init.health import Health
     from cross_init.launch import Start
     from cross_init.news import Assignments
+    from cross_init.readiness.porter import Porters
     from cross_init.status_socket import StatusSocket
     from cross_init.store.keeping import Keeping
     from cross_init.store.way import Way
@@ -39,21 +40,23 @@ class Watched:
     state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
+    porters: who does what could hold us up, once there is such a thing.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
-    process (its PID, None if it has ended; a pidfd of it or -1; that pidfd's identity, None if any will do); pass_on:
-    what to call with news that the init has an ear for; both None where that cannot be done. is_on_its_way: it forks
-    away, and nobody knows yet which process it will be. helpers: processes of our own, with their wait status if
-    somebody else reaped them.
+    process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
+    likewise); pass_on: what to call with news that the init has an ear for; both None where that cannot be done.
+    is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
+    their wait status if somebody else reaped them.
     """
 
     watchdog: "Watchdog | None" = None
     keeping: "Keeping | None" = None
+    porters: "Porters | None" = None
 
     def __init__(
         self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
         self.root = pid
-        self.follow: Callable[[Pid | None, int, Identity | None], None] | None = None
+        self.follow: Callable[[Pid | None, Identity | None, str], None] | None = None
         self.pass_on: Callable[[Assignments, list[int]], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
@@ -261,6 +264,8 @@ class Watched:
             self.health.close()
         if self.watchdog is not None:
             self.watchdog.stop()
+        if self.porters is not None:
+            self.porters.dismiss()
         for timer in (self.timer, self.telling, self.deadline):
             self.engine.cancel(timer)
         self.engine.forget(self.pidfd)

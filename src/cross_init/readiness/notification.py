@@ -1,28 +1,32 @@
 """Hear what a daemon says on its notification socket (sd_notify(3)), and whether it may say it.
 
-The watching process's side; notify_socket.py is the side of the process that becomes the daemon.
+The watching process's side; notify_socket.py is the side of the process that becomes the daemon. A message is looked at
+where it is, in the queue. What has no descriptors with it is taken off and heeded. What has, whoever sent it, a porter
+takes off (receiving.py), and nothing further is read until it has: all is heeded in the order in which it was said.
 """
 
 import _socket
 import posix
-import sys
+from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
-from cross_init.kernel_knows import process_of
+from cross_init.connection import may_claim
+from cross_init.linux import why
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
+from cross_init.readiness.notify_socket import let_go
+from cross_init.readiness.porter import porters_of
+from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.report import is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.watched import Watched
 
-FDS_MAX = 253  # SCM_MAX_FD: the kernel passes no more in one message (unix(7))
-CREDENTIALS_SIZE = 12  # struct ucred: pid, uid, gid
-ROOM = _socket.CMSG_SPACE(CREDENTIALS_SIZE) + _socket.CMSG_SPACE(4 * FDS_MAX)
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
 AT_ONCE = 64  # messages that are read before the daemon's end is looked for again
+LAST_S = 3.0  # for all that is there at the end
 
 
 class Listener:
@@ -33,12 +37,16 @@ class Listener:
         self.socket = sock
         self.access = access
         self.held = watched.expect("READY=1")
-        watched.engine.watch(sock.fileno(), self.hear)
+        self.porters = porters_of(watched)
+        self.heeded: Head | None = None  # what was, but for what came with it
+        self.has_failed = False  # reading it, and that was said
+        self.may_claim: bool | None = None  # whether a porter may speak as the main process; None: nobody has asked
+        self.porters.attend(sock.fileno(), self.hear)
 
     def hear(self) -> None:
         """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
         for _ in range(AT_ONCE):
-            if self.socket.fileno() < 0 or not self.receive():  # closed: what was just heard let us leave
+            if self.porters.are_at_work or not self.receive():
                 return
 
     def counts(self, sender: int) -> bool:
@@ -48,71 +56,150 @@ class Listener:
         return self.access == "all" and self.watched.belongs(sender)
 
     def receive(self) -> bool:
-        """Take in one message; False if none is waiting. Every descriptor that came with it is closed."""
-        try:
-            body, extra, _, _ = self.socket.recvmsg(MESSAGE_MAX + 1, ROOM, _socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        """Take in one message, or have a porter do so if there are descriptors with it; False if none is waiting."""
+        head = self.peek()
+        if head is None:
             return False
-        sender = 0
-        descriptors: list[int] = []
-        for level, kind, data in extra:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                descriptors += numbers(data)
-            elif level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
-                sender = numbers(data)[0]
-        try:
-            self._take(body, sender, descriptors)
-        finally:
-            # Only now: the descriptor of a BARRIER=1 being closed says that all before it was dealt with.
-            for fd in descriptors:
-                posix.close(fd)
+        message, complaint = self.judge(head)
+        if head.has_descriptors and message is not None and self.wants(message):
+            if self.watched.pass_on is not None and stores(message) and not self._may_claim():
+                return self._pass_on_ourselves(message)
+            self.porters.send(Carrying(self, head, message))
+            return True
+        if not head.has_descriptors and not self.take_off():
+            return False
+        if not head.is_same(self.heeded):  # if it is, the porter that was to take it off did not come to that
+            self.heeded = head if head.has_descriptors else None
+            if message is not None:
+                self.heed(message)
+            elif complaint:
+                self.watched.reporter.say(complaint)
+        if head.has_descriptors and self.socket.fileno() >= 0:
+            self.porters.send(Clearing(self))
         return True
 
-    def _take(self, body: bytes, sender: int, descriptors: list[int]) -> None:
+    def peek(self) -> Head | None:
+        """The message that is next, which stays where it is; None if there is none, or not just now.
+
+        There is no room for descriptors, so the kernel gives us none, and drops none: the message still has them.
+        """
+        if self.socket.fileno() < 0:  # what was heard before let us leave
+            return None
         try:
-            message = parse(body)
+            body, extra, flags, _ = self.socket.recvmsg(
+                MESSAGE_MAX + 1, HEAD_ROOM, _socket.MSG_PEEK | _socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._stumble(error)
+            return None
+        return Head(body, extra, flags)
+
+    def take_off(self) -> bool:
+        """Take the next message off the queue, with nothing that came with it; False if that cannot be just now."""
+        try:
+            drop(self.socket)
+        except OSError as error:
+            self._stumble(error)
+            return False
+        return True
+
+    def _stumble(self, error: OSError) -> None:
+        """The kernel has no memory, say. It is tried again, and said once."""
+        if not self.has_failed:
+            self.has_failed = True
+            self.watched.reporter.say(f"reading its notification socket: {why(error)}; trying again")
+        self.porters.pause()
+
+    def judge(self, head: Head) -> tuple[Assignments | None, str]:
+        """What this message says, if it counts; else None, and what is to be said of it, "" for nothing."""
+        try:
+            message = parse(head.body)
         except Malformed as error:
-            self.watched.reporter.say(f"ignored a notification from process {sender}: {error}")
-            return
+            return None, f"ignored a notification from process {head.sender}: {error}"
         if has(message, "BARRIER", "1"):
-            return  # nothing else counts beside it (sd_notify(3))
-        if not self.counts(sender):
-            self.watched.reporter.say(
-                f"ignored a notification from process {sender}, which may not speak for the service "
+            return None, ""  # nothing else counts beside it (sd_notify(3))
+        if not self.counts(head.sender):
+            return None, (
+                f"ignored a notification from process {head.sender}, which may not speak for the service "
                 f"(--notify-access {self.access}, process {self.watched.pid})"
             )
-            return
-        self._heed(message, descriptors)
+        return message, ""
 
-    def _heed(self, message: Assignments, descriptors: list[int]) -> None:
+    def wants(self, message: Assignments) -> bool:
+        """Whether there is something to be done with the descriptors of this message."""
+        follows = self.watched.follow is not None and has(message, "MAINPIDFD", "1")
+        keeps = self.watched.keeping is not None or self.watched.pass_on is not None
+        return follows or (keeps and stores(message))
+
+    def _may_claim(self) -> bool:
+        if self.may_claim is None:
+            self.may_claim = may_claim()
+        return self.may_claim
+
+    def _pass_on_ourselves(self, message: Assignments) -> bool:
+        """Pass its descriptors on to an init that hears only the main process, which we are.
+
+        Only who may speak for the service comes so far, and only where we have not the right to let a porter speak as
+        us (CAP_SYS_ADMIN). That a close() takes its time, or for ever, is the service's own doing then; where its main
+        process is of our own user, it could as well stop us.
+        """
+        try:
+            descriptors = receive_all(self.socket)
+        except OSError as error:
+            self._stumble(error)
+            return False
+        try:
+            self.heed(message, descriptors, main_of(message, descriptors))
+        finally:
+            for fd in descriptors:
+                try:
+                    posix.close(fd)
+                except OSError:
+                    pass  # a file whose flush fails; it is closed all the same (close(2))
+        return True
+
+    def heed(
+        self,
+        message: Assignments,
+        descriptors: "list[int] | None" = None,
+        main: tuple[int, str] | None = None,
+        is_carried: bool = False,
+    ) -> None:
+        """Do what a message says that counts.
+
+        main: the PID and the start of the process that a pidfd means that came with it. is_carried: a porter keeps its
+        descriptors, or passes them on; otherwise there are none, but for those that we have to pass on.
+        """
         access = first(message, "NOTIFYACCESS")
         if access in ("none", "main", "exec", "all"):
             self.access = access
         if self.watched.follow is not None:
-            self._follow(message, descriptors)
+            self._follow(message, main)
         usec = as_usec(first(message, "EXTEND_TIMEOUT_USEC") or "")
         if usec is not None and self.watched.deadline is not None and not self.watched.ready:
             self.watched.extend(in_seconds(usec))
         self._note(message)
         if self.watched.watchdog is not None:
             self.watched.watchdog.heed(message)
-        if self.watched.keeping is not None:
-            self.watched.keeping.heed(message, descriptors)
-        if self.watched.pass_on is not None:
-            self.watched.pass_on(message, descriptors)
-        else:
+        if self.watched.keeping is not None and not (is_carried and stores(message)):
+            self.watched.keeping.heed(message)
+        if self.watched.pass_on is None:
             self._report(message)
+        elif not (is_carried and stores(message)):
+            self.watched.pass_on(message, descriptors or [])
         if has(message, "READY", "1"):
             self.held()
 
-    def _follow(self, message: Assignments, descriptors: list[int]) -> None:
+    def _follow(self, message: Assignments, main: tuple[int, str] | None) -> None:
         """The daemon names another main process: by number, or by a pidfd that comes with the message.
 
         With the number may come what tells it from another process that has the number now: sd_notify(3), MAINPIDFDID.
         """
         assert self.watched.follow is not None
-        if has(message, "MAINPIDFD", "1") and len(descriptors) == 1:
-            self.watched.follow(process_of(descriptors[0]), descriptors[0], None)
+        if main is not None:
+            self.watched.follow(as_pid(str(main[0])), None, main[1])
             return
         named = {key: value for key in ("MAINPID", "MAINPIDFDID") if (value := first(message, key)) is not None}
         for key, value in named.items():
@@ -121,7 +208,7 @@ class Listener:
                 self.watched.reporter.say(f"{where}: {key}={value} is no {what}")
                 return
         if "MAINPID" in named:
-            self.watched.follow(as_pid(named["MAINPID"]), -1, as_identity(named.get("MAINPIDFDID", "")))
+            self.watched.follow(as_pid(named["MAINPID"]), as_identity(named.get("MAINPIDFDID", "")), "")
 
     def _note(self, message: Assignments) -> None:
         """What state it is in, for who asks."""
@@ -167,24 +254,36 @@ class Listener:
                 continue
         return False
 
+    def catch_up(self) -> None:
+        """Take in what is there, with what it takes to do so, for a bounded time."""
+        until = monotonic() + LAST_S
+        for _ in range(AT_ONCE):
+            while self.porters.are_at_work and monotonic() < until:
+                self.porters.wait(until)
+            if self.porters.are_at_work or monotonic() > until or not self.receive():
+                return
+
     def silence(self) -> None:
-        """From now on the kernel drops what arrives; what is there already is still taken in."""
+        """Hear what is there; the kernel drops what comes later, and no sender notices. Raises OSError."""
         drop_everything(self.socket)
-        while self.receive():
-            pass
+        self._finish()
 
     def close(self) -> None:
-        """Hear the daemon's last words, and close."""
-        self.watched.engine.forget(self.socket.fileno())
-        for _ in range(AT_ONCE * AT_ONCE):
-            if not self.receive():
+        """Hear the last words; who speaks later is told that nobody listens (EPIPE), and holds nothing up."""
+        if self.socket.fileno() >= 0:
+            self.socket.shutdown(_socket.SHUT_RD)  # what is queued stays readable
+            self._finish()
+
+    def _finish(self) -> None:
+        """Take in what is left, for a bounded time, and be done."""
+        self.porters.close_door()
+        until = monotonic() + LAST_S
+        while monotonic() < until:
+            if self.porters.are_at_work:
+                self.porters.wait(until)
+            elif not self.receive():
                 break
-        self.socket.close()
-
-
-def numbers(data: bytes) -> list[int]:
-    """The C ints in data."""
-    return [int.from_bytes(data[at : at + 4], sys.byteorder, signed=True) for at in range(0, len(data) - 3, 4)]
+        let_go(self.socket)
 
 
 def drop_everything(sock: _socket.socket) -> None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 ROOT_FOLDER = "/run/cross-init"
 BEGINNING = "cross-init-"  # of the names of these sockets
 # Their ends: while they are being bound, when nobody seems to have them open, and then. Of one length, so that what
-# could be bound can be reached.
+# could be bound can be reached. The rest differs as well: the kernel shows the name that was bound to everybody
+# (/proc/net/unix), and whoever does not know the other one reaches nobody.
 UNBOUND, BOUND = ".socket", ".notify"
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
+SO_TIMESTAMPNS = 35  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
 
@@ -39,6 +41,7 @@ class NotifyChannel(Channel):
         self.leaving = leaving
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)  # we are told who sends
+        self.socket.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # and when: no two messages are the same
         self.path, self.variable = bind(self.socket, leaving)
         self.descriptors = (self.socket.fileno(),)
         self.listener: Listener | None = None
@@ -67,7 +70,7 @@ class NotifyChannel(Channel):
     def catch_up(self) -> None:
         """It may have named its successor as its last words."""
         if self.listener is not None:
-            self.listener.hear()
+            self.listener.catch_up()
 
     def can_leave(self, pid: int) -> bool:
         """Only if the daemon holds the socket: one that has closed what it did not know would lose it with us."""
@@ -77,7 +80,6 @@ class NotifyChannel(Channel):
         """Make it a black hole."""
         if self.listener is not None:
             self.listener.silence()
-            self.listener.close()
 
     def close(self) -> None:
         """Take in what is left, and remove the path."""
@@ -88,7 +90,7 @@ class NotifyChannel(Channel):
     def discard(self) -> None:
         """Remove the path."""
         self._remove()
-        self.socket.close()
+        let_go(self.socket)
 
     def _remove(self) -> None:
         if self.path:
@@ -98,16 +100,24 @@ class NotifyChannel(Channel):
                 pass  # gone already
 
 
+def let_go(sock: _socket.socket) -> None:
+    """Be done with the socket, and leave its descriptor to our end.
+
+    To close it drops what is in its queue, with the descriptors in that, for which a process may have to wait
+    (porter.py); one that ends waits for no connection that lingers.
+    """
+    sock.detach()
+
+
 def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
     """Give the socket an address: returns its path ("" if it has none), and the address as NOTIFY_SOCKET has it.
 
     abstract: it must be no path. Raises OSError.
     """
     base = "" if abstract else own_base()
-    name = posix.urandom(12).hex()
+    shown, name = posix.urandom(12).hex(), posix.urandom(12).hex()
     if base:
-        path = f"{base}/{BEGINNING}{name}{BOUND}"
-        unbound = path.removesuffix(BOUND) + UNBOUND
+        unbound, path = f"{base}/{BEGINNING}{shown}{UNBOUND}", f"{base}/{BEGINNING}{name}{BOUND}"
         before = posix.umask(0)
         try:
             sock.bind(unbound)

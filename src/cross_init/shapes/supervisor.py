@@ -8,7 +8,7 @@ import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from cross_init.engine import Engine
-from cross_init.kernel_knows import exit_of_stranger, pidfd_identity
+from cross_init.kernel_knows import exit_of_stranger, pidfd_identity, start_time
 from cross_init.linux import process_stat, why
 from cross_init.model import STOP, STOPPING
 from cross_init.pidfile import Foreign
@@ -30,7 +30,6 @@ TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
 STRANGER_S = 0.1  # for a parent to wait for its child; some never do
-START_TIME = 19  # of the fields of process_stat()
 
 
 class Supervisor:
@@ -112,21 +111,25 @@ class Supervisor:
         if self.owes:
             self._tell()
 
-    def _named(self, pid: "Pid | None", pidfd: int, identity: "Identity | None") -> None:
-        """The daemon says that this is its main process; pidfd: -1, or one that is not ours to keep. See _move()."""
-        if pid != self.main and not self._move(pid, pidfd, identity):
+    def _named(self, pid: "Pid | None", identity: "Identity | None", started: str) -> None:
+        """The daemon says that this is its main process. See _move()."""
+        if pid != self.main and not self._move(pid, identity, started):
             who = "what is no pidfd, or of a process that has ended" if pid is None else pid
             self.watched.reporter.say(f"does not name a process of the service as its main process: {who}")
 
-    def _move(self, pid: "Pid | None", pidfd: int = -1, identity: "Identity | None" = None) -> bool:
-        """Make this process the main one, if it is the service's and lives, and its pidfd is the one meant."""
+    def _move(self, pid: "Pid | None", identity: "Identity | None" = None, started: str = "") -> bool:
+        """Make this process the main one, if it is the service's and lives.
+
+        identity, started: its pidfd's number, and when it was started, if these are known: another process that has its
+        PID now is not meant.
+        """
         if pid is None or pid == 1:
             return False
         try:
-            mine = posix.dup(pidfd) if pidfd >= 0 else posix.pidfd_open(pid)
+            mine = posix.pidfd_open(pid)
         except OSError:
             return False
-        is_meant = identity is None or pidfd_identity(mine) in (0, identity)
+        is_meant = (identity is None or pidfd_identity(mine) in (0, identity)) and started in ("", start_time(pid))
         if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
             posix.close(mine)
             return False
@@ -159,7 +162,7 @@ class Supervisor:
     def _guess(self) -> None:
         """Without a PID file: the newest of the processes that became our children."""
         children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
-        newest = max(children, key=lambda pid: (int((process_stat(pid) or ["0"] * 30)[START_TIME]), pid), default=None)
+        newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
         if not self.main and self._move(newest):
             self.is_guess = True
             if self.forked is not None:

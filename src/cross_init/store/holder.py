@@ -16,7 +16,7 @@ from cross_init.engine import Engine
 from cross_init.kernel_knows import process_of
 from cross_init.linux import process_stat, why
 from cross_init.model import Failure
-from cross_init.readiness.notification import FDS_MAX, numbers
+from cross_init.readiness.receiving import FDS_MAX, numbers
 from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
 from cross_init.system_calls import same_open_file
 from cross_init.turning_away import turn_away

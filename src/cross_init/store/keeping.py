@@ -6,10 +6,15 @@ first needed.
 
 from cross_init.model import Failure
 from cross_init.news import Assignments, first, has
-from cross_init.store.way import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way
+from cross_init.readiness.porter import LEFT, Errand, Tell, porters_of
+from cross_init.readiness.receiving import CARRY_S
+from cross_init.store.process import start
+from cross_init.store.way import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.watched import Watched
 
 DEFAULT = "stored"  # the name of a descriptor that came without one
@@ -17,67 +22,106 @@ NAME_MAX = 255
 NO_HOLDER = (FileNotFoundError, ConnectionError)
 
 
+class Asking(Errand):
+    """Ask the holder something, which may be stopped."""
+
+    def __init__(self, keeping: "Keeping", ask: "Callable[[Tell], None]") -> None:
+        super().__init__({keeping.pidfd}, CARRY_S)
+        self.keeping = keeping
+        self.ask = ask
+
+    def do(self, tell: Tell) -> None:
+        """Ask it."""
+        try:
+            self.ask(tell)
+        except (OSError, Failure) as error:
+            self.keeping.complain(error)
+
+    def over(self, done: bool) -> None:
+        """Say it if it came to nothing."""
+        if not done:
+            self.keeping.complain(Failure("who keeps them does not answer"))
+
+
 class Keeping:
-    """One daemon's descriptors. pidfd: of the process that the init tracks, not ours to close."""
+    """One daemon's descriptors. pidfd: of the process that the init tracks, not ours to close.
+
+    It is a porter that asks the holder, as that may be stopped: whatever takes a Tell is done by one.
+    """
 
     def __init__(self, watched: "Watched", way: Way, pidfd: int) -> None:
         self.watched = watched
         self.way = way
         self.pidfd = pidfd
-        try:
-            self._follow()
-        except (OSError, Failure) as error:
-            self._complain(error)
+        porters_of(watched).send(Asking(self, self._follow))
 
-    def _follow(self) -> None:
+    def _follow(self, tell: Tell) -> None:
         """Let a holder that is there know for whom it keeps what it has."""
         try:
             self.way.ask(FOLLOW, descriptors=(self.pidfd,))
         except NO_HOLDER:
             keeper = self.way.init.keeper(self.way.service)
             if keeper is not None and keeper.names():  # the holder was killed; what the init has is still there
-                self._start_holder()
+                self._start_holder(tell)
 
-    def _start_holder(self) -> None:
-        from cross_init.store.process import start
+    def _start_holder(self, tell: Tell) -> None:
+        tell(LEFT, str(start(self.way, self.pidfd)))
 
-        self.watched.helpers[start(self.way, self.pidfd)] = None
+    def prepare(self, tell: Tell) -> None:
+        """Have a holder there before descriptors are received.
 
-    def heed(self, message: Assignments, descriptors: list[int]) -> None:
-        """Do what this message says; its descriptors stay the caller's."""
+        A process that is started later would have them as well, and could be held up as it closes them.
+        """
+        try:
+            try:
+                connect(self.way.address)[0].close()
+            except NO_HOLDER:
+                self._start_holder(tell)
+        except (OSError, Failure):
+            pass  # who asks it then says why not
+
+    def heed(self, message: Assignments) -> None:
+        """Do what this message says, which gives nothing to keep."""
+        name = self._name(message)
+        if not has(message, "FDSTOREREMOVE", "1"):
+            return
+        if name is None:
+            self.watched.reporter.say("wants descriptors removed (FDSTOREREMOVE=1) and does not say which (FDNAME=)")
+        else:
+            porters_of(self.watched).send(Asking(self, lambda tell: self._remove(name)))
+
+    def _name(self, message: Assignments) -> str | None:
         name = first(message, "FDNAME")
         if name is not None and not is_name(name):
             self.watched.reporter.say("gives a name for descriptors that cannot be one (FDNAME=), which is ignored")
-            name = None
+            return None
+        return name
+
+    def store(self, message: Assignments, descriptors: list[int], tell: Tell) -> None:
+        """Have these kept, as the message says; they stay the caller's."""
+        name = self._name(message)
+        how = UNPOLLED if has(message, "FDPOLL", "0") else POLLED
+        words = (str(self.way.most), how, DEFAULT if name is None else name)
+        request = (STORE, *(word.encode() for word in words))
         try:
-            if has(message, "FDSTOREREMOVE", "1"):
-                self._remove(name)
-            elif has(message, "FDSTORE", "1") and descriptors:
-                self._store(DEFAULT if name is None else name, not has(message, "FDPOLL", "0"), tuple(descriptors))
+            try:
+                said, _ = self.way.ask(*request, descriptors=tuple(descriptors))
+            except NO_HOLDER:
+                self._start_holder(tell)
+                said, _ = self.way.ask(*request, descriptors=tuple(descriptors))
+            if said:
+                self.watched.reporter.say(said)
         except (OSError, Failure) as error:
-            self._complain(error)
+            self.complain(error)
 
-    def _store(self, name: str, polled: bool, descriptors: tuple[int, ...]) -> None:
-        how = POLLED if polled else UNPOLLED
-        request = (STORE, str(self.way.most).encode(), how.encode(), name.encode())
-        try:
-            said, _ = self.way.ask(*request, descriptors=descriptors)
-        except NO_HOLDER:
-            self._start_holder()
-            said, _ = self.way.ask(*request, descriptors=descriptors)
-        if said:
-            self.watched.reporter.say(said)
-
-    def _remove(self, name: str | None) -> None:
-        if name is None:
-            self.watched.reporter.say("wants descriptors removed (FDSTOREREMOVE=1) and does not say which (FDNAME=)")
-            return
+    def _remove(self, name: str) -> None:
         try:
             self.way.ask(REMOVE, name.encode())
         except NO_HOLDER:
             pass  # there is nothing to remove
 
-    def _complain(self, error: Exception) -> None:
+    def complain(self, error: Exception) -> None:
+        """Say why nothing came of it."""
         why = getattr(error, "strerror", None) or str(error)
         self.watched.reporter.say(f"keeping descriptors for it (--fd-store) failed: {why}")
 

@@ -141,7 +141,7 @@ class Init(Base):
     def _send(self, message: bytes, descriptors: list[int], wait_ms: int) -> None:
         manager = connect(self.address)
         try:
-            manager.send(message, descriptors, wait_ms)
+            manager.send(message, descriptors, wait_ms, self.speaker)
         finally:
             manager.close()
 

@@ -21,13 +21,24 @@ class Manager:
             self.socket.close()
             raise
 
-    def send(self, message: bytes, descriptors: "list[int] | tuple[int, ...]" = (), wait_ms: int = ANSWER_MS) -> None:
-        """Send one message, with these descriptors. Raises OSError; TimeoutError if it is not taken in in this time.
+    def send(
+        self,
+        message: bytes,
+        descriptors: "list[int] | tuple[int, ...]" = (),
+        wait_ms: int = ANSWER_MS,
+        speaker: int = 0,
+    ) -> None:
+        """Send one message, with these descriptors; speaker: as which process, if not as this one.
 
-        Whoever reads there may have stopped, or others may keep its queue full.
+        Raises OSError; TimeoutError if it is not taken in in this time: whoever reads there may have stopped, or others
+        may keep its queue full.
         """
         rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
         extra = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+        if speaker:
+            from cross_init.connection import claim
+
+            extra.append(claim(speaker))
         self.socket.settimeout(wait_ms / 1000)
         try:
             self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
