@@ -53,7 +53,6 @@ class Supervisor:
         self.is_guess = self.was_signalled = self.is_failing = self.owes = False
         self.stop = 0
         self.guard = guard
-        self.pidfd = posix.pidfd_open(posix.getpid())  # now, as later there may be no descriptor left
         wish = start.wish
         chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
         self.instead = {sent: wanted for sent, wanted in chosen if wanted}
@@ -87,7 +86,11 @@ class Supervisor:
         if watched.init.may_not_hear and self.guard is not None:
             self.guard.look()
         try:
-            watched.init.ready(watched.service, self.main, self.pidfd, watched.seconds)
+            own = posix.pidfd_open(posix.getpid())
+            try:
+                watched.init.ready(watched.service, self.main, own, watched.seconds)
+            finally:
+                posix.close(own)
         except OSError as error:
             watched.tell_again(error)
 
