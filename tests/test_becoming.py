@@ -165,10 +165,17 @@ def test_with_few_descriptors_it_works_or_is_one_line(shape: list[str], limit: i
         assert result.status == 42
 
 
+# It ends when it was heard, or when nobody hears: the dead are not said to be ready.
 SAYS_READY = """
 import os, socket
 where = os.environ["NOTIFY_SOCKET"]
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", "\\0" + where[1:] if where[0] == "@" else where)
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.connect("\\0" + where[1:] if where[0] == "@" else where)
+sender.send(b"READY=1")
+read, write = os.pipe()
+socket.send_fds(sender, [b"BARRIER=1"], [write])
+os.close(write)
+os.read(read, 1)
 """
 
 

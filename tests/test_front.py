@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from cross_init.linux import process_state
-from cross_init.shapes.hand_over import _say
 from tests.support.command import PATH, command, run
 from tests.support.processes import children as children_of
 from tests.support.processes import end, kill, stop, watcher_among
@@ -361,10 +360,3 @@ def test_a_daemon_that_has_died_meanwhile_is_no_success(fronts: Fronts, options:
     os.kill(watching, signal.SIGCONT)
     assert front.ends() in (-signal.SIGKILL, 125)
     fronts.nothing_remains()
-
-
-def test_a_keeper_that_nobody_listens_to_any_more_goes_on_to_end_the_daemon() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    _say(write, b"stopped")  # an exception would end it, and leave the daemon to itself
-    os.close(write)

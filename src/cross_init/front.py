@@ -14,7 +14,7 @@ import _socket
 import posix
 from select import POLLIN, poll
 
-from cross_init.linux import fork, open_nothing, why
+from cross_init.linux import fork, open_nothing, passes, why
 from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
 
 TYPE_CHECKING = False
@@ -73,8 +73,20 @@ class Answer(Init):
             write(self.pid_file, self.main)
 
     def _answer(self, text: bytes) -> None:
-        self.front.send(text, _socket.MSG_NOSIGNAL)
-        self.front.close()
+        """Say this to the front and hang up. Raises OSError; if it is in vain, it sees us hang up."""
+        try:
+            self.front.send(text, _socket.MSG_NOSIGNAL)
+        except OSError as error:
+            if not passes(error):
+                self._hang_up()
+            raise
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        try:
+            self.front.close()
+        except OSError:
+            pass  # closed it is
 
     def cancellation(self, service: Service, environ: Environment) -> "Hanging":
         """The front hangs up."""
@@ -97,7 +109,7 @@ class Hanging:
     """That the front has hung up: it was told to end, or was killed. See model.Cancellation."""
 
     def __init__(self, front: _socket.socket) -> None:
-        self.socket = _socket.socket(fileno=posix.dup(front.fileno()))
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, posix.dup(front.fileno()))
         self.fileno, self.close = self.socket.fileno, self.socket.close
 
     def is_stop(self) -> bool:

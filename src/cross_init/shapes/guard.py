@@ -68,7 +68,11 @@ class Guard:
         bridge's end hangs up, when the bridge is gone, no sooner than this process has lost its copy at exec.
         """
         try:
-            self._follow(posix.pidfd_open(posix.getpid()))  # closed at exec as well
+            pidfd = posix.pidfd_open(posix.getpid())
+            try:
+                self._follow(pidfd)
+            finally:
+                posix.close(pidfd)
         except OSError as error:  # no reason not to serve
             complain(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
 

@@ -43,8 +43,13 @@ def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: i
         elif said == LOOK:
             wait_ms = UNHEARD_S * 1000
         elif said[:1] == ASK:
-            has = _signal.sigtimedwait((said[1],), 0) is not None
-            bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL)
+            has = said[1] in _signal.sigpending()
+            if has:
+                _signal.sigtimedwait((said[1],), 0)
+            try:
+                bridge.send(YES if has else NO, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+            except OSError:
+                pass  # killed meanwhile, which we are about to hear
         elif said == GOODBYE:
             return
         elif not said:
@@ -58,7 +63,7 @@ def living(pidfds: list[int]) -> list[int]:
     look = poll()
     for pidfd in pidfds:
         look.register(pidfd, POLLIN)
-    ended = {pidfd for pidfd, _ in look.poll(0)}
+    ended = {pidfd for pidfd, _ in patiently(look.poll, 0)}
     for pidfd in ended:
         posix.close(pidfd)
     return [pidfd for pidfd in pidfds if pidfd not in ended]

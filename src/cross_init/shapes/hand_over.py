@@ -152,6 +152,9 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
                     return
     except Failure as failure:
         complain(str(failure), 0)
+    except BrokenPipeError:  # the bridge is gone
+        if pid:
+            posix.kill(pid, _signal.SIGKILL)
     except Exception as error:
         if pid:
             posix.kill(pid, _signal.SIGKILL)  # whatever happens to us, it is not left to itself
@@ -173,8 +176,5 @@ def _leave_witness(start: "Start", pid: int, bridge: int) -> None:
 
 
 def _say(tell: int, line: bytes) -> None:
-    """News from the keeper. That the bridge is gone is no error here: its own pipe says that, too."""
-    try:
-        posix.write(tell, line + b"\n")
-    except BrokenPipeError:
-        pass
+    """News for the bridge. Raises OSError, BrokenPipeError if it is gone: then the daemon is not to live on."""
+    posix.write(tell, line + b"\n")

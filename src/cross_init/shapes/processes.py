@@ -4,7 +4,7 @@ import _signal
 import posix
 
 from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, why
+from cross_init.linux import fork, patiently, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ def has_ended(pidfd: int) -> bool:
 
     look = poll()
     look.register(pidfd, POLLIN)
-    return bool(look.poll(0))
+    return bool(patiently(look.poll, 0))
 
 
 def fork_daemon(

@@ -34,8 +34,11 @@ class Signals:
 
     def _wait(self) -> None:
         while True:
-            got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
-            posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
+            try:
+                got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
+                posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
+            except (OSError, MemoryError):
+                continue  # one signal is lost, and not all that come after it
 
     def _hear(self) -> None:
         number, code = posix.read(self.news, 2)

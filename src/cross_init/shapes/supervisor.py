@@ -85,7 +85,11 @@ class Supervisor:
         if watched.init.may_not_hear and self.guard is not None:
             self.guard.look()
         try:
-            watched.init.ready(watched.service, self.main, posix.pidfd_open(posix.getpid()), watched.seconds)
+            own = posix.pidfd_open(posix.getpid())
+            try:
+                watched.init.ready(watched.service, self.main, own, watched.seconds)
+            finally:
+                posix.close(own)
         except OSError as error:
             watched.tell_again(error)
 

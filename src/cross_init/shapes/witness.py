@@ -18,7 +18,7 @@ import posix
 from select import POLLIN, poll
 
 from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import why
+from cross_init.linux import patiently, reason, why
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.processes import has_ended, send, send_group
 from cross_init.surroundings import leave_surroundings, settle_down
@@ -42,10 +42,17 @@ def say(pipe: int, word: bytes) -> None:
 
 
 def hear(pipe: int, *until: bytes) -> bytes:
-    """Wait until the other process says one of these, or hangs up: the last that it said, b"" if it said nothing."""
+    """Wait until the other process says one of these, or hangs up: the last that it said, b"" if it said nothing.
+
+    A witness that cannot hear says so and sees nothing: DONE.
+    """
     last = b""
-    while last not in until and (word := posix.read(pipe, 1)):
-        last = word
+    try:
+        while last not in until and (word := patiently(posix.read, pipe, 1)):
+            last = word
+    except (OSError, MemoryError) as error:
+        complain(f"seeing that no process beside the daemon is killed: {reason(error)}; nobody does from now on", 0)
+        return DONE
     return last
 
 

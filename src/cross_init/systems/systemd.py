@@ -2,6 +2,7 @@
 
 import posix
 
+from cross_init.linux import patiently
 from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -151,7 +152,7 @@ class Init(Base):
         try:
             telling()
             manager.send(f"MAINPID={pid}\nREADY=1".encode() + self._no_status())
-            manager.barrier()
+            patiently(manager.barrier)  # it has been told: what passes is no reason to take it back
         finally:
             manager.close()
 

@@ -4,6 +4,13 @@ import _socket
 import errno
 import posix
 import sys
+from time import monotonic
+
+from cross_init.linux import patiently
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ANSWER_MS = 5000  # how long a manager that is busy may take to take in a message, or to answer a barrier
 
@@ -14,7 +21,8 @@ class Manager:
     def __init__(self, address: bytes) -> None:
         """address: NOTIFY_SOCKET's value, /path or @abstract (sd_notify(3)). Raises OSError."""
         where = parse_address(address)
-        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        self.socket = _socket.socket(_socket.AF_UNIX, kind)
         try:
             self.socket.connect(where)
         except OSError:
@@ -39,11 +47,23 @@ class Manager:
             from cross_init.connection import claim
 
             extra.append(claim(speaker))
-        self.socket.settimeout(wait_ms / 1000)
-        try:
-            self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
-        except (TimeoutError, BlockingIOError):
-            raise TimeoutError(errno.ETIMEDOUT, "the service manager takes in no messages") from None
+        end = monotonic() + wait_ms / 1000
+        while True:  # not asked before whether there is room: a hand over must be told in one system call
+            try:
+                self.socket.sendmsg([message], extra, _socket.MSG_NOSIGNAL)
+                return
+            except BlockingIOError:
+                if not self._has_room(end):
+                    raise TimeoutError(errno.ETIMEDOUT, "the service manager takes in no messages") from None
+
+    def _has_room(self, end: float) -> bool:
+        """Wait for it; False if there is none at this time of the monotonic clock. Raises OSError."""
+        from select import POLLOUT, poll
+
+        room = poll()
+        room.register(self.socket.fileno(), POLLOUT)
+        left_s = end - monotonic()
+        return left_s > 0 and bool(room.poll(left_s * 1000))
 
     def barrier(self) -> None:
         """Return when the receiver has processed all that was sent before (sd_notify_barrier(3)).
@@ -58,17 +78,25 @@ class Manager:
             try:
                 self.send(b"BARRIER=1", [theirs])
             finally:
-                posix.close(theirs)
+                _close(posix.close, theirs)
             poller = poll()
             poller.register(ours, POLLHUP)
-            if not poller.poll(ANSWER_MS):
+            if not patiently(poller.poll, ANSWER_MS):
                 raise OSError(errno.ETIMEDOUT, f"no answer from the service manager within {ANSWER_MS // 1000} s")
         finally:
-            posix.close(ours)
+            _close(posix.close, ours)
 
     def close(self) -> None:
         """Close it."""
-        self.socket.close()
+        _close(self.socket.close)
+
+
+def _close(call: "Callable[..., None]", *words: int) -> None:
+    """Close something of ours. What fails then fails too late to matter (close(2)): it is closed, and was heard."""
+    try:
+        call(*words)
+    except OSError:
+        pass
 
 
 def parse_address(address: bytes) -> bytes:
