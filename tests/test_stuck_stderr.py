@@ -197,10 +197,11 @@ def test_a_terminal_does_not_stop_us_in_the_background(tmp_path: Path) -> None:
         os.close(far)
 
 
-def test_a_descriptor_to_tell_on_that_is_full(place: Place, pipe: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_descriptor_to_tell_on_that_is_full(place: Place, pipe: tuple[int, int], shape: str) -> None:
     """--ready-fd leads to somebody who reads later: he is told then, and nothing is held up meanwhile."""
     read, write = pipe
-    run = place.begin("-t", "systemd", "-N", "--supervise", "--ready-fd", str(write), pass_fds=(write,))
+    run = place.begin("-t", "systemd", "-N", *SHAPES[shape], "--ready-fd", str(write), pass_fds=(write,))
     run.puppet.send(repr(b"READY=1"))
     run.err.hears("that the daemon is ready failed: ")
     run.process.send_signal(signal.SIGHUP)

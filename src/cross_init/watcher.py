@@ -49,10 +49,10 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile
         except OSError as error:
-            watched.tell_again(error)
+            if not watched.tell_again(error):
+                self._let_witness_go()
             return
-        finally:
-            self._let_witness_go()
+        self._let_witness_go()
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
             watched.reporter.say("the watcher stays: the daemon is not seen to hold the notification socket")
