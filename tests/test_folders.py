@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.folders import is_served_by_a_process, mount_of, names, open_folder, private_folder, remove_socket
+from cross_init.folders import (
+    folder_of,
+    is_served_by_a_process,
+    mount_of,
+    names,
+    open_folder,
+    private_folder,
+    remove_socket,
+)
 from cross_init.listen import remove_abandoned
 
 NOBODY = 65534
@@ -90,17 +98,18 @@ def test_only_a_socket_is_removed_and_nothing_behind_another_users_link(tmp_path
     os.chown(tmp_path / "way", NOBODY, NOBODY, follow_symlinks=False)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
-    for remove in (lambda way: remove_socket(way), lambda way: remove_abandoned(way, socket.SOCK_STREAM)):
+    for remove in (lambda way: remove_socket(*folder_of(way)), lambda way: remove_abandoned(way, socket.SOCK_STREAM)):
         try:
             remove(f"{tmp_path}/way/socket")
         except PermissionError:
             pass
         assert path.exists()
-    remove_socket(str(path))
-    assert not path.exists()
-    path.write_text("no socket")
-    remove_socket(str(path))
-    assert path.exists()
+    with opened(tmp_path / "there") as folder:
+        remove_socket(folder, "socket")
+        assert not path.exists()
+        path.write_text("no socket")
+        remove_socket(folder, "socket")
+        assert path.exists()
 
 
 def test_mounts_that_a_process_serves_are_told_from_others() -> None:

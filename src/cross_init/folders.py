@@ -57,14 +57,10 @@ def folder_of(path: str) -> tuple[int, str]:
     return open_folder(folder or "/"), name
 
 
-def remove_socket(path: str) -> None:
-    """Remove the socket at this absolute path; what else may stand there by now stays."""
-    folder, name = folder_of(path)
-    try:
-        if posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & KIND == SOCKET:
-            posix.unlink(name, dir_fd=folder)
-    finally:
-        posix.close(folder)
+def remove_socket(folder: int, name: str) -> None:
+    """Remove the socket of this name in this folder; what else may stand there by now stays."""
+    if posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & KIND == SOCKET:
+        posix.unlink(name, dir_fd=folder)
 
 
 def private_folder(name: str, user: int, at: int) -> int:

@@ -40,13 +40,26 @@ def parse_endpoint(text: str) -> Address:
 
 
 class Endpoint:
-    """The listening socket, opened before the daemon starts."""
+    """The listening socket, opened before the daemon starts.
+
+    descriptors: what who watches needs of it: the socket, and the folder of its path, if it has one. By that the path
+    is removed, however few descriptors there are then.
+    """
 
     def __init__(self, text: str) -> None:
         """text: tcp:HOST:PORT or unix:PATH. Raises Failure."""
         address = parse_endpoint(text)
+        self.folder, self.name = -1, ""
+        try:
+            if address.path.startswith("/"):
+                from cross_init.folders import folder_of
+
+                self.folder, self.name = folder_of(address.path)
+        except (FileNotFoundError, PermissionError):
+            pass  # opening the socket says so, or it is another user's folder, in which we remove nothing
+        except OSError as error:
+            raise Failure(f"{OPTION} {text}: {why(error)}") from None
         opened = open_socket(address).fd
-        self.path = address.path if address.path.startswith("/") else ""
         try:
             self.fd = move_up(opened)
         except OSError as error:
@@ -54,14 +67,15 @@ class Endpoint:
             raise Failure(f"{OPTION} {text}: {why(error)}") from None
         posix.close(opened)
         posix.set_blocking(self.fd, False)
+        self.descriptors = (self.fd, self.folder)
 
     def remove(self) -> None:
         """Remove the path, if it has one; what is gone already is no error."""
-        if self.path:
+        if self.folder >= 0:
             from cross_init.folders import remove_socket
 
             try:
-                remove_socket(self.path)
+                remove_socket(self.folder, self.name)
             except OSError:
                 pass
 

@@ -61,7 +61,7 @@ class Start:
             *channel.descriptors,
             *self.init.descriptors,
             *(fd for each in self.conditions for fd in each.descriptors),
-            *([self.endpoint.fd] if self.endpoint is not None else []),
+            *(self.endpoint.descriptors if self.endpoint is not None else ()),
         }
 
     def close_sockets(self) -> None:

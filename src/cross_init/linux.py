@@ -108,7 +108,8 @@ def move_up(fd: int) -> int:
     try:
         copy: int = fcntl(fd, F_DUPFD_CLOEXEC, HIGH)
     except OSError:
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, posix.sysconf("SC_OPEN_MAX") // 2 + 2)
+        most = posix.sysconf("SC_OPEN_MAX")
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, min(most // 2 + 2, most - 1))
     return copy
 
 

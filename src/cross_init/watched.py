@@ -186,8 +186,8 @@ class Watched:
 
         return held
 
-    def tell_again(self, error: OSError) -> None:
-        """Telling the init failed: say so once, and try again in a moment if that may help."""
+    def tell_again(self, error: OSError) -> bool:
+        """Telling the init failed: say so once, and try again in a moment if that may help; whether it may."""
         again = passes(error)
         if not again or not self.told_in_vain:
             rest = "; trying again" if again else ""
@@ -195,6 +195,7 @@ class Watched:
         if again:
             self.told_in_vain += 1
             self.telling = self.engine.after(pause(self.told_in_vain), self.tell)
+        return again
 
     def _hear_cancellation(self) -> None:
         """The init has news of the start: if it is cancelled, end the daemon, as the init itself would end it later."""

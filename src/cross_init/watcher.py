@@ -49,8 +49,7 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile
         except OSError as error:
-            watched.tell_again(error)
-            if not passes(error):
+            if not watched.tell_again(error):
                 self._let_witness_go()
             return
         self._let_witness_go()

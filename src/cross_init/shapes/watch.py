@@ -115,6 +115,8 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                     f"starting the watcher: {reason(error)}; nobody hears whether the daemon is ready: start it anew", 0
                 )
                 channel.discard()
+                if start.endpoint is not None:
+                    start.endpoint.remove()
                 raise
             run_watcher(start, pid, pidfd, channel, began, pair.line[1] if pair is not None else -1)
         code = 0
