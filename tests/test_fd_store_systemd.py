@@ -10,8 +10,13 @@ from tests.support.waiting import until
 
 SERVICE = "Type=notify\nRestart=always\nRestartSec=0\nFileDescriptorStoreMax=3\nStandardError=journal\nExecStart="
 SOCKET = "ListenStream=/run/fd-store.sock\nFileDescriptorName=web"
-# The same daemon, with us and without.
-WAYS = {"supervised": "BRIDGE -t systemd -N --supervise -- PUPPET", "native": "PUPPET"}
+# The same daemon, with us and without. To let another process of ours speak as the main one takes CAP_SYS_ADMIN.
+SUPERVISED = "BRIDGE -t systemd -N --supervise -- PUPPET"
+WAYS = {
+    "supervised": SUPERVISED,
+    "supervised with few rights": f"{SUPERVISED}\nCapabilityBoundingSet=~CAP_SYS_ADMIN",
+    "native": "PUPPET",
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
