@@ -6,7 +6,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test test-trees demo dist lint docs bench venv clean
+.PHONY: test test-trees demo dist lint docs bench faults venv clean
 
 test: lint
 	$(TESTS) tests.support.trees
@@ -34,6 +34,10 @@ docs:
 
 bench: venv
 	$(VENV)/bin/python benchmarks/startup.py
+
+# Every system call of every process of ours fails once: half an hour, as root. The table goes into the document.
+faults: venv
+	$(TESTS) tests.faults --all --table docs/trust.md $(FAULTS_ARGS)
 
 # Made anew for other requirements, and for another PYTHON.
 venv:

@@ -28,6 +28,6 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
-        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
             assert (path.parent / link).exists(), f"{path.name}: {link}"

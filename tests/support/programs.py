@@ -19,6 +19,7 @@ BASE = ("python3", "procps")  # what every test may start; the rest has to be as
 # Installed where it is needed: by package, the programs that are started by their names.
 _INSTALLED: dict[str, tuple[str, ...]] = {
     "beanstalkd": ("beanstalkd",),
+    "binutils": ("as", "ld"),
     "catatonit": ("catatonit",),
     "conmon": ("conmon",),
     "crun": ("crun",),
@@ -28,6 +29,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "debootstrap": ("debootstrap",),
     "dnsmasq-base": ("dnsmasq",),
     "dumb-init": ("dumb-init",),
+    "gcc": ("gcc",),
     "git": ("git",),
     "gpg-agent": ("gpg-agent",),
     "gpgconf": ("gpgconf",),
@@ -58,6 +60,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
         "s6-ipcserverd",
         "s6-supervise",
         "s6-svc",
+        "s6-svlisten1",
         "s6-svstat",
     ),
     "systemd": ("journalctl", "systemctl"),
@@ -68,6 +71,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
 # Needed for its files alone: no program of it is started.
 _FILES: dict[str, str] = {
     "dbus": "the system's bus, which systemctl speaks to inside of a container",
+    "libc6-dev": "the headers of C",
     "locales": "what localedef makes a locale of",
     "netbase": "/etc/services, which xinetd reads",
     "python3-jeepney": "what the single file finds of jeepney",
@@ -92,6 +96,7 @@ _IN_TREES: dict[str, tuple[str, ...]] = {
 }
 # What a program calls by a path of its own, of packages that its package only recommends, or has a choice of.
 CALLS: dict[str, tuple[str, ...]] = {
+    "gcc": ("binutils",),
     "podman": ("catatonit", "conmon", "crun"),  # catatonit is its "run --init"
     "redis-server": ("redis-tools",),
 }
