@@ -198,6 +198,7 @@ def test_a_porter_may_be_killed(stopped: tuple[Run, Puppet]) -> None:
     run, puppet = stopped
     puppet.do("say('FDSTORE=1\\nFDNAME=b\\nSTATUS=the rest counts', made[1])")
     run.err.hears("status: the rest counts")
+    until(lambda: len(porters(run)) == 1, "only the one that asks is there")
     (porter,) = porters(run)
     puppet.do("say('STATUS=what comes after it as well')")
     os.kill(porter, signal.SIGKILL)
