@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.commands.status import run as status
 from cross_init.readiness.notify_socket import ROOT_FOLDER
 from cross_init.readiness.sweeping import sweep
-from cross_init.status import run as status
 from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version
 from tests.support.observed import SHAPES, Place, observed

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from cross_init.cli import OPTIONS
-from cross_init.front_door import COMMANDS
+from cross_init.commands.front_door import COMMANDS
+from cross_init.commands.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 

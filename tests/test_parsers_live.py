@@ -19,22 +19,22 @@ from jeepney import HeaderFields, MessageType, new_method_return
 from jeepney.low_level import Endianness, Header, Message
 
 from cross_init.bounds import PID_MAX
-from cross_init.check import by_file
-from cross_init.cli import Wish
+from cross_init.commands.check import by_file
+from cross_init.commands.options import Wish
 from cross_init.detect import init_named, target_named
-from cross_init.engine import Engine
-from cross_init.health import respond
-from cross_init.kernel_knows import process_of
+from cross_init.kernel.procfs import process_of
 from cross_init.launch import Start
 from cross_init.model import Failure, Service
-from cross_init.noted import wants_up
-from cross_init.pidfile import Foreign, read
+from cross_init.notify.pid_file import Foreign, read
 from cross_init.readiness.conditions import parse_all
-from cross_init.state import read as read_state
+from cross_init.store.wanted_state import wants_up
 from cross_init.systems.s6_programs import wants_up as s6_wants_up
 from cross_init.systems.upstart_control import Goal
-from cross_init.watchdog import Watchdog
-from cross_init.watched import Watched
+from cross_init.watch.event_loop import Engine
+from cross_init.watch.health import respond
+from cross_init.watch.state_file import read as read_state
+from cross_init.watch.watchdog import Watchdog
+from cross_init.watch.watched import Watched
 from tests.support.kept import holder, holders, keep
 from tests.support.observed import Place
 from tests.support.odd import BYTES, NUMBERS, TEXTS

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.cli import Wish, parse
+from cross_init.commands.effects import effects
+from cross_init.commands.options import Wish, parse
 from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
-from cross_init.effects import effects
 from cross_init.model import MESSAGE, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
 from tools.make_table import VARIANTS, rows, text

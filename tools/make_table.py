@@ -32,9 +32,9 @@ with its reasons.
 
 def rows() -> list[str]:
     """The table's lines, an init after the other."""
-    from cross_init.cli import Wish
+    from cross_init.commands.effects import carried
+    from cross_init.commands.options import Wish
     from cross_init.detect import INITS, TARGETS, init_named, target_named
-    from cross_init.effects import carried
     from cross_init.model import NOTHING
     from cross_init.plan import choose
 

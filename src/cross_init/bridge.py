@@ -2,19 +2,19 @@
 
 import posix
 
-from cross_init.complaints import complain
 from cross_init.detect import Evidence, detect, init_named, target_named
+from cross_init.errors import complain
+from cross_init.kernel.linux import need_pidfds, why
 from cross_init.launch import Start, find_program
-from cross_init.linux import need_pidfds, why
 from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
     from cross_init.plan import Plan
     from cross_init.readiness.condition import Condition
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 
 def run(wish: "Wish", environ: Environment) -> int:
@@ -24,7 +24,7 @@ def run(wish: "Wish", environ: Environment) -> int:
     init.look(evidence)
     target = target_named(wish.target)
     if wish.daemonize or wish.pid_file or wish.ready_fd or wish.state_file:
-        from cross_init.telling import adapt
+        from cross_init.notify.options import adapt
 
         adapt(init, target, wish)
     listens = bool(target.clients_at_a_time) and is_listening(wish, init, environ, evidence.pid)
@@ -33,17 +33,17 @@ def run(wish: "Wish", environ: Environment) -> int:
     if told_otherwise and plan.shape == EXEC and not is_one_contract(init, target, wish):
         raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
     if wish.explain:
-        from cross_init.explain import show
+        from cross_init.commands.explain import show
 
         return show(wish, evidence, init, claim, target, plan)
     if wish.fd_store:
-        from cross_init.store.way import refuse
+        from cross_init.store.client import refuse
 
         refuse(init, target)
     start = Start(wish, init, target, init.service(evidence, wish.command[0]), environ)
     start.program = find_program(wish.command[0], environ)
     if evidence.pid == 1:
-        from cross_init.first import split as leave_process_1
+        from cross_init.shapes.pid1 import split as leave_process_1
 
         leave_process_1()
     if plan.same:
@@ -55,7 +55,7 @@ def run(wish: "Wish", environ: Environment) -> int:
         start.become()
     try:
         if init.hears == EXIT and wish.waits:
-            from cross_init.front import split
+            from cross_init.shapes.front import split
 
             split(start)
         return run_shape(start, plan)
@@ -90,7 +90,7 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
     if wish.waits and plan.shape != EXEC:
         start.init = told(wish, init, environ)
         if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
-            from cross_init.effects import unheard
+            from cross_init.commands.effects import unheard
 
             complain(f"telling that the daemon is ready: {unheard(init)}", 0)
     if init.name != target.name:
@@ -98,13 +98,13 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
             complain(warning, 0)
     start.sockets = gather(wish, init, target, environ, pid)
     if any(0 <= passed.fd < 3 for passed in start.sockets):
-        from cross_init.standard import free
+        from cross_init.sockets.stdio import free
 
         free(start.sockets)
     if wish.ready_when:
         start.passed_inodes = [posix.fstat(passed.fd).st_ino for passed in start.sockets]
     if wish.wait_for_client:
-        from cross_init.waiting import wait_for_client
+        from cross_init.sockets.wait_for_client import wait_for_client
 
         wait_for_client(start)
     if plan.shape == SUPERVISE:
@@ -113,11 +113,11 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
     if wish.watchdog[0]:
         start.watchdog_usec = int(wish.watchdog[0] * 1e6)
     if wish.fd_store:
-        from cross_init.store.way import prepare as find_kept
+        from cross_init.store.client import prepare as find_kept
 
         find_kept(start, init)
     if start.sockets and target.first_fd:
-        from cross_init.sockets import place
+        from cross_init.sockets.passed import place
 
         place(start.sockets, target.first_fd)  # before we open anything of our own, which would stand in their way
     if init.name != target.name or plan.shape != EXEC:  # else the daemon goes on talking to the init itself
@@ -129,7 +129,7 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
         except OSError as error:
             raise Failure(f"--ready-when {condition.text}: {why(error)}") from None
     if wish.health_listen:
-        from cross_init.health import Endpoint
+        from cross_init.watch.health import Endpoint
 
         start.endpoint = Endpoint(wish.health_listen)
 
@@ -174,7 +174,7 @@ def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":
 def told(wish: "Wish", init: Init, environ: Environment) -> Init:
     """The init, as it is told that the daemon is ready. Raises Failure if it does not hear that."""
     if wish.ready_fd:
-        from cross_init.descriptor import ByDescriptor
+        from cross_init.notify.descriptor import ByDescriptor
 
         return ByDescriptor(init, wish.ready_fd)
     if deaf := init.deaf(environ):
@@ -189,11 +189,11 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
     """
     sockets, left_out = select(wish, init, environ, pid)
     if wish.adopt_socket and not sockets:
-        from cross_init.adopt import adopt
+        from cross_init.sockets.adopt import adopt
 
         sockets = [adopt(wish.adopt_socket)]
     if wish.listen:
-        from cross_init.listen import open_all, parse
+        from cross_init.sockets.listen import open_all, parse
 
         addresses = [parse(text) for text in wish.listen]
         target.refuse(sockets + [address.announced() for address in addresses], wish.all_sockets)
@@ -201,7 +201,7 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
     else:
         target.refuse(sockets, wish.all_sockets)
     if left_out:
-        from cross_init.sockets import close
+        from cross_init.sockets.passed import close
 
         close(left_out)
     return sockets

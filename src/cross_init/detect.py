@@ -6,7 +6,7 @@ A system's file is imported only if its clue, below, is there: whoever runs unde
 
 import posix
 
-from cross_init.linux import read
+from cross_init.kernel.linux import read
 from cross_init.model import Claim, Environment, Failure, Init
 
 TYPE_CHECKING = False

@@ -3,16 +3,16 @@
 import _signal
 import posix
 
-from cross_init.linux import why
+from cross_init.kernel.linux import why
 from cross_init.model import CANNOT_RUN, NOT_FOUND, Channel, Environment, Failure, Init, Service, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
-    from cross_init.health import Endpoint
+    from cross_init.commands.options import Wish
     from cross_init.readiness.condition import Condition
-    from cross_init.sockets import Passed
-    from cross_init.store.way import Way
+    from cross_init.sockets.passed import Passed
+    from cross_init.store.client import Way
+    from cross_init.watch.health import Endpoint
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
@@ -67,7 +67,7 @@ class Start:
     def close_sockets(self) -> None:
         """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
         if self.sockets:
-            from cross_init.sockets import close
+            from cross_init.sockets.passed import close
 
             close(self.sockets)
 

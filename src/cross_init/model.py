@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cross_init.detect import Evidence
-    from cross_init.news import Assignments
-    from cross_init.sockets import Passed
-    from cross_init.watched import Watched
+    from cross_init.readiness.sd_notify import Assignments
+    from cross_init.sockets.passed import Passed
+    from cross_init.watch.watched import Watched
 
     class Cancellation(Protocol):
         """An init's news, without a signal, that a start is cancelled or that a service is to stay down."""
@@ -234,7 +234,7 @@ class Init:
         pidfd: of the main process, which is the daemon itself unless we supervise it.
         An init that hears nothing is told nothing: it goes where all goes that an init has no ear for.
         """
-        from cross_init.report import Reporter
+        from cross_init.watch.log import Reporter
 
         reporter = Reporter(str(service), pid, False)
         reporter.say(f"ready after {seconds:.3f} s")

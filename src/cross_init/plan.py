@@ -15,7 +15,7 @@ from cross_init.model import ANYONE, EXIT, FILE, STOP, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
 
 EXEC, WATCH, HAND_OVER, SUPERVISE, SERVE = "exec", "watch", "hand over", "supervise", "serve"
 

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-PACKAGES = ("systems", "shapes", "readiness")  # those on the way to exec; their own files have nothing but a docstring
+# Our folders; their own files have nothing but a docstring.
+PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
 # On that way, too, each behind those that it imports.
-ALWAYS = ("model", "linux", "complaints", "detect", "cli", "plan", "launch", "bridge")
+ALWAYS = ("model", "kernel.linux", "errors", "detect", "commands.options", "plan", "launch", "bridge")
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
@@ -99,19 +100,20 @@ def find_modules() -> None:
 def load_always() -> None:
     """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
     for name in ALWAYS:
-        code = compiled(FOLDER, name)
+        folder, _, last = f"/{name}".replace(".", "/").rpartition("/")
+        code = compiled(FOLDER + folder, last)
         if code is None:
             return  # it is imported when it is needed
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
-        module.__package__ = "cross_init"
-        module.__file__ = f"{FOLDER}/{name}.py"
+        module.__package__ = f"cross_init{folder.replace('/', '.')}"
+        module.__file__ = f"{FOLDER}{folder}/{last}.py"
         exec(code, module.__dict__)  # noqa: S102 (this is what importing is)
 
 
 def main(argv: list[str]) -> None:
     """Do what the command line says, under the name that we have. Does not return."""
     if argv[0].rpartition("/")[2] == "cross-init":
-        from cross_init.front_door import main as open_front_door
+        from cross_init.commands.front_door import main as open_front_door
 
         open_front_door(argv)
     run_bridge(argv)
@@ -121,9 +123,9 @@ def run_bridge(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
     if is_isolated():
         load_always()
-    from cross_init.cli import parse
-    from cross_init.complaints import NAME, complain, complain_of_mistake, write_out
-    from cross_init.linux import NO_MEMORY, why
+    from cross_init.commands.options import parse
+    from cross_init.errors import NAME, complain, complain_of_mistake, write_out
+    from cross_init.kernel.linux import NO_MEMORY, why
     from cross_init.model import FAILED, Failure
 
     try:
@@ -131,8 +133,8 @@ def run_bridge(argv: list[str]) -> None:
         occupy_standard_descriptors()
         wish = parse(argv[1:])
         if wish.help:
+            from cross_init.commands.help import text
             from cross_init.detect import INITS, TARGETS
-            from cross_init.help import text
 
             code = write_out(text(TARGETS, INITS))
         elif wish.version:

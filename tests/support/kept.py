@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cross_init.sock_diag import unix_listeners
+from cross_init.kernel.sock_diag import unix_listeners
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job

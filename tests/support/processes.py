@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cross_init.linux import process_state
+from cross_init.kernel.linux import process_state
 from tests.support.waiting import until
 
 

@@ -2,15 +2,15 @@
 
 import posix
 
+from cross_init.kernel.system_calls import inotify_add, inotify_open
 from cross_init.model import Failure
 from cross_init.readiness.repeated import FIRST_S, GROWTH, LONGEST_S
-from cross_init.system_calls import inotify_add, inotify_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.engine import Engine, Timer
+    from cross_init.watch.event_loop import Engine, Timer
 
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x4, 0x8, 0x40, 0x80, 0x100, 0x200
 DELETE_SELF, MOVE_SELF, ONLYDIR = 0x400, 0x800, 0x01000000

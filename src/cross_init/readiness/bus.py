@@ -9,7 +9,7 @@ import _socket
 from select import POLLIN, POLLOUT
 
 from cross_init.bounds import as_pid
-from cross_init.linux import why
+from cross_init.kernel.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jeepney.low_level import Message
 
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
 
 SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-known Message Bus Instances"
 NAME_MAX = 255

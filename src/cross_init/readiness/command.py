@@ -3,14 +3,14 @@
 import _signal
 import posix
 
-from cross_init.linux import open_nothing
+from cross_init.kernel.linux import open_nothing
 from cross_init.model import Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
 
 SHELL = "/bin/sh"
 

@@ -3,7 +3,7 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.model import Environment
-    from cross_init.watched import Watched
+    from cross_init.watch.watched import Watched
 
 
 class Condition:

@@ -5,7 +5,7 @@ from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
 
 # Kind: (the module with a class Observed, what stands behind the colon).
 KINDS: dict[str, tuple[str, str]] = {

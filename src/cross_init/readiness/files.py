@@ -2,9 +2,9 @@
 
 import posix
 
-from cross_init.linux import absolute
+from cross_init.kernel.linux import absolute
 from cross_init.model import Environment, Failure
-from cross_init.pidfile import Foreign
+from cross_init.notify.pid_file import Foreign
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition
 
@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.commands.options import Wish
+    from cross_init.watch.watched import Watched
 
 Identity = tuple[int, int, int, int]
 

@@ -3,14 +3,14 @@
 import posix
 from _thread import start_new_thread
 
-from cross_init.linux import NO_THREAD
+from cross_init.kernel.linux import NO_THREAD
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.commands.options import Wish
 
 PATIENCE_S = 5.0  # for each step of one attempt
 YES, NO = b"y", b"n"

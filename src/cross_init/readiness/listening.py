@@ -2,16 +2,16 @@
 
 import posix
 
-from cross_init.linux import read, why
+from cross_init.kernel.linux import read, why
+from cross_init.kernel.sock_diag import unix_listeners, why_not
 from cross_init.model import Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
-from cross_init.sock_diag import unix_listeners, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.commands.options import Wish
+    from cross_init.watch.watched import Watched
 
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
 
@@ -103,7 +103,7 @@ def listeners_in(network: int) -> set[int]:
 
 def enter_network(network: int) -> None:
     """Open sockets there from now on: this thread, and nobody else. Raises Failure."""
-    from cross_init.system_calls import move_to_network
+    from cross_init.kernel.system_calls import move_to_network
 
     try:
         move_to_network(network)

@@ -12,18 +12,18 @@ from struct import pack
 from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
-from cross_init.connection import may_claim
-from cross_init.linux import why
+from cross_init.kernel.linux import why
 from cross_init.model import READY, RELOADING, STOPPING
-from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.readiness.notify_socket import let_go
 from cross_init.readiness.porter import porters_of
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
-from cross_init.report import is_no, report
+from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
+from cross_init.sockets.connection import may_claim
+from cross_init.watch.log import is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watched import Watched
+    from cross_init.watch.watched import Watched
 
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it

@@ -13,13 +13,13 @@ where no folder can be had.
 import _socket
 import posix
 
-from cross_init.linux import is_private
+from cross_init.kernel.linux import is_private
 from cross_init.model import Channel, Environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.readiness.notification import Listener
-    from cross_init.watched import Watched
+    from cross_init.watch.watched import Watched
 
 ROOT_FOLDER = "/run/cross-init"
 BEGINNING = "cross-init-"  # of the names of these sockets

@@ -7,21 +7,21 @@ import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 from select import POLLIN, POLLOUT, poll
 
-from cross_init.complaints import AT_ONCE
-from cross_init.engine import Engine
+from cross_init.errors import AT_ONCE
+from cross_init.kernel.unwaiting import write_now
 from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
-from cross_init.surroundings import leave_surroundings
-from cross_init.unwaiting import write_now
+from cross_init.watch.detach import leave_surroundings
+from cross_init.watch.event_loop import Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from re import Pattern
 
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.commands.options import Wish
+    from cross_init.watch.watched import Watched
 
 LINE_MAX = 65536  # of a longer line only the last this many bytes are looked at
 LAST_WORDS_S = 5.0  # how long we wait for a slow reader when the daemon has ended

@@ -6,7 +6,7 @@ from cross_init.model import Channel, Environment, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watched import Watched
+    from cross_init.watch.watched import Watched
 
 
 ENDING_S = 0.5  # longer than a process takes from closing its descriptors to its end

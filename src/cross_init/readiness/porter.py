@@ -17,17 +17,17 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
-from cross_init.linux import why
+from cross_init.kernel.linux import why
 from cross_init.model import Failure
-from cross_init.report import Reporter
-from cross_init.surroundings import settle_down
+from cross_init.watch.detach import settle_down
+from cross_init.watch.log import Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.engine import Timer
-    from cross_init.watched import Watched
+    from cross_init.watch.event_loop import Timer
+    from cross_init.watch.watched import Watched
 
 # A porter's words, each the first byte of a packet; what belongs to it stands behind.
 HERE = b"h"  # it begins

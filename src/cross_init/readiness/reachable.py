@@ -7,19 +7,19 @@ from select import POLLOUT
 from struct import pack
 
 from cross_init.bounds import PORT_MAX, as_port
-from cross_init.connection import prober
-from cross_init.linux import why
+from cross_init.kernel.linux import why
 from cross_init.model import Environment, Failure
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
+from cross_init.sockets.connection import prober
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cross_init.cli import Wish
-    from cross_init.engine import Timer
+    from cross_init.commands.options import Wish
+    from cross_init.watch.event_loop import Timer
 
 PATIENCE_S = 5.0  # how long one attempt may take: a firewall may swallow it
 IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN)

@@ -13,10 +13,10 @@ import sys
 from select import POLLIN, poll
 from time import monotonic
 
-from cross_init.kernel_knows import process_of, start_time
-from cross_init.news import Assignments, has
+from cross_init.kernel.procfs import process_of, start_time
 from cross_init.readiness.notify_socket import SO_TIMESTAMPNS
 from cross_init.readiness.porter import TAKEN, Errand, Tell
+from cross_init.readiness.sd_notify import Assignments, has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

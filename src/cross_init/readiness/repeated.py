@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.engine import Timer
-    from cross_init.watched import Watched
+    from cross_init.watch.event_loop import Timer
+    from cross_init.watch.watched import Watched
 
 FIRST_S = 0.01
 GROWTH = 1.5

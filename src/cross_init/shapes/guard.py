@@ -17,8 +17,8 @@ import _socket
 import posix
 import sys
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, why
+from cross_init.errors import complain, complain_of_mistake
+from cross_init.kernel.linux import fork, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

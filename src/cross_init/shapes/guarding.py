@@ -9,13 +9,13 @@ import posix
 import sys
 from select import POLLIN, poll
 
-from cross_init.kernel_knows import descends, process_of
-from cross_init.linux import patiently, why
+from cross_init.kernel.linux import patiently, why
+from cross_init.kernel.procfs import descends, process_of
 from cross_init.model import UNHEARD_S
-from cross_init.report import Reporter
 from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
 from cross_init.shapes.processes import send
-from cross_init.surroundings import leave_surroundings
+from cross_init.watch.detach import leave_surroundings
+from cross_init.watch.log import Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, patiently, why
+from cross_init.errors import complain, complain_of_mistake
+from cross_init.kernel.linux import fork, patiently, why
 from cross_init.model import FAILED, Channel, Failure
 from cross_init.plan import stops
 from cross_init.shapes.processes import Given, block, end_like, fork_daemon
@@ -104,8 +104,10 @@ def run(start: "Start") -> int:
         if posix.WIFSIGNALED(posix.waitpid(pid, 0)[1]):
             raise Failure("starting the daemon: the process that was to start it was killed")
         return FAILED  # the keeper has said why
-    from cross_init.engine import Engine  # not earlier: on a small machine the daemon's start would wait for it
     from cross_init.shapes.handing_over import HandOver
+    from cross_init.watch.event_loop import (
+        Engine,  # not earlier: on a small machine the daemon's start would wait for it
+    )
 
     engine = Engine()
     hand_over = HandOver(engine, start, keeper, int(line), channel, began)

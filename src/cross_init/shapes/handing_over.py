@@ -3,15 +3,15 @@
 import _signal
 import posix
 
-from cross_init.engine import Engine
-from cross_init.kernel_knows import pending_signals
-from cross_init.linux import why
+from cross_init.kernel.linux import why
+from cross_init.kernel.procfs import pending_signals
 from cross_init.model import FAILED, STOP, Channel, Failure
 from cross_init.shapes.hand_over import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like, has_ended, send
 from cross_init.shapes.signals import Signals
 from cross_init.shapes.witness import TELLING, TOLD
-from cross_init.watched import Watched
+from cross_init.watch.event_loop import Engine
+from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import _signal
 import posix
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, patiently, why
+from cross_init.errors import complain, complain_of_mistake
+from cross_init.kernel.linux import fork, patiently, why
 from cross_init.model import Channel, Failure
 
 TYPE_CHECKING = False

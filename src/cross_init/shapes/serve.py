@@ -11,14 +11,14 @@ import _socket
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.engine import Engine
-from cross_init.linux import fork, why
+from cross_init.errors import complain, complain_of_mistake
+from cross_init.kernel.linux import fork, why
 from cross_init.model import FAILED, STOPPING, Failure
 from cross_init.plan import SERVE
 from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.sockets import describe
-from cross_init.watched import Watched
+from cross_init.sockets.passed import describe
+from cross_init.watch.event_loop import Engine
+from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

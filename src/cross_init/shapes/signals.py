@@ -4,10 +4,10 @@ import _signal
 import posix
 from _thread import start_new_thread
 
-from cross_init.engine import Engine
-from cross_init.linux import NO_THREAD
+from cross_init.kernel.linux import NO_THREAD
 from cross_init.model import Failure
 from cross_init.shapes.processes import PASSED_ON
+from cross_init.watch.event_loop import Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -41,8 +41,8 @@ def run(start: "Start") -> int:
     try:
         if not forks_away:
             adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
-        from cross_init.engine import Engine
         from cross_init.shapes.supervisor import Supervisor
+        from cross_init.watch.event_loop import Engine
 
         engine = Engine()
         supervisor = Supervisor(engine, start, pid, channel, began, guard)
@@ -66,7 +66,7 @@ def run(start: "Start") -> int:
 
 def adopt(start: "Start") -> None:
     """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
-    from cross_init.system_calls import adopt_orphans
+    from cross_init.kernel.system_calls import adopt_orphans
 
     try:
         adopt_orphans()

@@ -7,24 +7,24 @@ import _signal
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from cross_init.engine import Engine
-from cross_init.kernel_knows import exit_of_stranger, pidfd_identity, start_time
-from cross_init.linux import process_stat, why
+from cross_init.kernel.linux import process_stat, why
+from cross_init.kernel.procfs import exit_of_stranger, pidfd_identity, start_time
 from cross_init.model import STOP, STOPPING
-from cross_init.pidfile import Foreign
+from cross_init.notify.pid_file import Foreign
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.appearance import Appearance
 from cross_init.shapes.guard import UNGUARDED, Guard
 from cross_init.shapes.processes import has_ended, is_leader, send
 from cross_init.shapes.signals import SI_KERNEL, Signals
-from cross_init.watched import Watched
+from cross_init.watch.event_loop import Engine
+from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
     from cross_init.model import Channel
-    from cross_init.news import Assignments
+    from cross_init.readiness.sd_notify import Assignments
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go

@@ -13,8 +13,8 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.complaints import complain
-from cross_init.linux import NO_PROCESS, fork, reason, why
+from cross_init.errors import complain
+from cross_init.kernel.linux import NO_PROCESS, fork, reason, why
 from cross_init.model import EXIT, NOTHING, Channel, Failure
 
 TYPE_CHECKING = False
@@ -108,7 +108,7 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
 
                 be_beside_watcher(start, pid, pidfd, pair.line[0], began)
             try:
-                from cross_init.watcher import run as run_watcher
+                from cross_init.watch.watcher import run as run_watcher
             except Exception as error:
                 # An upgrade is under way, say. Unsaid, nobody would know why it never gets ready.
                 complain(

@@ -17,11 +17,11 @@ import _signal
 import posix
 from select import POLLIN, poll
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import patiently, reason, why
+from cross_init.errors import complain, complain_of_mistake
+from cross_init.kernel.linux import patiently, reason, why
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.processes import has_ended, send, send_group
-from cross_init.surroundings import leave_surroundings, settle_down
+from cross_init.watch.detach import leave_surroundings, settle_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

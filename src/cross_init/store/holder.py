@@ -9,23 +9,23 @@ import _socket
 import errno
 import posix
 
-from cross_init.acceptor import Acceptor
 from cross_init.bounds import as_count
-from cross_init.connection import credentials
-from cross_init.engine import Engine
-from cross_init.kernel_knows import process_of
-from cross_init.linux import process_stat, why
+from cross_init.kernel.linux import process_stat, why
+from cross_init.kernel.procfs import process_of
+from cross_init.kernel.system_calls import same_open_file
 from cross_init.model import Failure
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
-from cross_init.system_calls import same_open_file
-from cross_init.turning_away import turn_away
+from cross_init.sockets.connection import credentials
+from cross_init.store.client import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
+from cross_init.watch.acceptor import Acceptor
+from cross_init.watch.event_loop import Engine
+from cross_init.watch.turning_away import turn_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.engine import Timer
     from cross_init.model import Cancellation
-    from cross_init.store.way import Way
+    from cross_init.store.client import Way
+    from cross_init.watch.event_loop import Timer
 
 GRACE_S = 10.0  # for the next start, where the init cannot say whether there will be one
 PATIENCE_S = 1.0  # for who has connected and says nothing

@@ -5,17 +5,17 @@ first needed.
 """
 
 from cross_init.model import Failure
-from cross_init.news import Assignments, first, has
 from cross_init.readiness.porter import LEFT, Errand, Tell, porters_of
 from cross_init.readiness.receiving import CARRY_S
+from cross_init.readiness.sd_notify import Assignments, first, has
+from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way, connect
 from cross_init.store.process import start
-from cross_init.store.way import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.watched import Watched
+    from cross_init.watch.watched import Watched
 
 DEFAULT = "stored"  # the name of a descriptor that came without one
 NAME_MAX = 255

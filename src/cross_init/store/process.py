@@ -5,19 +5,19 @@ import _socket
 import errno
 import posix
 
-from cross_init.connection import listener
-from cross_init.engine import Engine
-from cross_init.linux import fork
+from cross_init.kernel.linux import fork
 from cross_init.model import Failure
+from cross_init.sockets.connection import listener
+from cross_init.store.client import new_name, own_names
 from cross_init.store.holder import Holder
-from cross_init.store.way import new_name, own_names
-from cross_init.surroundings import leave_surroundings, settle_down
+from cross_init.watch.detach import leave_surroundings, settle_down
+from cross_init.watch.event_loop import Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.store.way import Way
+    from cross_init.store.client import Way
 
 BACKLOG = 8
 LONGEST = 1024

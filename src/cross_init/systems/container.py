@@ -12,7 +12,7 @@ from cross_init.model import Init as Base
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 # What stands between the runtime and a container's service and does nothing but reap and pass signals on ...
 REAPERS = ("docker-init", "podman-init", "catatonit", "tini", "tini-static", "dumb-init")
@@ -52,7 +52,7 @@ class Init(Base):
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         if not is_for(environ, pid):
             return []
-        from cross_init.sockets import listen_fds
+        from cross_init.sockets.passed import listen_fds
 
         return listen_fds(environ, self.name)
 

@@ -1,13 +1,13 @@
 """daemontools: supervise(8) starts a daemon in its service directory and waits for nothing; svc(8) asks for nothing."""
 
-from cross_init.linux import working_folder
+from cross_init.kernel.linux import working_folder
 from cross_init.model import ANYONE, Claim, Environment, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
-    from cross_init.noted import Noted
+    from cross_init.store.wanted_state import Noted
 
 
 class Init(Base):
@@ -30,6 +30,6 @@ class Init(Base):
 
     def for_good(self, service: Service, environ: Environment) -> "Noted":
         """As supervise notes it."""
-        from cross_init.noted import Noted, wants_up
+        from cross_init.store.wanted_state import Noted, wants_up
 
         return Noted(f"{self.folder}/supervise", wants_up)

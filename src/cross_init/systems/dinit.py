@@ -13,7 +13,7 @@ from cross_init.model import Target as BaseTarget
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 SERVICE = b"DINIT_SERVICE"  # with "load-options = export-service-name"
 SOCKET_FD = 3  # where the socket is (dinit-service(5), socket-listen)
@@ -72,7 +72,7 @@ class Init(Base):
         """At most one, as descriptor 3. Raises Failure if it is not open."""
         if not is_for(environ, pid):
             return []
-        from cross_init.sockets import describe
+        from cross_init.sockets.passed import describe
 
         return [describe(SOCKET_FD)]
 
@@ -93,7 +93,7 @@ class Init(Base):
                 f"descriptors {', '.join(map(str, found))} are pipes, and each could be the one: say which, with "
                 "--init dinit:fd=N or --init dinit:var=NAME"
             )
-        from cross_init.descriptor import keep
+        from cross_init.notify.descriptor import keep
 
         kept = keep(found[0])
         if kept is None:
@@ -108,7 +108,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Any byte says it."""
-        from cross_init.descriptor import tell
+        from cross_init.notify.descriptor import tell
 
         for fd in self.descriptors:
             tell(fd)

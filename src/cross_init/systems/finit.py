@@ -68,7 +68,7 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, with the newline that the older form ends with."""
         for fd in self.descriptors:
-            from cross_init.descriptor import put
+            from cross_init.notify.descriptor import put
 
             put(fd, b"READY=1\n")
         if self.hears == MESSAGE:

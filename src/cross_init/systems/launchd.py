@@ -10,7 +10,7 @@ from cross_init.model import Init as Base
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 LABEL = b"XPC_SERVICE_NAME"  # the job's label
 NO_JOB = b"0"  # what processes have in it that launchd started for a login
@@ -45,7 +45,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """All sockets of each name that was told. Raises Failure."""
-        from cross_init.sockets import describe
+        from cross_init.sockets.passed import describe
 
         return [describe(fd, name) for name in self.names for fd in activate(name)]
 

@@ -1,6 +1,6 @@
 """No init system: a shell, or whatever else starts programs and waits for them. Readiness is a line for a person."""
 
-from cross_init.complaints import complain
+from cross_init.errors import complain
 from cross_init.model import ANYONE, TEXT, Claim, Service
 from cross_init.model import Init as Base
 

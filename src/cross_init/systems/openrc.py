@@ -70,7 +70,7 @@ class Init(Base):
                 "or leave out command_background and supervisor, and say --pid-file with what pidfile= says"
             )
         if self.hears == DESCRIPTOR:
-            from cross_init.descriptor import keep
+            from cross_init.notify.descriptor import keep
 
             kept = keep(self.number)
             if kept is None and self.parent == STARTER:
@@ -87,7 +87,7 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, or a newline. (The other way is the front's.)"""
         if self.hears == DESCRIPTOR:
-            from cross_init.descriptor import tell
+            from cross_init.notify.descriptor import tell
 
             for fd in self.descriptors:
                 tell(fd)

@@ -5,7 +5,7 @@ from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 
 class Target(BaseTarget):

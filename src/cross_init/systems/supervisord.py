@@ -73,13 +73,13 @@ class Init(Base):
         if self.hears != EVENT:
             super().ready(service, pid, pidfd, seconds)
         for fd in self.descriptors:
-            from cross_init.descriptor import tell
+            from cross_init.notify.descriptor import tell
 
             tell(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
 
 
 def is_supervisord(evidence: "Evidence") -> bool:
     """Whether our parent is one: by its name, or, where "python3 -m" started it, by its command line."""
-    from cross_init.linux import read
+    from cross_init.kernel.linux import read
 
     return evidence.parent_name == "supervisord" or "supervisord" in read(f"/proc/{evidence.parent}/cmdline")

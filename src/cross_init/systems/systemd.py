@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.linux import patiently
+from cross_init.kernel.linux import patiently
 from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.detect import Evidence
-    from cross_init.news import Assignments
-    from cross_init.sockets import Passed
+    from cross_init.readiness.sd_notify import Assignments
+    from cross_init.sockets.passed import Passed
     from cross_init.systems.systemd_manager import Manager
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
@@ -76,7 +76,7 @@ class Init(Base):
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         if not is_for(environ, pid):
             return []
-        from cross_init.sockets import listen_fds
+        from cross_init.sockets.passed import listen_fds
 
         return listen_fds(environ, self.name)
 
@@ -233,7 +233,7 @@ class Target(BaseTarget):
 
 def name_client(environ: Environment, fd: int) -> None:
     """REMOTE_ADDR and REMOTE_PORT, as a service with Accept=yes has them (systemd.exec(5))."""
-    from cross_init.connection import ends
+    from cross_init.sockets.connection import ends
 
     _, remote = ends(fd)
     if isinstance(remote, tuple):

@@ -14,7 +14,7 @@ from cross_init.model import Target as BaseTarget
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 SCRIPTS = ("/etc/init.d/", "/etc/rc")
 # The folder of start-stop-daemon's socket. It is there as long as somebody waits.
