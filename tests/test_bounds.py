@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cross_init import bounds
 from cross_init.commands.options import Wish, count, seconds, signal_number
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.watch.event_loop import LONGEST_MS, Engine
 from tests.support.command import run
 from tests.support.odd import EDGES, TEXTS

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from cross_init.bounds import PORT_MAX, UINT64_MAX
 from cross_init.commands.options import OPTIONS, Wish, parse
 from cross_init.commands.status import table, understand
-from cross_init.detect import INITS, TARGETS, Evidence, detect, init_named, target_named
-from cross_init.errors import printable
-from cross_init.model import DESCRIPTOR, Claim, Environment, Failure
+from cross_init.detect import INITS, TARGETS, detect, init_named, target_named
+from cross_init.errors import Failure, printable
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import Environment
+from cross_init.model import DESCRIPTOR, Claim
 from cross_init.readiness import sd_notify
 from cross_init.readiness.bus import BusName, bus_address
 from cross_init.readiness.conditions import KINDS, parse_all

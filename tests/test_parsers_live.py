@@ -22,9 +22,10 @@ from cross_init.bounds import PID_MAX
 from cross_init.commands.check import by_file
 from cross_init.commands.options import Wish
 from cross_init.detect import init_named, target_named
+from cross_init.errors import Failure
 from cross_init.kernel.procfs import process_of
 from cross_init.launch import Start
-from cross_init.model import Failure, Service
+from cross_init.model import Service
 from cross_init.notify.pid_file import Foreign, read
 from cross_init.readiness.conditions import parse_all
 from cross_init.store.wanted_state import wants_up

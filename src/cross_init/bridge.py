@@ -2,11 +2,12 @@
 
 import posix
 
-from cross_init.detect import Evidence, detect, init_named, target_named
-from cross_init.errors import complain
-from cross_init.kernel.linux import need_pidfds, why
+from cross_init.detect import detect, init_named, target_named
+from cross_init.errors import Failure, complain, why
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import Environment, need_pidfds
 from cross_init.launch import Start, find_program
-from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
+from cross_init.model import EXIT, NOTHING, Claim, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
 
 TYPE_CHECKING = False

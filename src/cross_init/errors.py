@@ -7,10 +7,39 @@ who fails before there is a daemon gives it a moment.
 
 import posix
 
-from cross_init.kernel.linux import why
-from cross_init.model import FAILED, Failure
-
 NAME = "cross-init-bridge"
+
+# Exit codes as env(1) and nice(1) have them.
+FAILED, CANNOT_RUN, NOT_FOUND = 125, 126, 127
+
+
+class Failure(Exception):
+    """Our own failure: one line that says what was tried, on what, why it failed and what to do.
+
+    code: the exit code, FAILED, CANNOT_RUN or NOT_FOUND.
+    """
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def why(error: OSError) -> str:
+    """What a system call failed of, and what to do if that is known."""
+    import errno
+
+    hints = {  # what a sandbox or a limit makes fail anywhere, and what to do
+        errno.EMFILE: "raise the limit on open files (ulimit -n; systemd: LimitNOFILE=)",
+        errno.ENFILE: "too many are open on this machine",
+        errno.EAFNOSUPPORT: "allow UNIX sockets (systemd: AF_UNIX in RestrictAddressFamilies=)",
+        errno.ENOSPC: "make room there",
+        errno.EROFS: "it cannot be written to here",
+        errno.EFBIG: "raise the limit on the size of files (ulimit -f; systemd: LimitFSIZE=)",
+    }
+    hint = hints.get(error.errno or 0)
+    return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
+
+
 AT_ONCE = 4096  # bytes: PIPE_BUF, which a pipe takes whole or not at all (pipe(7))
 PATIENCE_MS = 1000  # of a process that fails, for its last line
 dropped = 0  # lines, since the last that was taken

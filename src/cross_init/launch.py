@@ -3,8 +3,9 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import why
-from cross_init.model import CANNOT_RUN, NOT_FOUND, Channel, Environment, Failure, Init, Service, Target
+from cross_init.errors import CANNOT_RUN, NOT_FOUND, Failure, why
+from cross_init.kernel.linux import Environment
+from cross_init.model import Channel, Init, Service, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,12 +7,15 @@ This file is on the way from start to exec. That way imports nothing that costs 
 no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes with slots.
 """
 
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.readiness.sd_notify import Assignments
     from cross_init.sockets.passed import Passed
     from cross_init.watch.watched import Watched
@@ -47,11 +50,6 @@ if TYPE_CHECKING:
             """Keep it no longer. Raises OSError."""
 
 
-Environment = dict[bytes, bytes]
-
-# Exit codes as env(1) and nice(1) have them.
-FAILED, CANNOT_RUN, NOT_FOUND = 125, 126, 127
-
 # How an init hears that the service is ready, and how a daemon says that it is.
 MESSAGE = "message"  # a datagram on a notification socket
 STOP = "stop"  # the main process stops on a signal
@@ -76,17 +74,6 @@ ANYONE = "anyone"  # any process of ours that knows how
 def is_for(environ: Environment, pid: int) -> bool:
     """Whether LISTEN_FDS tells of descriptors that were passed to this process (LISTEN_PID, sd_listen_fds(3))."""
     return environ.get(b"LISTEN_PID") == str(pid).encode()
-
-
-class Failure(Exception):
-    """Our own failure: one line that says what was tried, on what, why it failed and what to do.
-
-    code: the exit code, FAILED, CANNOT_RUN or NOT_FOUND.
-    """
-
-    def __init__(self, message: str, code: int = FAILED) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Service:

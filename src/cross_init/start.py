@@ -35,7 +35,17 @@ if TYPE_CHECKING:
 # Our folders; their own files have nothing but a docstring.
 PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
 # On that way, too, each behind those that it imports.
-ALWAYS = ("model", "kernel.linux", "errors", "detect", "commands.options", "plan", "launch", "bridge")
+ALWAYS = (
+    "errors",
+    "kernel.linux",
+    "model",
+    "kernel.evidence",
+    "detect",
+    "commands.options",
+    "plan",
+    "launch",
+    "bridge",
+)
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
@@ -124,9 +134,8 @@ def run_bridge(argv: list[str]) -> None:
     if is_isolated():
         load_always()
     from cross_init.commands.options import parse
-    from cross_init.errors import NAME, complain, complain_of_mistake, write_out
-    from cross_init.kernel.linux import NO_MEMORY, why
-    from cross_init.model import FAILED, Failure
+    from cross_init.errors import FAILED, NAME, Failure, complain, complain_of_mistake, why, write_out
+    from cross_init.kernel.linux import NO_MEMORY
 
     try:
         isolate(argv)

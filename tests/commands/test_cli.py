@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cross_init.commands.options import OPTIONS, ORIGINAL, Wish, parse
 from cross_init.detect import INITS, TARGETS
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from tests.support.command import PATH, close_descriptors, closed_pipe, command, run
 
 WORD = st.text(st.characters(exclude_characters="\0"), max_size=8)

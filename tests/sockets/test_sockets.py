@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.sockets.passed import NOT_A_SOCKET, Passed, describe, place
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.systems.s6 import Init
 from tests.matrix.directories import S6, directory
 from tests.support.command import PATH

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.watch.event_loop import MISTAKES, Engine
 
 

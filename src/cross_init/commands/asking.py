@@ -15,10 +15,10 @@ from select import poll
 from time import monotonic
 
 from cross_init.bounds import number
+from cross_init.errors import Failure
 from cross_init.kernel.folders import HERE, is_served_by_a_process, mount_of, names, open_folder
 from cross_init.kernel.linux import is_private
 from cross_init.kernel.procfs import own_users
-from cross_init.model import Failure
 from cross_init.sockets.connection import credentials
 from cross_init.watch.status_socket import ABSTRACT, FOLDER, MOST, USERS_BASE, connected, knock, own_folder, remove
 from cross_init.watch.strangers import PEEK

@@ -6,9 +6,8 @@ asked itself: that needs no place to write to, and no word on where it is.
 
 import posix
 
-from cross_init.errors import printable
-from cross_init.kernel.linux import why
-from cross_init.model import READY, RELOADING, STARTING, Failure
+from cross_init.errors import Failure, printable, why
+from cross_init.model import READY, RELOADING, STARTING
 from cross_init.watch.state_file import FILE, read
 
 NOT_READY = 1

@@ -2,9 +2,9 @@
 
 from cross_init.bridge import conditions, select, told
 from cross_init.commands.effects import effects
-from cross_init.errors import printable, write_out
+from cross_init.errors import Failure, printable, write_out
 from cross_init.launch import find_program
-from cross_init.model import Claim, Failure, Init, Target
+from cross_init.model import Claim, Init, Target
 from cross_init.plan import EXEC, Plan
 from cross_init.sockets.listen import parse
 from cross_init.store.client import refuse
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.commands.options import Wish
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 
 def show(wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan) -> int:

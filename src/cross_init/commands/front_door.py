@@ -6,8 +6,7 @@ for, and answers with an exit code and the text for standard output.
 
 import posix
 
-from cross_init.errors import printable
-from cross_init.model import FAILED, Failure
+from cross_init.errors import FAILED, Failure, printable
 
 NAME = "cross-init"
 # Command: (what stands behind it, what it does).

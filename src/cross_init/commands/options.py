@@ -3,8 +3,7 @@
 import _signal
 
 from cross_init.detect import INITS, TARGETS
-from cross_init.errors import NAME
-from cross_init.model import Failure
+from cross_init.errors import NAME, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

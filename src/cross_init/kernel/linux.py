@@ -2,8 +2,9 @@
 
 import posix
 
-from cross_init.model import Failure
+from cross_init.errors import Failure, why
 
+Environment = dict[bytes, bytes]
 HIGH = 100  # more sockets than anybody passes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,22 +31,6 @@ def read(path: str, most: int = 65536) -> str:
     finally:
         posix.close(fd)
     return text.decode("utf-8", "replace")
-
-
-def why(error: OSError) -> str:
-    """What a system call failed of, and what to do if that is known."""
-    import errno
-
-    hints = {  # what a sandbox or a limit makes fail anywhere, and what to do
-        errno.EMFILE: "raise the limit on open files (ulimit -n; systemd: LimitNOFILE=)",
-        errno.ENFILE: "too many are open on this machine",
-        errno.EAFNOSUPPORT: "allow UNIX sockets (systemd: AF_UNIX in RestrictAddressFamilies=)",
-        errno.ENOSPC: "make room there",
-        errno.EROFS: "it cannot be written to here",
-        errno.EFBIG: "raise the limit on the size of files (ulimit -f; systemd: LimitFSIZE=)",
-    }
-    hint = hints.get(error.errno or 0)
-    return f"{error.strerror or error}{f'; {hint}' if hint else ''}"
 
 
 def reason(error: BaseException) -> str:

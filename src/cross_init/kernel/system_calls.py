@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 
 # Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}

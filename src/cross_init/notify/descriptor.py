@@ -7,8 +7,9 @@ import posix
 from fcntl import F_GETFL, fcntl
 
 from cross_init.bounds import as_descriptor
-from cross_init.kernel.linux import move_up, why
-from cross_init.model import ANYONE, DESCRIPTOR, Failure, Init, Service
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import move_up
+from cross_init.model import ANYONE, DESCRIPTOR, Init, Service
 
 NEWLINE = b"\n"
 

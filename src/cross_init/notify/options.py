@@ -1,6 +1,7 @@
 """How the command line changes the way in which an init is told: --daemonize, --pid-file, --ready-fd, --state-file."""
 
-from cross_init.model import ANYONE, DESCRIPTOR, EXIT, FILE, TEXT, Failure, Init, Target
+from cross_init.errors import Failure
+from cross_init.model import ANYONE, DESCRIPTOR, EXIT, FILE, TEXT, Init, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ is being written it is locked, and stays.
 import posix
 
 from cross_init.bounds import PID_MAX, Pid, as_pid
+from cross_init.errors import Failure
 from cross_init.kernel.linux import absolute
-from cross_init.model import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

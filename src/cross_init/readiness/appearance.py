@@ -2,8 +2,8 @@
 
 import posix
 
+from cross_init.errors import Failure
 from cross_init.kernel.system_calls import inotify_add, inotify_open
-from cross_init.model import Failure
 from cross_init.readiness.repeated import FIRST_S, GROWTH, LONGEST_S
 
 TYPE_CHECKING = False

@@ -9,8 +9,8 @@ import _socket
 from select import POLLIN, POLLOUT
 
 from cross_init.bounds import as_pid
-from cross_init.kernel.linux import why
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
 from cross_init.readiness.repeated import Repeated

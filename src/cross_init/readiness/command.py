@@ -3,8 +3,7 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import open_nothing
-from cross_init.model import Environment
+from cross_init.kernel.linux import Environment, open_nothing
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 

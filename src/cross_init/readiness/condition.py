@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import Environment
+    from cross_init.kernel.linux import Environment
     from cross_init.watch.watched import Watched
 
 

@@ -1,6 +1,6 @@
 """--ready-when CONDITION: from its words to something that observes the daemon. One file per way of looking."""
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False

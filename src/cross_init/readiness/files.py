@@ -2,8 +2,8 @@
 
 import posix
 
-from cross_init.kernel.linux import absolute
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment, absolute
 from cross_init.notify.pid_file import Foreign
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition

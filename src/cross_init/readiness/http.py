@@ -3,8 +3,8 @@
 import posix
 from _thread import start_new_thread
 
-from cross_init.kernel.linux import NO_THREAD
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import NO_THREAD, Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 

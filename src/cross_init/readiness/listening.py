@@ -2,9 +2,9 @@
 
 import posix
 
-from cross_init.kernel.linux import read, why
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import read
 from cross_init.kernel.sock_diag import unix_listeners, why_not
-from cross_init.model import Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 

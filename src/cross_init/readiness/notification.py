@@ -12,7 +12,7 @@ from struct import pack
 from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
-from cross_init.kernel.linux import why
+from cross_init.errors import why
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.readiness.notify_socket import let_go
 from cross_init.readiness.porter import porters_of

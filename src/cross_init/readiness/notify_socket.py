@@ -13,8 +13,8 @@ where no folder can be had.
 import _socket
 import posix
 
-from cross_init.kernel.linux import is_private
-from cross_init.model import Channel, Environment
+from cross_init.kernel.linux import Environment, is_private
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 from select import POLLIN, POLLOUT, poll
 
-from cross_init.errors import AT_ONCE
+from cross_init.errors import AT_ONCE, Failure
+from cross_init.kernel.linux import Environment
 from cross_init.kernel.unwaiting import write_now
-from cross_init.model import Environment, Failure
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
 from cross_init.watch.detach import leave_surroundings

@@ -2,7 +2,9 @@
 
 import posix
 
-from cross_init.model import Channel, Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
-from cross_init.kernel.linux import why
-from cross_init.model import Failure
+from cross_init.errors import Failure, why
 from cross_init.watch.detach import settle_down
 from cross_init.watch.log import Reporter
 

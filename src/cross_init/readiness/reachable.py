@@ -7,8 +7,8 @@ from select import POLLOUT
 from struct import pack
 
 from cross_init.bounds import PORT_MAX, as_port
-from cross_init.kernel.linux import why
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment
 from cross_init.readiness.appearance import Appearance
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated

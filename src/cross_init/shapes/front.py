@@ -14,8 +14,9 @@ import _socket
 import posix
 from select import POLLIN, poll
 
-from cross_init.kernel.linux import fork, open_nothing, passes, why
-from cross_init.model import ANYONE, EXIT, Environment, Failure, Init, Service
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment, fork, open_nothing, passes
+from cross_init.model import ANYONE, EXIT, Init, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import _socket
 import posix
 import sys
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import fork, why
+from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.kernel.linux import fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import posix
 import sys
 from select import POLLIN, poll
 
-from cross_init.kernel.linux import patiently, why
+from cross_init.errors import why
+from cross_init.kernel.linux import patiently
 from cross_init.kernel.procfs import descends, process_of
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES

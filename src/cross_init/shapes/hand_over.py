@@ -21,9 +21,9 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import fork, patiently, why
-from cross_init.model import FAILED, Channel, Failure
+from cross_init.errors import FAILED, Failure, complain, complain_of_mistake, why
+from cross_init.kernel.linux import fork, patiently
+from cross_init.model import Channel
 from cross_init.plan import stops
 from cross_init.shapes.processes import Given, block, end_like, fork_daemon
 

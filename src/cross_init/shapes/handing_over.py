@@ -3,9 +3,9 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import why
+from cross_init.errors import FAILED, Failure, why
 from cross_init.kernel.procfs import pending_signals
-from cross_init.model import FAILED, STOP, Channel, Failure
+from cross_init.model import STOP, Channel
 from cross_init.shapes.hand_over import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like, has_ended, send
 from cross_init.shapes.signals import Signals

@@ -3,9 +3,9 @@
 import _signal
 import posix
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import fork, patiently, why
-from cross_init.model import Channel, Failure
+from cross_init.errors import Failure, complain, complain_of_mistake, why
+from cross_init.kernel.linux import fork, patiently
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

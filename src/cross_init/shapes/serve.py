@@ -11,9 +11,9 @@ import _socket
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import fork, why
-from cross_init.model import FAILED, STOPPING, Failure
+from cross_init.errors import FAILED, Failure, complain, complain_of_mistake, why
+from cross_init.kernel.linux import fork
+from cross_init.model import STOPPING
 from cross_init.plan import SERVE
 from cross_init.shapes.guard import UNGUARDED, Guard
 from cross_init.sockets.passed import describe

@@ -4,8 +4,8 @@ import _signal
 import posix
 from _thread import start_new_thread
 
+from cross_init.errors import Failure
 from cross_init.kernel.linux import NO_THREAD
-from cross_init.model import Failure
 from cross_init.shapes.processes import PASSED_ON
 from cross_init.watch.event_loop import Engine
 

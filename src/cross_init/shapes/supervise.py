@@ -11,7 +11,7 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.model import FAILED, Failure
+from cross_init.errors import FAILED, Failure
 from cross_init.shapes.guard import Guard
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 

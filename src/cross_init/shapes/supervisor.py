@@ -7,7 +7,8 @@ import _signal
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from cross_init.kernel.linux import process_stat, why
+from cross_init.errors import why
+from cross_init.kernel.linux import process_stat
 from cross_init.kernel.procfs import exit_of_stranger, pidfd_identity, start_time
 from cross_init.model import STOP, STOPPING
 from cross_init.notify.pid_file import Foreign

@@ -13,9 +13,9 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.errors import complain
-from cross_init.kernel.linux import NO_PROCESS, fork, reason, why
-from cross_init.model import EXIT, NOTHING, Channel, Failure
+from cross_init.errors import Failure, complain, why
+from cross_init.kernel.linux import NO_PROCESS, fork, reason
+from cross_init.model import EXIT, NOTHING, Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

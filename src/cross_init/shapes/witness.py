@@ -17,8 +17,8 @@ import _signal
 import posix
 from select import POLLIN, poll
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import patiently, reason, why
+from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.kernel.linux import patiently, reason
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.processes import has_ended, send, send_group
 from cross_init.watch.detach import leave_surroundings, settle_down

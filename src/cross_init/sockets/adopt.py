@@ -10,11 +10,10 @@ root's only, since anybody may listen on some port, or under any path in a mount
 import _socket
 import posix
 
-from cross_init.kernel.linux import why
+from cross_init.errors import Failure, why
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
 from cross_init.kernel.system_calls import copy_descriptor
-from cross_init.model import Failure
 from cross_init.sockets.listen import Address, parse
 from cross_init.sockets.passed import Passed, describe
 

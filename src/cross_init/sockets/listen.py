@@ -5,8 +5,7 @@ import errno
 import posix
 
 from cross_init.bounds import as_port
-from cross_init.errors import complain
-from cross_init.model import Failure
+from cross_init.errors import Failure, complain
 from cross_init.sockets.passed import Passed, describe
 
 FORMS = "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix-dgram:PATH"

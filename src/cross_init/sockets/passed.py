@@ -5,8 +5,8 @@ import errno
 import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 
-from cross_init.kernel.linux import why
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment
 
 FAMILIES = {
     int(_socket.AF_INET): "inet",

@@ -2,7 +2,7 @@
 
 from select import POLLIN, poll
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

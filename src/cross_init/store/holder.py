@@ -10,10 +10,10 @@ import errno
 import posix
 
 from cross_init.bounds import as_count
-from cross_init.kernel.linux import process_stat, why
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import process_stat
 from cross_init.kernel.procfs import process_of
 from cross_init.kernel.system_calls import same_open_file
-from cross_init.model import Failure
 from cross_init.readiness.receiving import FDS_MAX, numbers
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send

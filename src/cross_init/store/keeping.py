@@ -4,7 +4,7 @@ FDSTORE=1 with FDNAME= and FDPOLL=, and FDSTOREREMOVE=1 with FDNAME=. The holder
 first needed.
 """
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.readiness.porter import LEFT, Errand, Tell, porters_of
 from cross_init.readiness.receiving import CARRY_S
 from cross_init.readiness.sd_notify import Assignments, first, has

@@ -5,8 +5,8 @@ import _socket
 import errno
 import posix
 
+from cross_init.errors import Failure
 from cross_init.kernel.linux import fork
-from cross_init.model import Failure
 from cross_init.sockets.connection import listener
 from cross_init.store.client import new_name, own_names
 from cross_init.store.holder import Holder

@@ -7,12 +7,14 @@ No variable says where they are. Only in cmd and args circusd writes numbers, fo
 import posix
 
 from cross_init.bounds import as_descriptor
-from cross_init.model import ANYONE, Claim, Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 

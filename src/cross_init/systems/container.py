@@ -6,12 +6,13 @@ They ask cross-init check, run inside, or --health-listen. Where the runtime pas
 
 import posix
 
-from cross_init.model import ANYONE, ASKED, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, ASKED, Claim, Service, is_for
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 # What stands between the runtime and a container's service and does nothing but reap and pass signals on ...

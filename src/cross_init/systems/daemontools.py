@@ -1,12 +1,12 @@
 """daemontools: supervise(8) starts a daemon in its service directory and waits for nothing; svc(8) asks for nothing."""
 
-from cross_init.kernel.linux import working_folder
-from cross_init.model import ANYONE, Claim, Environment, Service
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.store.wanted_state import Noted
 
 

@@ -6,13 +6,15 @@ With pipefd:N nothing in the environment says that there is a pipe, or where: it
 import posix
 
 from cross_init.bounds import as_descriptor, number
-from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Environment, Failure, Service, is_for
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 SERVICE = b"DINIT_SERVICE"  # with "load-options = export-service-name"

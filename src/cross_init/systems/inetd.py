@@ -5,13 +5,15 @@ listens, or one for datagrams, in the same place. inetd and xinetd put it on sta
 tells who the client is by variables (cr.yp.to/proto/ucspi.txt, s6-tcpserverd and s6-ipcserverd in their manuals).
 """
 
-from cross_init.model import ANYONE, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 WAIT, NOWAIT = "wait", "nowait"

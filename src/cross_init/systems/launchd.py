@@ -4,12 +4,14 @@ Written to its manuals, and never tried: it runs on macOS only. A job must not f
 running when its process is there.
 """
 
-from cross_init.model import ANYONE, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 LABEL = b"XPC_SERVICE_NAME"  # the job's label

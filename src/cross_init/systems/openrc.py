@@ -6,12 +6,13 @@ command_background waits for the command to end with 0 and takes the main proces
 """
 
 from cross_init.bounds import as_descriptor
-from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Environment, Service
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 # As proc_pid_comm(5) cuts them.
 STARTER, SUPERVISOR, SCRIPT = "start-stop-daem", "supervise-daemo", "openrc-run.sh"

@@ -2,13 +2,13 @@
 
 import posix
 
-from cross_init.kernel.linux import working_folder
-from cross_init.model import ANYONE, ASKED, Claim, Environment, Service
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, ASKED, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.store.wanted_state import Noted
 
 FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot

@@ -5,16 +5,9 @@ program with a listening socket as its standard input. s6-fdholder-getdump leave
 numbers, with their names in its environment.
 """
 
-from cross_init.kernel.linux import working_folder
-from cross_init.model import (
-    ANYONE,
-    DESCRIPTOR,
-    Channel,
-    Claim,
-    Environment,
-    Failure,
-    Service,
-)
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service
 from cross_init.model import (
     Init as Base,
 )
@@ -24,7 +17,7 @@ from cross_init.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.model import Keeper
     from cross_init.sockets.passed import Passed
     from cross_init.store.wanted_state import Noted

@@ -5,15 +5,15 @@ make-systemd-constructor sets LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES as syste
 for each connection, which is its standard input, output and error, and says nothing of it.
 """
 
-from cross_init.kernel.linux import is_socket
-from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment, is_socket
+from cross_init.model import ANYONE, FILE, NOTHING, Claim, Service, is_for
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.sockets.passed import Passed
 
 LISTEN = (b"LISTEN_FDS", b"LISTEN_PID", b"LISTEN_FDNAMES")

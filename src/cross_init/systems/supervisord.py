@@ -6,12 +6,14 @@ Only who has the service's standard output can write it, so the watcher keeps th
 
 import posix
 
-from cross_init.model import ANYONE, EVENT, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, EVENT, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 # What supervisord sets for each child (supervisord.org/subprocess.html, "Subprocess Environment").
 ENABLED, NAME, GROUP = b"SUPERVISOR_ENABLED", b"SUPERVISOR_PROCESS_NAME", b"SUPERVISOR_GROUP_NAME"

@@ -2,8 +2,8 @@
 
 import posix
 
-from cross_init.kernel.linux import patiently
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment, patiently
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.readiness.sd_notify import Assignments
     from cross_init.sockets.passed import Passed
     from cross_init.systems.systemd_manager import Manager

@@ -2,14 +2,9 @@
 
 import _signal
 
-from cross_init.model import (
-    ANYONE,
-    STOP,
-    Claim,
-    Environment,
-    Failure,
-    Service,
-)
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, STOP, Claim, Service
 from cross_init.model import (
     Init as Base,
 )
@@ -19,7 +14,7 @@ from cross_init.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.model import Cancellation
     from cross_init.sockets.passed import Passed
 

@@ -9,9 +9,8 @@ after a pause that grows: for ever if the error is of a kind that passes (linux.
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from cross_init.errors import complain, complain_of_mistake, place_of
+from cross_init.errors import Failure, complain, complain_of_mistake, place_of
 from cross_init.kernel.linux import passes, reason
-from cross_init.model import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

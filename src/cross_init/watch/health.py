@@ -8,8 +8,9 @@ nothing. A client is given a short time and little room, and when there are many
 import _socket
 import posix
 
-from cross_init.kernel.linux import move_up, why
-from cross_init.model import READY, RELOADING, STARTING, Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import move_up
+from cross_init.model import READY, RELOADING, STARTING
 from cross_init.sockets.listen import Address, open_socket, parse
 
 TYPE_CHECKING = False

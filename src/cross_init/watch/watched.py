@@ -8,8 +8,8 @@ import posix
 from time import monotonic
 
 from cross_init.bounds import as_pid
-from cross_init.errors import complain
-from cross_init.kernel.linux import passes, why
+from cross_init.errors import complain, why
+from cross_init.kernel.linux import passes
 from cross_init.kernel.procfs import descends
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.shapes.processes import send_group

@@ -5,8 +5,8 @@ It runs beside the daemon, so what it imports does not delay a start. One engine
 
 import posix
 
-from cross_init.errors import complain, complain_of_mistake
-from cross_init.kernel.linux import passes, reason, why
+from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.kernel.linux import passes, reason
 from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
 from cross_init.shapes.processes import has_ended
