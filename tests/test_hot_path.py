@@ -35,7 +35,7 @@ print(*sys.modules)
 ALWAYS = {
     *("cross_init", "cross_init.commands", "cross_init.kernel", "cross_init.notify", "cross_init.readiness"),
     *("cross_init.shapes", "cross_init.sockets", "cross_init.store", "cross_init.systems", "cross_init.watch"),
-    *("cross_init.start", "cross_init.kernel.evidence"),
+    *("cross_init.start", "cross_init.kernel.evidence", "cross_init.request", "cross_init.gather"),
     *(
         "cross_init.bridge",
         "cross_init.commands.options",

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cross_init.bounds import PORT_MAX, UINT64_MAX
-from cross_init.commands.options import OPTIONS, Wish, parse
+from cross_init.commands.options import OPTIONS, Options, parse
 from cross_init.commands.status import table, understand
 from cross_init.detect import INITS, TARGETS, detect, init_named, target_named
 from cross_init.errors import Failure, printable
@@ -50,12 +50,12 @@ def failure_of(do: Callable[[], object]) -> object:
 
 
 @given(st.lists(TEXTS | st.sampled_from([*OPTIONS, "-t", "-N", "systemd", "s6:4", "inetd:nowait:5", "--"]), max_size=8))
-def test_a_command_line_is_a_wish_within_bounds_or_a_failure(words: list[str]) -> None:
-    wish = failure_of(lambda: parse(words))
-    if isinstance(wish, Wish):
-        assert 0 <= wish.fd_store <= 999_999
-        assert all(0 <= time <= 999_999_999 for time in (wish.ready_timeout, *wish.watchdog))
-        assert all(0 <= number <= 64 for number in (wish.stop_signal, wish.reload_signal))
+def test_a_command_line_has_options_within_bounds_or_a_failure(words: list[str]) -> None:
+    options = failure_of(lambda: parse(words))
+    if isinstance(options, Options):
+        assert 0 <= options.fd_store <= 999_999
+        assert all(0 <= time <= 999_999_999 for time in (options.ready_timeout, *options.watchdog))
+        assert all(0 <= number <= 64 for number in (options.stop_signal, options.reload_signal))
 
 
 PLACES = st.tuples(st.sampled_from(["", "web=", "="]), st.sampled_from([*listen.KINDS, "x"]), WORDS, NUMBERS)
@@ -72,9 +72,8 @@ def test_an_address_is_one_or_a_failure(text: str) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([*KINDS, "https", "x"]), TEXTS | PLACES.map("//{0[2]}:{0[3]}/".format))))
 def test_a_condition_is_one_or_a_failure(words: list[tuple[str, str]]) -> None:
-    wish = Wish()
-    wish.ready_when = [":".join(each) for each in words]
-    failure_of(lambda: parse_all(wish))
+    texts = [":".join(each) for each in words]
+    failure_of(lambda: parse_all(texts, "system", leaves=False))
 
 
 @given(st.sampled_from(INITS), TEXTS | NUMBERS.map("web={}".format) | NUMBERS.map("fd={}".format))

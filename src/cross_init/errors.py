@@ -45,7 +45,7 @@ PATIENCE_MS = 1000  # of a process that fails, for its last line
 dropped = 0  # lines, since the last that was taken
 
 
-def complain(message: str, code: int) -> int:
+def print_error(message: str, code: int) -> int:
     """Say what went wrong, in one line, and return the exit code. 0: this process goes on, and waits for nobody."""
     global dropped
     patience_ms = PATIENCE_MS if code else 0
@@ -106,9 +106,9 @@ def write_nowait(fd: int, data: bytes) -> int | None:
         raise
 
 
-def complain_of_mistake(error: BaseException, code: int = FAILED) -> int:
+def print_bug(error: BaseException, code: int = FAILED) -> int:
     """Say where an error that nobody expected came up, in one line as well, and return the exit code."""
-    return complain(f"a mistake in {NAME} itself, at {place_of(error)}: {error!r}; please report it", code)
+    return print_error(f"a mistake in {NAME} itself, at {place_of(error)}: {error!r}; please report it", code)
 
 
 def place_of(error: BaseException) -> str:

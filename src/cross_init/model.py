@@ -176,6 +176,13 @@ class Init:
         """Whether this init started us, and by what evidence."""
         raise NotImplementedError
 
+    @property
+    def without_readiness(self) -> str:
+        """What it means to tell it that the daemon is ready where it hears nothing, for people."""
+        return (
+            f"{self.name} waits for no daemon to be ready; it goes to syslog{f'; {self.instead}' * bool(self.instead)}"
+        )
+
     def look(self, evidence: "Evidence") -> None:
         """Find out what differs from service to service: by which of its ways it hears this one."""
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
+    from cross_init.commands.options import Options
+
 # Our folders; their own files have nothing but a docstring.
 PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
 # On that way, too, each behind those that it imports.
@@ -42,8 +44,10 @@ ALWAYS = (
     "kernel.evidence",
     "detect",
     "commands.options",
+    "request",
     "plan",
     "launch",
+    "gather",
     "bridge",
 )
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
@@ -134,37 +138,52 @@ def run_bridge(argv: list[str]) -> None:
     if is_isolated():
         load_always()
     from cross_init.commands.options import parse
-    from cross_init.errors import FAILED, NAME, Failure, complain, complain_of_mistake, why, write_out
+    from cross_init.errors import FAILED, NAME, Failure, print_bug, print_error, why, write_out
     from cross_init.kernel.linux import NO_MEMORY
 
     try:
         isolate(argv)
         occupy_standard_descriptors()
-        wish = parse(argv[1:])
-        if wish.help:
+        options = parse(argv[1:])
+        if options.help:
             from cross_init.commands.help import text
             from cross_init.detect import INITS, TARGETS
 
             code = write_out(text(TARGETS, INITS))
-        elif wish.version:
+        elif options.version:
             from cross_init.version import VERSION
 
             code = write_out(f"{NAME} {VERSION}\n")
         else:
-            from cross_init.bridge import run
-
-            code = run(wish, clean_environment())
+            code = start(options)
     except Failure as failure:
-        code = complain(str(failure), failure.code)
+        code = print_error(str(failure), failure.code)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        code = complain(f"a system call failed{where}: {why(error)}", FAILED)
+        code = print_error(f"a system call failed{where}: {why(error)}", FAILED)
     except MemoryError:
-        code = complain(NO_MEMORY, FAILED)
+        code = print_error(NO_MEMORY, FAILED)
     except Exception as error:
-        code = complain_of_mistake(error)
+        code = print_bug(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
     posix._exit(code)
+
+
+def start(options: "Options") -> int:
+    """Start the daemon, or explain what that would be. Returns an exit code if this process does not become it.
+
+    Raises Failure, OSError.
+    """
+    from cross_init.request import resolve
+
+    request = resolve(options, clean_environment())
+    if options.explain:
+        from cross_init.commands.explain import show
+
+        return show(request, options.explain)
+    from cross_init.bridge import run
+
+    return run(request)
 
 
 def clean_environment() -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cross_init.commands.options import OPTIONS, ORIGINAL, Wish, parse
+from cross_init.commands.options import OPTIONS, ORIGINAL, Options, parse
 from cross_init.detect import INITS, TARGETS
 from cross_init.errors import Failure
 from tests.support.command import PATH, close_descriptors, closed_pipe, command, run
@@ -22,7 +22,7 @@ LIKELY = st.sampled_from(
 )
 
 
-def wish(*words: str) -> Wish:
+def wish(*words: str) -> Options:
     return parse(list(words))
 
 

@@ -305,11 +305,11 @@ HOLD = """
 import socket, sys
 sys.path.insert(0, sys.argv[1])
 exec(sys.argv[2])
-from cross_init.watch.event_loop import Engine
+from cross_init.watch.event_loop import EventLoop
 from cross_init.watch.strangers import let_go, received
-engine = Engine()
+loop = EventLoop()
 ours, theirs = socket.socketpair()
-let_go(engine, ours)
+let_go(loop, ours)
 assert ours.fileno() == -1
 ours, theirs = socket.socketpair()
 theirs.send(b"GET / HTTP/1.1")
@@ -324,7 +324,7 @@ try:
 except PermissionError:
     print("seen", flush=True)
 theirs.close()
-let_go(engine, ours)
+let_go(loop, ours)
 assert ours.fileno() == -1
 print("let go", flush=True)
 """

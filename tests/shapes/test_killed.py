@@ -135,7 +135,7 @@ def test_the_watchdogs_witness_goes_with_the_daemon(show: Show) -> None:
 
 
 BROKEN = {
-    "a mistake of ours": ("watch/watcher.py", "engine.run()", "engine.walk()"),
+    "a mistake of ours": ("watch/watcher.py", "loop.run()", "loop.walk()"),
     "an upgrade under way": ("watch/watched.py", "import _signal", "import nothing_of_this_name"),
 }
 

@@ -1,4 +1,4 @@
-"""The engine goes on whatever a callback does; what fails is called again, in steps that grow."""
+"""The loop goes on whatever a callback does; what fails is called again, in steps that grow."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cross_init.errors import Failure
-from cross_init.watch.event_loop import MISTAKES, Engine
+from cross_init.watch.event_loop import MISTAKES, EventLoop
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 class Fails:
-    """Fails so often with this error, and then stops the engine."""
+    """Fails so often with this error, and then stops the loop."""
 
-    def __init__(self, engine: Engine, times: int, error: Exception) -> None:
-        self.engine = engine
+    def __init__(self, loop: EventLoop, times: int, error: Exception) -> None:
+        self.loop = loop
         self.times = times
         self.error = error
         self.at: list[float] = []
@@ -34,16 +34,16 @@ class Fails:
         self.at.append(time.monotonic())
         if len(self.at) <= self.times:
             raise self.error
-        self.engine.stop()
+        self.loop.stop()
 
 
-def by_descriptor(engine: Engine, fd: int, callback: Callable[[], None]) -> None:
-    engine.watch(fd, callback)
+def by_descriptor(loop: EventLoop, fd: int, callback: Callable[[], None]) -> None:
+    loop.watch(fd, callback)
 
 
-def by_time(engine: Engine, fd: int, callback: Callable[[], None]) -> None:
-    engine.watch(fd, lambda: time.sleep(0.001))
-    engine.after(0, callback)
+def by_time(loop: EventLoop, fd: int, callback: Callable[[], None]) -> None:
+    loop.watch(fd, lambda: time.sleep(0.001))
+    loop.after(0, callback)
 
 
 WAYS = (by_descriptor, by_time)
@@ -56,10 +56,10 @@ def test_what_passes_is_tried_again_and_said_once(
     pipe: tuple[int, int], capfd: pytest.CaptureFixture[str], way: Callable[..., None], error: Exception
 ) -> None:
     os.write(pipe[1], b"x")
-    engine = Engine()
-    fails = Fails(engine, 7, error)
-    way(engine, pipe[0], fails)
-    engine.run()
+    loop = EventLoop()
+    fails = Fails(loop, 7, error)
+    way(loop, pipe[0], fails)
+    loop.run()
     assert len(fails.at) == 8
     assert fails.at[-1] - fails.at[-2] > 10 * (fails.at[1] - fails.at[0]) > 0.05  # it does not spin
     said = capfd.readouterr().err
@@ -72,12 +72,12 @@ def test_a_mistake_is_reported_and_others_are_called_meanwhile(
     pipe: tuple[int, int], capfd: pytest.CaptureFixture[str], way: Callable[..., None]
 ) -> None:
     os.write(pipe[1], b"x")
-    engine = Engine()
-    fails = Fails(engine, MISTAKES - 1, ValueError("of ours"))
-    way(engine, pipe[0], fails)
+    loop = EventLoop()
+    fails = Fails(loop, MISTAKES - 1, ValueError("of ours"))
+    way(loop, pipe[0], fails)
     called: list[int] = []
-    engine.after(0.005, lambda: called.append(len(fails.at)))
-    engine.run()
+    loop.after(0.005, lambda: called.append(len(fails.at)))
+    loop.run()
     assert called
     assert called[0] <= MISTAKES
     said = capfd.readouterr().err
@@ -87,47 +87,47 @@ def test_a_mistake_is_reported_and_others_are_called_meanwhile(
 @pytest.mark.parametrize("way", WAYS)
 def test_a_mistake_again_and_again_ends_it(pipe: tuple[int, int], way: Callable[..., None]) -> None:
     os.write(pipe[1], b"x")
-    engine = Engine()
-    fails = Fails(engine, 1000, ValueError("of ours"))
-    way(engine, pipe[0], fails)
+    loop = EventLoop()
+    fails = Fails(loop, 1000, ValueError("of ours"))
+    way(loop, pipe[0], fails)
     with pytest.raises(ValueError, match="of ours"):
-        engine.run()
+        loop.run()
     assert len(fails.at) == MISTAKES
 
 
 def test_a_failure_that_is_meant_ends_it_at_once(pipe: tuple[int, int]) -> None:
-    engine = Engine()
-    fails = Fails(engine, 1, Failure("the process that watched it was killed"))
-    by_time(engine, pipe[0], fails)
+    loop = EventLoop()
+    fails = Fails(loop, 1, Failure("the process that watched it was killed"))
+    by_time(loop, pipe[0], fails)
     with pytest.raises(Failure):
-        engine.run()
+        loop.run()
     assert len(fails.at) == 1
 
 
 def test_what_was_forgotten_while_it_rests_stays_forgotten(pipe: tuple[int, int]) -> None:
     os.write(pipe[1], b"x")
-    engine = Engine()
-    fails = Fails(engine, 1, PASSING[0])
-    engine.watch(pipe[0], fails)
-    engine.turn()
-    engine.forget(pipe[0])
-    engine.run()  # nothing is watched any more
+    loop = EventLoop()
+    fails = Fails(loop, 1, PASSING[0])
+    loop.watch(pipe[0], fails)
+    loop.turn()
+    loop.forget(pipe[0])
+    loop.run()  # nothing is watched any more
     assert len(fails.at) == 1
-    assert engine.timers == []
+    assert loop.timers == []
 
 
 def test_what_is_watched_anew_while_it_rests_is_watched_once(pipe: tuple[int, int]) -> None:
     os.write(pipe[1], b"x")
-    engine = Engine()
-    engine.watch(pipe[0], Fails(engine, 1, PASSING[0]))
-    engine.turn()
+    loop = EventLoop()
+    loop.watch(pipe[0], Fails(loop, 1, PASSING[0]))
+    loop.turn()
     called: list[bool] = []
 
     def end() -> None:
         called.append(True)
-        engine.stop()
+        loop.stop()
 
-    engine.watch(pipe[0], end)
-    engine.run()
+    loop.watch(pipe[0], end)
+    loop.run()
     assert called == [True]
-    assert engine.timers == []
+    assert loop.timers == []

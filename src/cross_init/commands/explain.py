@@ -1,85 +1,77 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
-from cross_init.bridge import conditions, select, told
+from cross_init.bridge import plan_of
 from cross_init.commands.effects import effects
-from cross_init.errors import Failure, printable, write_out
+from cross_init.errors import FAILED, Failure, printable, write_out
+from cross_init.gather import hearing, refuse, select
 from cross_init.launch import find_program
-from cross_init.model import Claim, Init, Target
-from cross_init.plan import EXEC, Plan
-from cross_init.sockets.listen import parse
-from cross_init.store.client import refuse
+from cross_init.plan import EXEC
+from cross_init.store.client import refuse as refuse_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.commands.options import Wish
-    from cross_init.kernel.evidence import Evidence
+    from cross_init.request import Request
 
 
-def show(wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan) -> int:
-    """Print it, as text or as JSON; returns the exit code, 125 if the start would be refused."""
-    facts = gather(wish, evidence, init, claim, target, plan)
-    if wish.explain == "json":
+def show(request: "Request", form: str) -> int:
+    """Print it, as text or as JSON; returns the exit code, 125 if the start would be refused. Raises Failure."""
+    facts = collect(request)
+    if form == "json":
         from json import dumps
 
         write_out(dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         write_out(as_text(facts))
-    return 125 if facts["refusals"] else 0
+    return FAILED if facts["refusals"] else 0
 
 
-def gather(
-    wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan
-) -> dict[str, object]:
-    """All that there is to say."""
-    translations, losses = effects(plan, init, target, wish)
+def collect(request: "Request") -> dict[str, object]:
+    """All that there is to say. Raises Failure."""
+    init, target = request.init, request.target
+    plan = plan_of(request)
+    translations, losses = effects(plan, request)
     refusals: list[str] = []
-    sockets: list[str] = []
+    described: list[str] = []
     try:
-        passed, _ = select(wish, init, evidence.environ, evidence.pid)
-        sockets = [f"{each}, passed by {init.called}" for each in passed]
-        addresses = [parse(text) for text in wish.listen]
-        sockets += [f"{address.text}, opened by --listen" for address in addresses]
-        if wish.adopt_socket and not passed:
-            adopted = parse(wish.adopt_socket).announced()
-            sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
+        passed, _ = select(request)
+        described = [f"{each}, passed by {init.called}" for each in passed]
+        described += [f"{address.text}, opened by --listen" for address in request.listen]
+        if request.adopt_socket and not passed:
+            adopted = request.adopt_socket.announced()
+            described.append(f"{adopted.where()}, taken over by --adopt-socket")
             passed = [adopted]
-        target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
-        if wish.wait_for_client and not sockets:
+        target.refuse(passed + [address.announced() for address in request.listen], request.all_sockets)
+        if request.wait_for_client and not described:
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:
         refusals.append(str(failure))
-    checks: list[Callable[[], object]] = [lambda: conditions(wish, target, plan)]
-    if wish.fd_store:
-        checks.append(lambda: refuse(init, target))
-    if wish.waits and plan.shape != EXEC:
-        checks.append(lambda: told(wish, init, evidence.environ))
-    if wish.health_listen:
-        from cross_init.watch.health import parse_endpoint
-
-        checks.append(lambda: parse_endpoint(wish.health_listen))
-    if wish.command:
-        checks.append(lambda: find_program(wish.command[0], evidence.environ))
+    checks: list[Callable[[], object]] = [lambda: refuse(request, plan)]
+    if request.fd_store:
+        checks.append(lambda: refuse_store(init, target))
+    if request.waits and plan.shape != EXEC:
+        checks.append(lambda: hearing(request))
+    if request.command:
+        checks.append(lambda: find_program(request.command[0], request.environ))
     for check in checks:
         try:
             check()
         except Failure as failure:
             refusals.append(str(failure))
-    service = init.service(evidence, wish.command[0] if wish.command else "")
     return {
         "init": init.name,
-        "evidence": claim.because,
-        "service": str(service),
+        "evidence": request.claim.because,
+        "service": str(request.service),
         "target": target.name,
         "shape": plan.shape,
         "reason": plan.reason,
-        "sockets": sockets,
+        "sockets": described,
         "translations": translations,
         "losses": losses,
-        "warnings": init.warnings(evidence.environ) if init.name != target.name else [],
+        "warnings": init.warnings(request.environ) if init.name != target.name else [],
         "refusals": refusals,
-        "command": wish.command,
+        "command": request.command,
     }
 
 

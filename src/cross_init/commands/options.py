@@ -1,4 +1,4 @@
-"""The command line: from its words to a wish."""
+"""The command line: from its words to a options."""
 
 import _signal
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cross_init.bounds import Count
 
 ACCESS = ("main", "exec", "all")
-# Option: (the attribute of Wish that it sets, whether it takes a value).
+# Option: (the attribute of Options that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
     "--target": ("target", True),
     "--notify": ("notify", False),
@@ -47,7 +47,7 @@ GRACE_S = 30.0  # a core of a large daemon takes its time
 CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
 
 
-class Wish:
+class Options:
     """What the command line asks for. explain: "" (no), "text" or "json"."""
 
     def __init__(self) -> None:
@@ -173,20 +173,20 @@ def whole(word: str) -> str:
     raise usage(f"{word}: {which}")
 
 
-def parse(words: list[str]) -> Wish:
-    """The wish that these words (without the program's name) express. Raises Failure."""
-    wish = Wish()
+def parse(words: list[str]) -> Options:
+    """The options that these words (without the program's name) give. Raises Failure."""
+    options = Options()
     rest = iter(words)
     for word in rest:
         if word == "--":
-            wish.command = list(rest)
+            options.command = list(rest)
         elif word.startswith("--"):
             name, equals, text = word.partition("=")
             option = whole(name)
             value: str | None = text if equals else None
             if value is None and OPTIONS[option][1]:
                 value = next(rest, None)
-            wish.set(option, value)
+            options.set(option, value)
         elif word.startswith("-") and word != "-":
             letters = word[1:]
             while letters:
@@ -196,31 +196,31 @@ def parse(words: list[str]) -> Wish:
                     raise usage(f"-{letter}: no such option; there are {known}, {', '.join(OPTIONS)}")
                 option = SHORT[letter]
                 if OPTIONS[option][1]:
-                    wish.set(option, letters or next(rest, None))
+                    options.set(option, letters or next(rest, None))
                     break
-                wish.set(option, None)
+                options.set(option, None)
         else:
-            wish.command = [word, *rest]
-        if wish.help or wish.version:
-            return wish
-    if not wish.target:
+            options.command = [word, *rest]
+        if options.help or options.version:
+            return options
+    if not options.target:
         raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
-    if not wish.command and not wish.explain:
+    if not options.command and not options.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
-    wish.notify = wish.notify or wish.daemonize
+    options.notify = options.notify or options.daemonize
     for option in ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file"):
-        if getattr(wish, OPTIONS[option][0]) and not wish.waits:
+        if getattr(options, OPTIONS[option][0]) and not options.waits:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
-    if wish.watchdog[0] and (not wish.notify or wish.end_after_ready):
+    if options.watchdog[0] and (not options.notify or options.end_after_ready):
         raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
-    if wish.fd_store and (not wish.notify or wish.end_after_ready):
+    if options.fd_store and (not options.notify or options.end_after_ready):
         raise usage("--fd-store needs -N, and somebody who stays (no --end-after-ready)")
-    if wish.health_listen and wish.end_after_ready:
+    if options.health_listen and options.end_after_ready:
         raise usage("--health-listen needs somebody who stays and answers (no --end-after-ready)")
-    if wish.ready_fd and wish.daemonize:
+    if options.ready_fd and options.daemonize:
         raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
-    if wish.bus and not any(condition.startswith("dbus:") for condition in wish.ready_when):
+    if options.bus and not any(condition.startswith("dbus:") for condition in options.ready_when):
         raise usage("--bus says where to look for --ready-when dbus:NAME, which is not there")
-    if wish.socket and wish.all_sockets:
+    if options.socket and options.all_sockets:
         raise usage("--socket chooses one, --all-sockets passes all: use one of them")
-    return wish
+    return options

@@ -87,7 +87,7 @@ def pidfd_identity(pidfd: int) -> int:
     return 0 if number == shared else number
 
 
-def exit_of_stranger(pidfd: int) -> int:
+def exit_status_of_other(pidfd: int) -> int:
     """The wait status of an ended process that is not our child; 0 if the kernel does not tell.
 
     It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT).

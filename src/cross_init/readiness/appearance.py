@@ -10,22 +10,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.watch.event_loop import Engine, Timer
+    from cross_init.watch.event_loop import EventLoop, Timer
 
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x4, 0x8, 0x40, 0x80, 0x100, 0x200
 DELETE_SELF, MOVE_SELF, ONLYDIR = 0x400, 0x800, 0x01000000
 EVENTS = MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
 
 
-class Appearance:
+class PathWatch:
     """Calls back whenever something has happened that may be about this path; what, the callback has to look at.
 
     Where inotify is not to be had (the user's instances are used up, fs.inotify.max_user_instances; this Python has no
     module ctypes), it calls back in steps that grow.
     """
 
-    def __init__(self, engine: "Engine", path: str, callback: "Callable[[], None]") -> None:
-        self.engine = engine
+    def __init__(self, loop: "EventLoop", path: str, callback: "Callable[[], None]") -> None:
+        self.loop = loop
         self.path = path
         self.callback = callback
         self.fd = -1
@@ -34,7 +34,7 @@ class Appearance:
         self.timer: Timer | None = None
         try:
             self.fd = inotify_open()
-            engine.watch(self.fd, self._hear)
+            loop.watch(self.fd, self._hear)
             self._follow()
         except (OSError, Failure, MemoryError):
             self._call_in_steps()
@@ -69,17 +69,17 @@ class Appearance:
 
     def _call_in_steps(self) -> None:
         self.close()
-        self.timer = self.engine.after(self.step, self._step)
+        self.timer = self.loop.after(self.step, self._step)
 
     def _step(self) -> None:
         self.step = min(self.step * GROWTH, LONGEST_S)
-        self.timer = self.engine.after(self.step, self._step)
+        self.timer = self.loop.after(self.step, self._step)
         self.callback()
 
     def close(self) -> None:
         """Hear no more."""
-        self.engine.cancel(self.timer)
+        self.loop.cancel(self.timer)
         if self.fd >= 0:
-            self.engine.forget(self.fd)
+            self.loop.forget(self.fd)
             posix.close(self.fd)
             self.fd = -1

@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jeepney.low_level import Message
 
-    from cross_init.commands.options import Wish
 
 SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-known Message Bus Instances"
 NAME_MAX = 255
@@ -121,8 +120,8 @@ class BusName(Repeated):
         except OSError as error:
             self._lost(why(error))
             return
-        self.watched.engine.forget(self.socket.fileno())
-        self.watched.engine.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
+        self.watched.loop.forget(self.socket.fileno())
+        self.watched.loop.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
 
     def _hear(self) -> None:
         assert self.socket is not None
@@ -190,7 +189,7 @@ class BusName(Repeated):
 
     def _close(self) -> None:
         if self.socket is not None:
-            self.watched.engine.forget(self.socket.fileno())
+            self.watched.loop.forget(self.socket.fileno())
             self.socket.close()
             self.socket = None
 
@@ -215,10 +214,10 @@ def bus_address(where: str, environ: Environment) -> str:
     return where
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     parts = rest.split(".")
     good = all(part and (part.replace("_", "a").replace("-", "a").isalnum()) and part.isascii() for part in parts)
     if len(parts) < 2 or not good or len(rest) > NAME_MAX or rest[0].isdigit():
         raise Failure(f"--ready-when {text}: {rest} is no bus name, as org.example.Name is")
-    return BusName(text, rest, wish.bus or "system")
+    return BusName(text, rest, bus)

@@ -5,14 +5,13 @@ import posix
 from cross_init.errors import Failure
 from cross_init.kernel.linux import Environment, absolute
 from cross_init.notify.pid_file import Foreign
-from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.appearance import PathWatch
 from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.commands.options import Wish
     from cross_init.watch.watched import Watched
 
 Identity = tuple[int, int, int, int]
@@ -25,7 +24,7 @@ class File(Condition):
         super().__init__(text)
         self.path = path
         self.before: Identity | None = None
-        self.news: Appearance | None = None
+        self.news: PathWatch | None = None
         self.held: Callable[[], None] | None = None
         self.watched: Watched | None = None
 
@@ -38,8 +37,8 @@ class File(Condition):
         """Look, and look again at every change."""
         self.watched = watched
         self.held = watched.expect(self.text)
-        self.news = Appearance(watched.engine, self.path, self._look)
-        watched.engine.after(0, self._look)
+        self.news = PathWatch(watched.loop, self.path, self._look)
+        watched.loop.after(0, self._look)
 
     def _look(self) -> None:
         if self.held is not None and self.holds():
@@ -87,7 +86,7 @@ def identity(path: str) -> Identity | None:
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     if rest.endswith("/"):
         raise Failure(f"--ready-when {text}: {rest} is a folder, not a file")

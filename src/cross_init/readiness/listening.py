@@ -10,7 +10,6 @@ from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.commands.options import Wish
     from cross_init.watch.watched import Watched
 
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
@@ -111,6 +110,6 @@ def enter_network(network: int) -> None:
         raise Failure(f"the daemon is in another network namespace, which only root may enter: {why(error)}") from None
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """There is only one."""
     return Listening(text)

@@ -61,7 +61,7 @@ class NotifyChannel(Channel):
         """Listen; and now that the daemon need not wait for it, tidy up after watchers that were killed."""
         from cross_init.readiness.notification import Listener
 
-        self.listener = Listener(watched, self.socket, watched.start.wish.notify_access)
+        self.listener = Listener(watched, self.socket, watched.start.request.notify_access)
         if self.path:
             from cross_init.readiness.sweeping import sweep
 

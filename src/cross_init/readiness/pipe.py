@@ -51,7 +51,7 @@ class PipeChannel(Channel):
             posix.close(self.theirs)  # or its end would never be seen
         self.watched = watched
         self.held = watched.expect("a newline on its descriptor" if self.newline else "a write to its descriptor")
-        watched.engine.watch(self.ours, self._hear)
+        watched.loop.watch(self.ours, self._hear)
 
     def _hear(self) -> None:
         assert self.watched is not None
@@ -59,10 +59,10 @@ class PipeChannel(Channel):
         if b"\n" in data or (data and not self.newline):
             self.held()
         elif not data:
-            self.watched.engine.forget(self.ours)
+            self.watched.loop.forget(self.ours)
             if not self.watched.ready:
                 # A daemon that ends closes it too, just before it is gone; that is its init's to report.
-                self.watched.engine.after(ENDING_S, self._complain)
+                self.watched.loop.after(ENDING_S, self._complain)
 
     def _complain(self) -> None:
         assert self.watched is not None
@@ -75,7 +75,7 @@ class PipeChannel(Channel):
     def close(self) -> None:
         """Close our end."""
         if self.watched is not None:
-            self.watched.engine.forget(self.ours)
+            self.watched.loop.forget(self.ours)
         posix.close(self.ours)
 
     def discard(self) -> None:

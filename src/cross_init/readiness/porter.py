@@ -18,7 +18,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.errors import Failure, why
-from cross_init.watch.detach import settle_down
+from cross_init.watch.detach import ignore_stop_signals
 from cross_init.watch.log import Reporter
 
 TYPE_CHECKING = False
@@ -122,7 +122,7 @@ class Porters:
 
     def __init__(self, watched: "Watched") -> None:
         self.watched = watched
-        self.engine = watched.engine
+        self.loop = watched.loop
         self.errands: list[Errand] = []
         self.porter: Porter | None = None
         self.since = 0.0  # when it was first tried to start the porter
@@ -139,7 +139,7 @@ class Porters:
     def close_door(self) -> None:
         """Call back no longer."""
         if self.door is not None:
-            self.engine.forget(self.door[0])
+            self.loop.forget(self.door[0])
         self.door = None
 
     @property
@@ -163,9 +163,9 @@ class Porters:
         """Begin with what is to be done next, or open the door if nothing is."""
         if self.door is not None:
             if self.are_at_work:
-                self.engine.forget(self.door[0])
+                self.loop.forget(self.door[0])
             else:
-                self.engine.watch(*self.door)
+                self.loop.watch(*self.door)
         if self.errands and self.porter is None and self.timer is None:
             self.since = monotonic()
             self._begin()
@@ -185,8 +185,8 @@ class Porters:
                 self._wait_for(PAUSE_S, self._begin)
             return
         self.is_said = False
-        self.engine.watch(porter.socket.fileno(), self._hear)
-        self.engine.watch(porter.pidfd, self._ended)
+        self.loop.watch(porter.socket.fileno(), self._hear)
+        self.loop.watch(porter.pidfd, self._ended)
         self._wait_for(COME_S, self._late)
 
     def _wait_for(self, seconds: float, callback: "Callable[[], None]") -> None:
@@ -196,8 +196,8 @@ class Porters:
             self.timer = None
             callback()
 
-        self.engine.cancel(self.timer)
-        self.timer = self.engine.after(seconds, due)
+        self.loop.cancel(self.timer)
+        self.timer = self.loop.after(seconds, due)
 
     def _hear(self) -> None:
         """Hear all that the porter has said."""
@@ -211,7 +211,7 @@ class Porters:
                 said = b""
             kind, text = said[:1], said[1:]
             if not said:
-                self.engine.forget(porter.socket.fileno())  # it has ended, or is about to
+                self.loop.forget(porter.socket.fileno())  # it has ended, or is about to
                 porter.is_silent = True
                 return
             if kind == HERE:
@@ -246,10 +246,10 @@ class Porters:
         porter = self.porter
         assert porter is not None
         self.porter = None
-        self.engine.forget(porter.socket.fileno())
+        self.loop.forget(porter.socket.fileno())
         porter.socket.close()
         self.leaving[porter.pidfd] = porter.pid
-        self.engine.watch(porter.pidfd, lambda: self._gone(porter.pidfd))
+        self.loop.watch(porter.pidfd, lambda: self._gone(porter.pidfd))
         if len(self.leaving) == STUCK_MAX:
             self.watched.reporter.say(
                 f"{STUCK_MAX} processes that let go of what others have sent to its notification socket are held up "
@@ -258,7 +258,7 @@ class Porters:
         self._over(done)
 
     def _over(self, done: bool) -> None:
-        self.engine.cancel(self.timer)
+        self.loop.cancel(self.timer)
         self.timer = None
         errand = self.errands.pop(0)
         if not done:
@@ -268,7 +268,7 @@ class Porters:
 
     def _gone(self, pidfd: int) -> None:
         """One of those that were leaving has ended."""
-        self.engine.forget(pidfd)
+        self.loop.forget(pidfd)
         posix.close(pidfd)
         pid = self.leaving.pop(pidfd)
         try:
@@ -298,21 +298,21 @@ class Porters:
                     self._hear()
         timer = self.timer
         if timer is not None and timer.when <= monotonic():
-            self.engine.cancel(timer)
+            self.loop.cancel(timer)
             timer.callback()
 
     def dismiss(self) -> None:
         """Send no more, and watch none; one that is at work finishes that by itself."""
         self.close_door()
-        self.engine.cancel(self.timer)
+        self.loop.cancel(self.timer)
         self.timer = None
         self.errands.clear()
         if self.porter is not None:
-            self.engine.forget(self.porter.socket.fileno())
-            self.engine.forget(self.porter.pidfd)
+            self.loop.forget(self.porter.socket.fileno())
+            self.loop.forget(self.porter.pidfd)
             self.porter = None
         for pidfd in self.leaving:
-            self.engine.forget(pidfd)
+            self.loop.forget(pidfd)
         self.leaving.clear()
 
 
@@ -330,7 +330,7 @@ def _live(watched: "Watched", errand: Errand, ours: _socket.socket) -> None:
         _signal.set_wakeup_fd(-1)
         posix.setsid()
         keep_only({ours.fileno(), *errand.keep})
-        settle_down()
+        ignore_stop_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         watched.reporter = Relay(tell, str(watched.service), watched.pid)
         tell(HERE)

@@ -9,7 +9,7 @@ from struct import pack
 from cross_init.bounds import PORT_MAX, as_port
 from cross_init.errors import Failure, why
 from cross_init.kernel.linux import Environment
-from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.appearance import PathWatch
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 from cross_init.sockets.connection import prober
@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cross_init.commands.options import Wish
     from cross_init.watch.event_loop import Timer
 
 PATIENCE_S = 5.0  # how long one attempt may take: a firewall may swallow it
@@ -46,8 +45,8 @@ class Reachable(Repeated):
             self._done(False)
             return
         if refused in IN_PROGRESS and family != _socket.AF_UNIX:
-            self.watched.engine.watch(self.socket.fileno(), self._hear, POLLOUT)
-            self.too_late = self.watched.engine.after(PATIENCE_S, lambda: self._done(False))
+            self.watched.loop.watch(self.socket.fileno(), self._hear, POLLOUT)
+            self.too_late = self.watched.loop.after(PATIENCE_S, lambda: self._done(False))
         else:
             # A UNIX socket whose queue is full (EAGAIN) has somebody who listens.
             self._done(refused in (0, errno.EAGAIN) and not self._is_itself())
@@ -74,9 +73,9 @@ class Reachable(Repeated):
         self.answer(holds)
 
     def _close(self) -> None:
-        self.watched.engine.cancel(self.too_late)
+        self.watched.loop.cancel(self.too_late)
         if self.socket is not None:
-            self.watched.engine.forget(self.socket.fileno())
+            self.watched.loop.forget(self.socket.fileno())
             self.socket.close()
             self.socket = None
 
@@ -118,7 +117,7 @@ class Unix(Reachable):
         where = "\0" + path[1:] if path.startswith("@") else path
         kinds = (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET, _socket.SOCK_DGRAM)
         self.places = [(int(_socket.AF_UNIX), int(kind), where) for kind in kinds]
-        self.news: Appearance | None = None
+        self.news: PathWatch | None = None
 
     def ask(self) -> None:
         """All three kinds at once: the wrong ones are refused without any effect (EPROTOTYPE)."""
@@ -136,7 +135,7 @@ class Unix(Reachable):
         if refused != errno.ENOENT or not isinstance(address, str) or address.startswith("\0"):
             self.answer(False)  # that a socket is bound already but nobody listens yet, nothing tells of
         elif self.news is None and not self.over:
-            self.news = Appearance(self.watched.engine, address, self._look)
+            self.news = PathWatch(self.watched.loop, address, self._look)
             self._look()  # it may have been bound before we looked there
 
     def _look(self) -> None:
@@ -159,7 +158,7 @@ class Unix(Reachable):
         self._close_news()
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     if kind == "unix":
         if not rest.startswith(("/", "@")) or len(rest) < 2:

@@ -27,7 +27,7 @@ class Repeated(Condition):
         """Ask for the first time."""
         self.watched = watched
         self.held = watched.expect(self.text)
-        self.timer = watched.engine.after(0, self.ask)
+        self.timer = watched.loop.after(0, self.ask)
 
     def ask(self) -> None:
         """Look whether it holds."""
@@ -41,11 +41,11 @@ class Repeated(Condition):
             self.over = True
             self.held()
         else:
-            self.timer = self.watched.engine.after(self.step, self.ask)
+            self.timer = self.watched.loop.after(self.step, self.ask)
             self.step = min(self.step * GROWTH, LONGEST_S)
 
     def stop(self) -> None:
         """Ask no more."""
         self.over = True
         if self.timer is not None:
-            self.watched.engine.cancel(self.timer)
+            self.watched.loop.cancel(self.timer)

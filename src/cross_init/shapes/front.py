@@ -89,9 +89,9 @@ class Answer(Init):
         except OSError:
             pass  # closed it is
 
-    def cancellation(self, service: Service, environ: Environment) -> "Hanging":
+    def cancellation(self, service: Service, environ: Environment) -> "FrontHangup":
         """The front hangs up."""
-        return Hanging(self.front)
+        return FrontHangup(self.front)
 
     def ended(self) -> None:
         """The PID file names nobody any more; and the front need not wonder why we hang up."""
@@ -106,7 +106,7 @@ class Answer(Init):
                 pass  # it has gone
 
 
-class Hanging:
+class FrontHangup:
     """That the front has hung up: it was told to end, or was killed. See model.Cancellation."""
 
     def __init__(self, front: _socket.socket) -> None:
@@ -124,10 +124,10 @@ def split(start: "Start") -> None:
     Raises Failure.
     """
     pid_file = ""
-    if start.wish.pid_file and not start.target.forks:  # else the daemon itself writes it
+    if start.request.pid_file and not start.target.forks:  # else the daemon itself writes it
         from cross_init.notify.pid_file import place
 
-        pid_file = place(start.wish.pid_file, start.program)
+        pid_file = place(start.request.pid_file, start.program)
     front, bridge = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     # Ignored, it would take the bridge's exit status away from us.
     children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

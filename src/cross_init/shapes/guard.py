@@ -17,7 +17,7 @@ import _socket
 import posix
 import sys
 
-from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import fork
 
 TYPE_CHECKING = False
@@ -53,9 +53,9 @@ class Guard:
 
                 run(theirs, start, bridge, pidfd)
             except OSError as error:  # the limit on open files
-                complain(f"guarding the daemon: {why(error)}", 0)
+                print_error(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
-                complain_of_mistake(error)
+                print_bug(error)
             finally:
                 posix._exit(0)
         theirs.close()
@@ -74,7 +74,7 @@ class Guard:
             finally:
                 posix.close(pidfd)
         except OSError as error:  # no reason not to serve
-            complain(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
+            print_error(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
 
     def follow(self, pidfd: int) -> None:
         """This process, too, is to be ended if we are killed."""

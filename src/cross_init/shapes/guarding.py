@@ -15,7 +15,7 @@ from cross_init.kernel.procfs import descends, process_of
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
 from cross_init.shapes.processes import send
-from cross_init.watch.detach import leave_surroundings
+from cross_init.watch.detach import detach
 from cross_init.watch.log import Reporter
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: int) -> None:
     """The guard's whole life. The bridge may have been killed before it begins."""
-    leave_surroundings({bridge.fileno(), bridge_pidfd})
+    detach({bridge.fileno(), bridge_pidfd})
     mains: list[int] = []  # the main process, and those that were it and still live
     said_something = poll()
     said_something.register(bridge.fileno(), POLLIN)

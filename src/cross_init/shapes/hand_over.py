@@ -21,7 +21,7 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.errors import FAILED, Failure, complain, complain_of_mistake, why
+from cross_init.errors import FAILED, Failure, print_bug, print_error, why
 from cross_init.kernel.linux import fork, patiently
 from cross_init.model import Channel
 from cross_init.plan import stops
@@ -106,12 +106,12 @@ def run(start: "Start") -> int:
         return FAILED  # the keeper has said why
     from cross_init.shapes.handing_over import HandOver
     from cross_init.watch.event_loop import (
-        Engine,  # not earlier: on a small machine the daemon's start would wait for it
+        EventLoop,  # not earlier: on a small machine the daemon's start would wait for it
     )
 
-    engine = Engine()
-    hand_over = HandOver(engine, start, keeper, int(line), channel, began)
-    engine.run()
+    loop = EventLoop()
+    hand_over = HandOver(loop, start, keeper, int(line), channel, began)
+    loop.run()
     return hand_over.finish()
 
 
@@ -153,7 +153,7 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
                         _leave_witness(start, pid, bridge)
                     return
     except Failure as failure:
-        complain(str(failure), 0)
+        print_error(str(failure), 0)
     except BrokenPipeError:  # the bridge is gone
         if pid:
             posix.kill(pid, _signal.SIGKILL)
@@ -161,9 +161,9 @@ def _keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int
         if pid:
             posix.kill(pid, _signal.SIGKILL)  # whatever happens to us, it is not left to itself
         if isinstance(error, OSError):
-            complain(f"watching the daemon (PID {pid}): {why(error)}; it was ended", 0)
+            print_error(f"watching the daemon (PID {pid}): {why(error)}; it was ended", 0)
         else:
-            complain_of_mistake(error)
+            print_bug(error)
     finally:
         posix._exit(0)
 
@@ -174,7 +174,7 @@ def _leave_witness(start: "Start", pid: int, bridge: int) -> None:
 
     pidfd = posix.pidfd_open(pid)  # our child, not waited for
     if fork("seeing that the daemon is handed over") == 0:
-        see_hand_over(start, pid, pidfd, bridge, stops(start.target, start.wish))
+        see_hand_over(start, pid, pidfd, bridge, stops(start.request))
 
 
 def _say(tell: int, line: bytes) -> None:

@@ -12,7 +12,7 @@ import posix
 
 from cross_init.kernel.linux import fork
 from cross_init.shapes.processes import PASSED_ON, block
-from cross_init.watch.detach import leave_surroundings
+from cross_init.watch.detach import detach
 
 SI_KERNEL = 0x80  # si_code of what a terminal's driver sends to the group in its foreground
 
@@ -27,7 +27,7 @@ def split() -> None:
             posix.setsid()
         given.restore()
         return
-    leave_surroundings(set())
+    detach(set())
     posix._exit(_serve(pid))
 
 

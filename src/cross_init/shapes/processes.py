@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.errors import Failure, complain, complain_of_mistake, why
+from cross_init.errors import Failure, print_bug, print_error, why
 from cross_init.kernel.linux import fork, patiently
 from cross_init.model import Channel
 
@@ -96,11 +96,11 @@ def fork_daemon(
                 enrol()  # at last: who hears it would compete with us for the processor
             start.execute()
         except Failure as failure:
-            code = complain(str(failure), failure.code)
+            code = print_error(str(failure), failure.code)
         except OSError as error:
-            code = complain(f"preparing the daemon's descriptors: {why(error)}", 125)
+            code = print_error(f"preparing the daemon's descriptors: {why(error)}", 125)
         except Exception as error:
-            code = complain_of_mistake(error)
+            code = print_bug(error)
     finally:
         posix._exit(code)
 

@@ -7,7 +7,7 @@ from _thread import start_new_thread
 from cross_init.errors import Failure
 from cross_init.kernel.linux import NO_THREAD
 from cross_init.shapes.processes import PASSED_ON
-from cross_init.watch.event_loop import Engine
+from cross_init.watch.event_loop import EventLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the sig
 
 
 class Signals:
-    """What is sent to this process, as news for an engine: callback(number, si_code).
+    """What is sent to this process, as news for an loop: callback(number, si_code).
 
     The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
     not told who sent a signal.
     """
 
-    def __init__(self, engine: Engine, callback: "Callable[[int, int], None]") -> None:
+    def __init__(self, loop: EventLoop, callback: "Callable[[int, int], None]") -> None:
         self.callback = callback
         self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
-        engine.watch(self.news, self._hear)
+        loop.watch(self.news, self._hear)
         try:
             start_new_thread(self._wait, ())
         except RuntimeError:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    forks_away = start.target.forks or bool(start.wish.pid_file)
+    forks_away = start.target.forks or bool(start.request.pid_file)
     if forks_away:
         adopt(start)
     given = block()
@@ -42,15 +42,15 @@ def run(start: "Start") -> int:
         if not forks_away:
             adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
         from cross_init.shapes.supervisor import Supervisor
-        from cross_init.watch.event_loop import Engine
+        from cross_init.watch.event_loop import EventLoop
 
-        engine = Engine()
-        supervisor = Supervisor(engine, start, pid, channel, began, guard)
+        loop = EventLoop()
+        supervisor = Supervisor(loop, start, pid, channel, began, guard)
     except BaseException:  # the limit on open files; a daemon that nobody supervises must not remain
         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
         channel.discard()
         raise
-    engine.run()
+    loop.run()
     try:
         channel.close()
     except OSError:

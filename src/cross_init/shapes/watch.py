@@ -13,7 +13,7 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.errors import Failure, complain, why
+from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.linux import NO_PROCESS, fork, reason
 from cross_init.model import EXIT, NOTHING, Channel
 
@@ -30,7 +30,7 @@ def run(start: "Start") -> int:
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
-    channel = start.channel(start.wish.end_after_ready)
+    channel = start.channel(start.request.end_after_ready)
     try:
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -55,7 +55,7 @@ def run(start: "Start") -> int:
 
 def needs_witness(start: "Start") -> bool:
     """Whether it matters to somebody that the watcher was killed, and nobody else would see it."""
-    return start.init.hears not in (EXIT, NOTHING) or bool(start.wish.watchdog[0])
+    return start.init.hears not in (EXIT, NOTHING) or bool(start.request.watchdog[0])
 
 
 class Pair:
@@ -111,7 +111,7 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                 from cross_init.watch.watcher import run as run_watcher
             except Exception as error:
                 # An upgrade is under way, say. Unsaid, nobody would know why it never gets ready.
-                complain(
+                print_error(
                     f"starting the watcher: {reason(error)}; nobody hears whether the daemon is ready: start it anew", 0
                 )
                 channel.discard()

@@ -17,11 +17,11 @@ import _signal
 import posix
 from select import POLLIN, poll
 
-from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import patiently, reason
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.processes import has_ended, send, send_group
-from cross_init.watch.detach import leave_surroundings, settle_down
+from cross_init.watch.detach import detach, ignore_stop_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def hear(pipe: int, *until: bytes) -> bytes:
         while last not in until and (word := patiently(posix.read, pipe, 1)):
             last = word
     except (OSError, MemoryError) as error:
-        complain(f"seeing that no process beside the daemon is killed: {reason(error)}; nobody does from now on", 0)
+        print_error(f"seeing that no process beside the daemon is killed: {reason(error)}; nobody does from now on", 0)
         return DONE
     return last
 
@@ -79,8 +79,8 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
     Runs in the witness's process; does not return.
     """
     try:
-        leave_surroundings({pidfd, pipe, *start.init.descriptors})
-        settle_down(NAME)
+        detach({pidfd, pipe, *start.init.descriptors})
+        ignore_stop_signals(NAME)
         last = hear(pipe, TOLD, DONE)
         lost = "nobody would hear that it is ready"
         if last == TOLD:
@@ -96,7 +96,7 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
             _end(pid, pidfd, f"watching {start.service} (PID {pid}): the process that did was killed, so {lost}")
     except Exception as error:
         send_group(pid, pidfd, _signal.SIGKILL)
-        complain_of_mistake(error)
+        print_bug(error)
     finally:
         posix._exit(0)
 
@@ -105,7 +105,7 @@ def _end(pid: int, pidfd: int, reason: str) -> None:
     """End the daemon as an init would, and say why."""
     send_group(pid, pidfd, _signal.SIGTERM)
     send(pidfd, _signal.SIGCONT)
-    complain(f"{reason}; the daemon was told to end", 0)
+    print_error(f"{reason}; the daemon was told to end", 0)
     ended = poll()
     ended.register(pidfd, POLLIN)
     if not ended.poll(KILL_S * 1000):
@@ -122,7 +122,7 @@ def _tell_again(start: "Start", pid: int, pidfd: int, began: float) -> None:
     except BrokenPipeError:
         return  # it was told, and listens no longer
     except OSError as error:
-        complain(f"telling {init.called} that the daemon (PID {pid}) is ready failed: {why(error)}", 0)
+        print_error(f"telling {init.called} that the daemon (PID {pid}) is ready failed: {why(error)}", 0)
         return
     ended = poll()
     ended.register(pidfd, POLLIN)

@@ -14,7 +14,7 @@ from cross_init.errors import Failure, why
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
 from cross_init.kernel.system_calls import copy_descriptor
-from cross_init.sockets.listen import Address, parse
+from cross_init.sockets.listen import Address
 from cross_init.sockets.passed import Passed, describe
 
 TYPE_CHECKING = False
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     Place = bytes | tuple[bytes, int, int]
 
 
-def adopt(text: str) -> Passed:
+def adopt(address: Address) -> Passed:
     """The listening socket at this address, as a descriptor of ours. Raises Failure."""
-    address = parse(text)
-    what = f"--adopt-socket {text}"
-    if address.kind not in ("tcp", "unix"):
-        raise Failure(f"{what}: only sockets that listen can be found: write tcp:HOST:PORT or unix:PATH")
+    what = f"--adopt-socket {address.text}"
     places = asked_for(address)
     try:
         inodes = listening_at(places)

@@ -5,7 +5,7 @@ import errno
 import posix
 
 from cross_init.bounds import as_port
-from cross_init.errors import Failure, complain
+from cross_init.errors import Failure, print_error
 from cross_init.sockets.passed import Passed, describe
 
 FORMS = "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix-dgram:PATH"
@@ -66,6 +66,24 @@ def parse(text: str, option: str = "--listen") -> Address:
     return Address(name, kind, host, port, "", text, option)
 
 
+def parse_stream(text: str) -> Address:
+    """Take the argument of --adopt-socket apart. Raises Failure."""
+    option = "--adopt-socket"
+    address = parse(text, option)
+    if address.kind not in ("tcp", "unix"):
+        raise Failure(f"{option} {text}: only sockets that listen can be found: write tcp:HOST:PORT or unix:PATH")
+    return address
+
+
+def parse_http(text: str) -> Address:
+    """Take the argument of --health-listen apart. Raises Failure."""
+    option = "--health-listen"
+    address = parse(text, option)
+    if address.kind not in ("tcp", "unix") or address.name:
+        raise Failure(f"{option} {text}: HTTP is served on tcp:HOST:PORT or unix:PATH, without a name")
+    return address
+
+
 def open_all(addresses: list[Address]) -> list[Passed]:
     """Open them all, or leave nothing behind. Raises Failure."""
     opened: list[Passed] = []
@@ -100,7 +118,7 @@ def open_socket(address: Address) -> Passed:
     fd = sock.detach()
     passed = describe(fd, address.name)
     if not address.path and not address.port:
-        complain(f"listening on {passed.where()}", 0)
+        print_error(f"listening on {passed.where()}", 0)
     return passed
 
 

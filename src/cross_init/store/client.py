@@ -18,7 +18,7 @@ import posix
 import sys
 
 from cross_init.bounds import UINT64_MAX, number
-from cross_init.errors import Failure, complain, why
+from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.linux import Environment, working_folder
 from cross_init.model import Init, Service, Target
 from cross_init.readiness.notify_socket import HOLDER, own_base
@@ -40,7 +40,7 @@ LONGEST = 1024
 POLLED, UNPOLLED = "poll", "keep"
 
 
-class Way:
+class HolderClient:
     """To what is kept for one service. address: see there. most: how many descriptors it may have.
 
     quiet_until: until when it is not asked, as it has not answered, in seconds of the monotonic clock.
@@ -52,7 +52,7 @@ class Way:
         self.init = init
         self.service: Service = start.service
         self.original: Environment = start.original
-        self.most = start.wish.fd_store
+        self.most = start.request.fd_store
         # Two services of one name may be in two folders; one without a name is told from others by its command line.
         words = [self.init.name, str(self.service), working_folder("--fd-store")]
         self.address = address(words + start.command if self.service.is_guess else words)
@@ -186,7 +186,7 @@ def send(sock: _socket.socket, body: bytes, descriptors: tuple[int, ...] = ()) -
     sock.sendmsg([body], extra, _socket.MSG_NOSIGNAL)
 
 
-def from_keeper(way: Way) -> list[tuple[str, int, bool, int]]:
+def from_keeper(way: HolderClient) -> list[tuple[str, int, bool, int]]:
     """What the init's own keeper has of the service, the newest first: name, copy, whether to poll it, number."""
     keeper = way.init.keeper(way.service)
     found: list[tuple[str, int, bool, int]] = []
@@ -216,11 +216,11 @@ def refuse(init: Init, target: Target) -> None:
 
 def prepare(start: "Start", init: Init) -> None:
     """Give the start what earlier ones have left, behind its sockets. init: as it is told otherwise. Raises Failure."""
-    start.way = Way(start, init)
+    start.way = HolderClient(start, init)
     try:
         start.sockets = start.sockets + start.way.take()
     except PermissionError as error:  # whoever took the name must not be able to prevent the start
-        complain(f"--fd-store: nothing can be kept for {start.service}: {why(error)}", 0)
+        print_error(f"--fd-store: nothing can be kept for {start.service}: {why(error)}", 0)
     except OSError as error:
         raise Failure(
             f"--fd-store: taking what was kept for {start.service}: {why(error)}; "

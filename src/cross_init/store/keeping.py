@@ -8,7 +8,7 @@ from cross_init.errors import Failure
 from cross_init.readiness.porter import LEFT, Errand, Tell, porters_of
 from cross_init.readiness.receiving import CARRY_S
 from cross_init.readiness.sd_notify import Assignments, first, has
-from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way, connect
+from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, HolderClient, connect
 from cross_init.store.process import start
 
 TYPE_CHECKING = False
@@ -35,12 +35,12 @@ class Asking(Errand):
         try:
             self.ask(tell)
         except (OSError, Failure) as error:
-            self.keeping.complain(error)
+            self.keeping.print_error(error)
 
     def over(self, done: bool) -> None:
         """Say it if it came to nothing."""
         if not done:
-            self.keeping.complain(Failure("who keeps them does not answer"))
+            self.keeping.print_error(Failure("who keeps them does not answer"))
 
 
 class Keeping:
@@ -49,7 +49,7 @@ class Keeping:
     It is a porter that asks the holder, as that may be stopped: whatever takes a Tell is done by one.
     """
 
-    def __init__(self, watched: "Watched", way: Way, pidfd: int) -> None:
+    def __init__(self, watched: "Watched", way: HolderClient, pidfd: int) -> None:
         self.watched = watched
         self.way = way
         self.pidfd = pidfd
@@ -112,7 +112,7 @@ class Keeping:
             if said:
                 self.watched.reporter.say(said)
         except (OSError, Failure) as error:
-            self.complain(error)
+            self.print_error(error)
 
     def _remove(self, name: str) -> None:
         try:
@@ -120,7 +120,7 @@ class Keeping:
         except NO_HOLDER:
             pass  # there is nothing to remove
 
-    def complain(self, error: Exception) -> None:
+    def print_error(self, error: Exception) -> None:
         """Say why nothing came of it."""
         why = getattr(error, "strerror", None) or str(error)
         self.watched.reporter.say(f"keeping descriptors for it (--fd-store) failed: {why}")

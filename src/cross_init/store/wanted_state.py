@@ -17,7 +17,7 @@ STATUS = "status"
 WANT, UP = 17, b"u"  # of what daemontools and runit write there: supervise.c of both; s6 has another form
 
 
-class Noted:
+class WantedState:
     """That a service is to stay down. folder: where it is noted; wants_up: how to read it there, raises OSError."""
 
     def __init__(self, folder: str, wants_up: "Callable[[str], bool]") -> None:

@@ -9,7 +9,7 @@ from cross_init.model import Init as Base
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
-    from cross_init.store.wanted_state import Noted
+    from cross_init.store.wanted_state import WantedState
 
 FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot
 SCRIPT = "check"
@@ -54,11 +54,11 @@ class Init(Base):
         self.state_file = f"{folder}/{FILE}"
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Noted":
+    def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As runsv notes it."""
-        from cross_init.store.wanted_state import Noted, wants_up
+        from cross_init.store.wanted_state import WantedState, wants_up
 
-        return Noted(f"{self.folder}/{FOLDER}", wants_up)
+        return WantedState(f"{self.folder}/{FOLDER}", wants_up)
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Nobody is told; whoever asks from now on is."""

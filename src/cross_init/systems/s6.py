@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
     from cross_init.model import Keeper
     from cross_init.sockets.passed import Passed
-    from cross_init.store.wanted_state import Noted
+    from cross_init.store.wanted_state import WantedState
 
 FILE = "notification-fd"
 DEFAULT = 3  # what most services for s6 use
@@ -80,12 +80,12 @@ class Init(Base):
         self.descriptors = (kept,)
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Noted":
+    def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As s6-supervise notes it, and s6-svstat reads it."""
-        from cross_init.store.wanted_state import Noted
+        from cross_init.store.wanted_state import WantedState
         from cross_init.systems.s6_programs import wants_up
 
-        return Noted(f"{self.folder}/supervise", wants_up)
+        return WantedState(f"{self.folder}/supervise", wants_up)
 
     def keeper(self, service: Service) -> "Keeper | None":
         """In an s6-fdholderd, if one was named."""

@@ -93,9 +93,11 @@ class Init(Base):
         try:
             return Goal(service, environ)
         except (BlockingIOError, PermissionError) as error:  # what others can bring about
-            from cross_init.errors import complain
+            from cross_init.errors import print_error
 
-            complain(f"asking Upstart whether the start of {service} is cancelled: {error.strerror}; not heard then", 0)
+            print_error(
+                f"asking Upstart whether the start of {service} is cancelled: {error.strerror}; not heard then", 0
+            )
             return None
         except OSError:
             return None

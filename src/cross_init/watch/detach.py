@@ -6,7 +6,7 @@ import posix
 from cross_init.kernel.linux import open_nothing
 
 
-def leave_surroundings(keep: set[int]) -> None:
+def detach(keep: set[int]) -> None:
     """Keep nothing of the daemon's but standard error: no folder busy, no port taken, no pipe held open.
 
     keep: the descriptors that are needed.
@@ -35,7 +35,7 @@ def leave_surroundings(keep: set[int]) -> None:
         pass  # what is held open then is a pity, and no reason to end
 
 
-def settle_down(name: bytes = b"cross-init") -> None:
+def ignore_stop_signals(name: bytes = b"cross-init") -> None:
     """Have a name of our own, and no part in what ends this machine's processes."""
     try:
         fd = posix.open("/proc/self/comm", posix.O_WRONLY)

@@ -1,6 +1,6 @@
-"""The engine of whoever watches: call back when a descriptor has something, or when it is time.
+"""The loop of whoever watches: call back when a descriptor has something, or when it is time.
 
-Nothing is polled. The engine knows nothing of services, and serves any number of them.
+Nothing is polled. The loop knows nothing of services, and serves any number of them.
 
 One callback that fails does not end it, and with it a daemon, or leave a daemon unwatched. What failed is called again
 after a pause that grows: for ever if the error is of a kind that passes (linux.passes), a few times if it is a mistake.
@@ -9,7 +9,7 @@ after a pause that grows: for ever if the error is of a kind that passes (linux.
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from cross_init.errors import Failure, complain, complain_of_mistake, place_of
+from cross_init.errors import Failure, place_of, print_bug, print_error
 from cross_init.kernel.linux import passes, reason
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Source:
         self.rest: Timer | None = None
 
 
-class Engine:
+class EventLoop:
     """Descriptors and timers, each with what is to be called."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class Engine:
             elif what.failed >= MISTAKES:
                 raise
             elif what.failed == 1:
-                complain_of_mistake(error, 0)
+                print_bug(error, 0)
             return False
         what.failed = 0
         return True
@@ -156,7 +156,7 @@ class Engine:
     def _say_once(self, text: str) -> None:
         if text not in self.said:
             self.said.add(text)
-            complain(text, 0)
+            print_error(text, 0)
 
 
 def pause(failed: int) -> float:

@@ -1,7 +1,7 @@
 """--health-listen: how a service is, over HTTP, for probes that ask: Kubernetes', a load balancer's, curl(1).
 
 GET /readyz is answered with 200 while the service is ready, GET /livez while it is alive, each otherwise with 503 and
-the reason in one line. It is served by whoever watches the daemon, from the same engine: while nobody asks it costs
+the reason in one line. It is served by whoever watches the daemon, from the same loop: while nobody asks it costs
 nothing. A client is given a short time and little room, and when there are many the oldest gives way.
 """
 
@@ -11,7 +11,7 @@ import posix
 from cross_init.errors import Failure, why
 from cross_init.kernel.linux import move_up
 from cross_init.model import READY, RELOADING, STARTING
-from cross_init.sockets.listen import Address, open_socket, parse
+from cross_init.sockets.listen import Address, open_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ REASONS = {
 }
 
 
-def parse_endpoint(text: str) -> Address:
-    """Take the option's argument apart. Raises Failure."""
-    address = parse(text, OPTION)
-    if address.kind not in ("tcp", "unix") or address.name:
-        raise Failure(f"{OPTION} {text}: HTTP is served on tcp:HOST:PORT or unix:PATH, without a name")
-    return address
-
-
 class Endpoint:
     """The listening socket, opened before the daemon starts.
 
@@ -47,9 +39,8 @@ class Endpoint:
     is removed, however few descriptors there are then.
     """
 
-    def __init__(self, text: str) -> None:
-        """text: tcp:HOST:PORT or unix:PATH. Raises Failure."""
-        address = parse_endpoint(text)
+    def __init__(self, address: Address) -> None:
+        """address: of --health-listen. Raises Failure."""
         self.folder, self.name = -1, ""
         try:
             if address.path.startswith("/"):
@@ -59,13 +50,13 @@ class Endpoint:
         except (FileNotFoundError, PermissionError):
             pass  # opening the socket says so, or it is another user's folder, in which we remove nothing
         except OSError as error:
-            raise Failure(f"{OPTION} {text}: {why(error)}") from None
+            raise Failure(f"{OPTION} {address.text}: {why(error)}") from None
         opened = open_socket(address).fd
         try:
             self.fd = move_up(opened)
         except OSError as error:
             self.remove()
-            raise Failure(f"{OPTION} {text}: {why(error)}") from None
+            raise Failure(f"{OPTION} {address.text}: {why(error)}") from None
         posix.close(opened)
         posix.set_blocking(self.fd, False)
         self.descriptors = (self.fd, self.folder)
@@ -94,7 +85,7 @@ class Health:
         self.clients: list[Client] = []
         listening = _socket.socket(fileno=endpoint.fd)
         keep_descriptors_out(listening)
-        self.acceptor = Acceptor(watched.engine, listening, self._take)
+        self.acceptor = Acceptor(watched.loop, listening, self._take)
 
     def _take(self, sock: _socket.socket) -> None:
         if len(self.clients) >= CLIENTS:
@@ -118,14 +109,14 @@ class Client:
 
     def __init__(self, health: Health, sock: _socket.socket) -> None:
         self.health = health
-        self.engine = health.watched.engine
+        self.loop = health.watched.loop
         self.socket = sock
         self.head = b""
         self.rest = 0  # bytes that came behind the answered head
         self.is_answered = False
         sock.setblocking(False)
-        self.engine.watch(sock.fileno(), self._hear)
-        self.timer = self.engine.after(PATIENCE_S, self.close)
+        self.loop.watch(sock.fileno(), self._hear)
+        self.timer = self.loop.after(PATIENCE_S, self.close)
 
     def _hear(self) -> None:
         from cross_init.watch.strangers import received
@@ -158,10 +149,10 @@ class Client:
         """Be done with it."""
         from cross_init.watch.strangers import let_go
 
-        self.engine.cancel(self.timer)
-        self.engine.forget(self.socket.fileno())
+        self.loop.cancel(self.timer)
+        self.loop.forget(self.socket.fileno())
         self.health.clients.remove(self)
-        let_go(self.engine, self.socket)
+        let_go(self.loop, self.socket)
 
 
 def respond(head: bytes, watched: "Watched") -> bytes:

@@ -46,7 +46,7 @@ class StatusSocket:
         except OSError:
             self.socket.close()
             raise
-        self.acceptor = Acceptor(watched.engine, self.socket, self._answer)
+        self.acceptor = Acceptor(watched.loop, self.socket, self._answer)
 
     def _bind(self) -> bool:
         """Give the socket its address; returns whether that is a path. Raises OSError."""
@@ -73,7 +73,7 @@ class StatusSocket:
         except OSError:
             pass  # it has gone
         finally:
-            let_go(self.watched.engine, asker)
+            let_go(self.watched.loop, asker)
 
     def describe(self) -> "dict[str, Value]":
         """All that there is to say; times in seconds."""

@@ -10,7 +10,7 @@ import _socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.event_loop import Engine
+    from cross_init.watch.event_loop import EventLoop
 
 SO_PASSRIGHTS = 83  # asm-generic/socket.h; a connection has it from the socket that was listened on
 PEEK = _socket.MSG_PEEK | _socket.MSG_DONTWAIT
@@ -33,7 +33,7 @@ def received(sock: _socket.socket, most: int) -> bytes:
     return sock.recv(len(said)) if said else b""
 
 
-def let_go(engine: "Engine", sock: _socket.socket) -> None:
+def let_go(loop: "EventLoop", sock: _socket.socket) -> None:
     """Close a stranger's connection; if descriptors have come on it, another process is the last to have it."""
     said, flags = b"", 0
     if sock.family == _socket.AF_UNIX:
@@ -45,6 +45,6 @@ def let_go(engine: "Engine", sock: _socket.socket) -> None:
     if flags & _socket.MSG_CTRUNC or len(said) == LONGEST:
         from cross_init.watch.turning_away import turn_away
 
-        turn_away(engine, sock)
+        turn_away(loop, sock)
     else:
         sock.close()

@@ -7,21 +7,21 @@ those may wait for an hour (SO_LINGER, socket(7)). A process that is ending wait
 import _socket
 import posix
 
-from cross_init.watch.detach import leave_surroundings
+from cross_init.watch.detach import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.event_loop import Engine
+    from cross_init.watch.event_loop import EventLoop
 
 PAUSE_S = 1.0  # until it is tried again where the kernel had no process to give
 
 
-def turn_away(engine: "Engine", connection: _socket.socket) -> None:
+def turn_away(loop: "EventLoop", connection: _socket.socket) -> None:
     """Close this stranger's connection."""
     try:
         told, tell = posix.pipe2(posix.O_CLOEXEC)
     except OSError:
-        engine.after(PAUSE_S, lambda: turn_away(engine, connection))
+        loop.after(PAUSE_S, lambda: turn_away(loop, connection))
         return
     try:
         helper = posix.fork()
@@ -29,7 +29,7 @@ def turn_away(engine: "Engine", connection: _socket.socket) -> None:
             _end_as_the_last(connection.fileno(), told)
         connection.close()
     except OSError:
-        engine.after(PAUSE_S, lambda: turn_away(engine, connection))
+        loop.after(PAUSE_S, lambda: turn_away(loop, connection))
         return
     finally:
         posix.close(told)
@@ -44,7 +44,7 @@ def _end_as_the_last(connection: int, told: int) -> None:
     """End when nobody else has the connection any more; whatever waits for that is in a process of its own."""
     try:
         if posix.fork() == 0:
-            leave_surroundings({connection, told})
+            detach({connection, told})
             posix.read(told, 1)
     finally:
         posix._exit(0)

@@ -8,7 +8,7 @@ import _signal
 from time import monotonic
 
 from cross_init.bounds import as_usec, in_seconds
-from cross_init.errors import complain
+from cross_init.errors import print_error
 from cross_init.readiness.sd_notify import Assignments, first, has
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Watchdog:
             self.limit = in_seconds(usec)
             self.watched.reporter.say(f"sets its watchdog to {self.limit:g} s")
             if self.last and not self.is_over:
-                self.watched.engine.cancel(self.timer)  # it may be due too late now
+                self.watched.loop.cancel(self.timer)  # it may be due too late now
                 self.timer = None
                 self.ping()
         if has(message, "WATCHDOG", "trigger"):
@@ -63,7 +63,7 @@ class Watchdog:
     def _set(self) -> None:
         # The timer is moved only when it goes off: a ping, of which there may be many, costs a look at the clock.
         if self.timer is None and self.limit and not self.is_over:
-            self.timer = self.watched.engine.after(self.last + self.limit - monotonic(), self._look)
+            self.timer = self.watched.loop.after(self.last + self.limit - monotonic(), self._look)
 
     def _look(self) -> None:
         self.timer = None
@@ -79,19 +79,19 @@ class Watchdog:
         self.is_over = True
         watched = self.watched
         watched.send(_signal.SIGABRT)
-        self.timer = watched.engine.after(self.grace, self._kill)
-        complain(f"{watched.service} (PID {watched.pid}) {reason}: sending SIGABRT", 0)
+        self.timer = watched.loop.after(self.grace, self._kill)
+        print_error(f"{watched.service} (PID {watched.pid}) {reason}: sending SIGABRT", 0)
 
     def _kill(self) -> None:
         self.timer = None
         watched = self.watched
         watched.send(_signal.SIGKILL)
-        complain(
+        print_error(
             f"{watched.service} (PID {watched.pid}) has not ended within {self.grace:g} s of SIGABRT: sending SIGKILL",
             0,
         )
 
     def stop(self) -> None:
         """Count no more."""
-        self.watched.engine.cancel(self.timer)
+        self.watched.loop.cancel(self.timer)
         self.limit = 0

@@ -8,12 +8,12 @@ import posix
 from time import monotonic
 
 from cross_init.bounds import as_pid
-from cross_init.errors import complain, why
+from cross_init.errors import print_error, why
 from cross_init.kernel.linux import passes
 from cross_init.kernel.procfs import descends
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.shapes.processes import send_group
-from cross_init.watch.event_loop import Engine, Timer, pause
+from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.log import Reporter
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.readiness.porter import Porters
     from cross_init.readiness.sd_notify import Assignments
-    from cross_init.store.client import Way
+    from cross_init.store.client import HolderClient
     from cross_init.store.keeping import Keeping
     from cross_init.watch.health import Health
     from cross_init.watch.status_socket import StatusSocket
@@ -53,7 +53,7 @@ class Watched:
     porters: "Porters | None" = None
 
     def __init__(
-        self, engine: Engine, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
+        self, loop: EventLoop, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
         self.root = pid
         self.follow: Callable[[Pid | None, Identity | None, str], None] | None = None
@@ -69,12 +69,12 @@ class Watched:
         self.status = ""
         self.status_socket: StatusSocket | None = None
         self.health: Health | None = None
-        limit, grace = start.wish.watchdog
+        limit, grace = start.request.watchdog
         if limit:
             from cross_init.watch.watchdog import Watchdog
 
             self.watchdog = Watchdog(self, limit, grace)
-        self.engine = engine
+        self.loop = loop
         self.start = start
         self.pid = pid
         self.pidfd = pidfd
@@ -86,13 +86,13 @@ class Watched:
         self.ready = False
         self.outstanding: list[str] = []
         self.timer: Timer | None = None
-        self.state_file = start.wish.state_file or start.init.state_file
+        self.state_file = start.request.state_file or start.init.state_file
         self.noted = ("", 0)
         self.note()
         # A start that nobody waits for is over, and a stop is told to the main process.
-        self.cancellation = self.init.cancellation(self.service, start.original) if start.wish.waits else None
+        self.cancellation = self.init.cancellation(self.service, start.original) if start.request.waits else None
         if self.cancellation is not None:
-            engine.watch(self.cancellation.fileno(), self._hear_cancellation)
+            loop.watch(self.cancellation.fileno(), self._hear_cancellation)
 
     def answer_questions(self, shape: str) -> None:
         """Let "cross-init status" know of this service, and whoever asks over HTTP."""
@@ -108,7 +108,7 @@ class Watched:
         except OSError:
             pass  # it works without
 
-    def keep_descriptors(self, way: "Way", pidfd: int) -> None:
+    def keep_descriptors(self, way: "HolderClient", pidfd: int) -> None:
         """Keep what the daemon wants kept. pidfd: of the process that the init tracks."""
         from cross_init.store.keeping import Keeping
 
@@ -118,23 +118,23 @@ class Watched:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
         for condition in self.start.conditions:
             condition.attach(self)
-        if not self.start.wish.waits:
+        if not self.start.request.waits:
             self.enter(READY)  # nobody has asked for more than that it runs
-        if self.start.wish.ready_timeout:
-            self.extend(self.start.wish.ready_timeout - self.seconds)
+        if self.start.request.ready_timeout:
+            self.extend(self.start.request.ready_timeout - self.seconds)
 
     def extend(self, seconds: float) -> None:
         """Give the start at least these seconds from now on; a limit that is later stays."""
         if self.deadline is None or self.deadline.when < monotonic() + seconds:
-            self.engine.cancel(self.deadline)
-            self.deadline = self.engine.after(seconds, self._too_late)
+            self.loop.cancel(self.deadline)
+            self.deadline = self.loop.after(seconds, self._too_late)
 
     def _too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
         self.end_for_good()
         missing = " and ".join(self.outstanding)
-        complain(
+        print_error(
             f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
             f"{missing}; ending it (--ready-timeout)",
             0,
@@ -143,8 +143,8 @@ class Watched:
     def end_for_good(self) -> None:
         """End the daemon as an init would: SIGTERM, and SIGKILL if that does not help."""
         self.end(_signal.SIGTERM)
-        self.engine.cancel(self.timer)
-        self.timer = self.engine.after(KILL_S, lambda: self.end(_signal.SIGKILL))
+        self.loop.cancel(self.timer)
+        self.timer = self.loop.after(KILL_S, lambda: self.end(_signal.SIGKILL))
 
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's: the daemon or a descendant, and none of ours."""
@@ -180,7 +180,7 @@ class Watched:
                     if self.watchdog is not None:
                         self.watchdog.start()
                     self._forget_cancellation()  # from now on the init ends the daemon itself
-                    self.engine.cancel(self.deadline)
+                    self.loop.cancel(self.deadline)
                     self._stop_observing()
                     self.tell()
 
@@ -194,7 +194,7 @@ class Watched:
             self.reporter.say(f"telling {self.init.called} that the daemon is ready failed: {why(error)}{rest}")
         if again:
             self.told_in_vain += 1
-            self.telling = self.engine.after(pause(self.told_in_vain), self.tell)
+            self.telling = self.loop.after(pause(self.told_in_vain), self.tell)
         return again
 
     def _hear_cancellation(self) -> None:
@@ -251,7 +251,7 @@ class Watched:
 
     def _forget_cancellation(self) -> None:
         if self.cancellation is not None:
-            self.engine.forget(self.cancellation.fileno())
+            self.loop.forget(self.cancellation.fileno())
             self.cancellation.close()
             self.cancellation = None
 
@@ -268,7 +268,7 @@ class Watched:
         if self.porters is not None:
             self.porters.dismiss()
         for timer in (self.timer, self.telling, self.deadline):
-            self.engine.cancel(timer)
-        self.engine.forget(self.pidfd)
+            self.loop.cancel(timer)
+        self.loop.forget(self.pidfd)
         posix.close(self.pidfd)
         self.reporter.close()

@@ -1,18 +1,18 @@
 """The watcher's process: hear a daemon, tell its init, and go when the daemon is gone.
 
-It runs beside the daemon, so what it imports does not delay a start. One engine can serve any number of daemons.
+It runs beside the daemon, so what it imports does not delay a start. One loop can serve any number of daemons.
 """
 
 import posix
 
-from cross_init.errors import complain, complain_of_mistake, why
+from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import passes, reason
 from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
 from cross_init.shapes.processes import has_ended
 from cross_init.shapes.witness import DONE, TELLING, TOLD, UP, say
-from cross_init.watch.detach import leave_surroundings, settle_down
-from cross_init.watch.event_loop import Engine
+from cross_init.watch.detach import detach, ignore_stop_signals
+from cross_init.watch.event_loop import EventLoop
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
@@ -25,14 +25,14 @@ class Watcher:
     """Watches one daemon from beside it."""
 
     def __init__(
-        self, engine: Engine, start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int
+        self, loop: EventLoop, start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int
     ) -> None:
         self.witness = witness
-        self.engine = engine
+        self.loop = loop
         self.channel = channel
-        self.leave_after_ready = start.wish.end_after_ready
-        self.watched = Watched(engine, start, pid, pidfd, began, self._tell)
-        engine.watch(pidfd, self._bury)
+        self.leave_after_ready = start.request.end_after_ready
+        self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
+        loop.watch(pidfd, self._bury)
         if start.way is not None:
             self.watched.keep_descriptors(start.way, pidfd)
         channel.attach(self.watched)
@@ -60,8 +60,8 @@ class Watcher:
             self._leave()
             return
         if watched.init.may_not_hear:
-            self.engine.cancel(watched.timer)
-            watched.timer = self.engine.after(UNHEARD_S, self._look)
+            self.loop.cancel(watched.timer)
+            watched.timer = self.loop.after(UNHEARD_S, self._look)
 
     def _let_witness_go(self) -> None:
         """Unless it has to stay, as we do: somebody relies on our counting the daemon's signs of life."""
@@ -113,17 +113,17 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
     witness: the pipe to who sees us killed before the init was told; -1 if that is the front.
     """
     try:
-        leave_surroundings({pidfd, witness, *start.descriptors(channel)})
-        settle_down()
+        detach({pidfd, witness, *start.descriptors(channel)})
+        ignore_stop_signals()
         say(witness, UP)
-        engine = Engine()
-        Watcher(engine, start, pid, pidfd, channel, began, witness)
-        engine.run()
+        loop = EventLoop()
+        Watcher(loop, start, pid, pidfd, channel, began, witness)
+        loop.run()
     except Exception as error:  # unsaid, the init would wait for readiness and nobody would know why
         if passes(error):
-            complain(f"watching {start.service} (PID {pid}): {reason(error)}; nobody does from now on", 0)
+            print_error(f"watching {start.service} (PID {pid}): {reason(error)}; nobody does from now on", 0)
         else:
-            complain_of_mistake(error, 0)
+            print_bug(error, 0)
         channel.discard()
         if start.endpoint is not None:
             start.endpoint.remove()
