@@ -95,9 +95,10 @@ def prepare(start: Start, plan: "Plan") -> None:
     if request.watchdog[0]:
         start.watchdog_usec = int(request.watchdog[0] * 1e6)
     if request.fd_store:
-        from cross_init.store.client import prepare as find_kept
+        from cross_init.store.client import open_store
 
-        find_kept(start, init)
+        start.store, kept = open_store(request, init)
+        start.sockets = start.sockets + kept  # behind them, as systemd passes it
     if start.sockets and target.first_fd:
         from cross_init.sockets.passed import place
 

@@ -23,7 +23,7 @@ class Start:
 
     __slots__ = (
         *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
-        *("program", "service", "sockets", "target", "watchdog_usec", "way", "request"),
+        *("program", "service", "sockets", "target", "watchdog_usec", "store", "request"),
     )
 
     def __init__(self, request: "Request") -> None:
@@ -40,7 +40,7 @@ class Start:
         self.endpoint: Endpoint | None = None  # where --health-listen answers
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = request.fd_store  # how many descriptors are kept for it over a restart, at most
-        self.way: HolderClient | None = None  # to these, if it is we who keep them
+        self.store: HolderClient | None = None  # to these, if it is we who keep them
         self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
 
     def channel(self, leaving: bool) -> Channel:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from cross_init.kernel.evidence import Evidence
     from cross_init.readiness.sd_notify import Assignments
+    from cross_init.readiness.subject import Subject
     from cross_init.sockets.passed import Passed
-    from cross_init.watch.watched import Watched
 
     class Cancellation(Protocol):
         """An init's news, without a signal, that a start is cancelled or that a service is to stay down."""
@@ -115,7 +115,7 @@ class Channel:
     def expose(self, environ: Environment) -> None:
         """Offer it to the daemon, in the process that becomes it. Raises OSError."""
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Listen, in the process that watches. Each readiness that it will tell is expected there."""
 
     def catch_up(self) -> None:

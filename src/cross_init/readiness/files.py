@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.watch.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 Identity = tuple[int, int, int, int]
 
@@ -26,14 +26,14 @@ class File(Condition):
         self.before: Identity | None = None
         self.news: PathWatch | None = None
         self.held: Callable[[], None] | None = None
-        self.watched: Watched | None = None
+        self.watched: Subject | None = None
 
     def prepare(self, environ: Environment) -> None:
         """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises Failure."""
         self.path = absolute(self.path, f"--ready-when {self.text}")
         self.before = identity(self.path)
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
         self.watched = watched
         self.held = watched.expect(self.text)
@@ -64,7 +64,7 @@ class PidFile(File):
     It has to be new as well: in a container a dead predecessor had the same number.
     """
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
         self.foreign = Foreign(self.path, lambda text: watched.reporter.say(f"--ready-when {self.text}: {text}"))
         super().attach(watched)

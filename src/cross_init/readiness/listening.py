@@ -10,7 +10,7 @@ from cross_init.readiness.repeated import Repeated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
 
@@ -20,9 +20,9 @@ class Listening(Repeated):
 
     complaint = ""
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """What is open before the daemon's first step is what it was given."""
-        self.given = {f"socket:[{inode}]" for inode in watched.start.passed_inodes}
+        self.given = {f"socket:[{inode}]" for inode in watched.passed_inodes}
         super().attach(watched)
 
     def ask(self) -> None:

@@ -14,7 +14,7 @@ from time import monotonic
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.errors import why
 from cross_init.model import READY, RELOADING, STOPPING
-from cross_init.readiness.notify_socket import let_go
+from cross_init.readiness.notify_address import let_go
 from cross_init.readiness.porter import porters_of
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
@@ -23,7 +23,7 @@ from cross_init.watch.log import is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
@@ -34,7 +34,7 @@ LAST_S = 3.0  # for all that is there at the end
 class Listener:
     """One daemon's notification socket, heard on its behalf. access: whose messages count (NotifyAccess=)."""
 
-    def __init__(self, watched: "Watched", sock: _socket.socket, access: str) -> None:
+    def __init__(self, watched: "Subject", sock: _socket.socket, access: str) -> None:
         self.watched = watched
         self.socket = sock
         self.access = access
@@ -190,7 +190,7 @@ class Listener:
         if self.watched.pass_on is None:
             self._report(message)
         elif not (is_carried and stores(message)):
-            self.watched.pass_on(message, descriptors or [])
+            self.watched.pass_on(message, descriptors or [], 0)
         if has(message, "READY", "1"):
             self.held()
 

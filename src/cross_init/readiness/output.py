@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from re import Pattern
 
-    from cross_init.watch.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 LINE_MAX = 65536  # of a longer line only the last this many bytes are looked at
 LAST_WORDS_S = 5.0  # how long we wait for a slow reader when the daemon has ended
@@ -52,7 +52,7 @@ class Output(Condition):
             for number in stream.numbers:
                 posix.dup2(stream.theirs, number, True)
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Read, look, and pass on."""
         self.held = watched.expect(self.text)
         for stream in self.streams:

@@ -8,7 +8,7 @@ from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 
 ENDING_S = 0.5  # longer than a process takes from closing its descriptors to its end
@@ -27,7 +27,7 @@ class PipeChannel(Channel):
         self.newline = newline
         self.ours, self.theirs = posix.pipe2(posix.O_CLOEXEC)
         self.descriptors = (self.ours,)
-        self.watched: Watched | None = None
+        self.watched: Subject | None = None
 
     def expose(self, environ: Environment) -> None:
         """Move the writing end to its number, to stay open over exec."""
@@ -45,7 +45,7 @@ class PipeChannel(Channel):
                     "is the limit on open files (ulimit -n) above it?"
                 ) from None
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Read until it is said, or until nobody is left who could say it."""
         if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
             posix.close(self.theirs)  # or its end would never be seen

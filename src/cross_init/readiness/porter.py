@@ -25,8 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.readiness.subject import Subject
     from cross_init.watch.event_loop import Timer
-    from cross_init.watch.watched import Watched
 
 # A porter's words, each the first byte of a packet; what belongs to it stands behind.
 HERE = b"h"  # it begins
@@ -91,7 +91,7 @@ class Porter:
 
     __slots__ = ("is_silent", "pid", "pidfd", "socket")
 
-    def __init__(self, watched: "Watched", errand: Errand) -> None:
+    def __init__(self, watched: "Subject", errand: Errand) -> None:
         """Fork it. Raises OSError."""
         self.is_silent = False
         self.socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
@@ -120,7 +120,7 @@ class Porters:
     waits for any more. door: a descriptor, and what to call when it is readable while no porter is at work.
     """
 
-    def __init__(self, watched: "Watched") -> None:
+    def __init__(self, watched: "Subject") -> None:
         self.watched = watched
         self.loop = watched.loop
         self.errands: list[Errand] = []
@@ -316,14 +316,14 @@ class Porters:
         self.leaving.clear()
 
 
-def porters_of(watched: "Watched") -> Porters:
+def porters_of(watched: "Subject") -> Porters:
     """The porters of who watches this daemon."""
     if watched.porters is None:
         watched.porters = Porters(watched)
     return watched.porters
 
 
-def _live(watched: "Watched", errand: Errand, ours: _socket.socket) -> None:
+def _live(watched: "Subject", errand: Errand, ours: _socket.socket) -> None:
     """The porter's whole life. Does not return."""
     try:
         tell = Tell(ours)
@@ -332,7 +332,7 @@ def _live(watched: "Watched", errand: Errand, ours: _socket.socket) -> None:
         keep_only({ours.fileno(), *errand.keep})
         ignore_stop_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        watched.reporter = Relay(tell, str(watched.service), watched.pid)
+        watched.reporter = Relay(tell, watched.reporter.name, watched.pid)
         tell(HERE)
         try:
             errand.do(tell)

@@ -14,7 +14,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.kernel.procfs import process_of, start_time
-from cross_init.readiness.notify_socket import SO_TIMESTAMPNS
+from cross_init.readiness.notify_address import SO_TIMESTAMPNS
 from cross_init.readiness.porter import TAKEN, Errand, Tell
 from cross_init.readiness.sd_notify import Assignments, has
 
@@ -114,8 +114,7 @@ class Carrying(Errand):
         if keeping is not None:
             keeping.store(self.message, descriptors, tell)
         if watched.pass_on is not None:
-            watched.init.speaker = self.main_process
-            watched.pass_on(self.message, descriptors)
+            watched.pass_on(self.message, descriptors, self.main_process)
 
     def hear(self, kind: bytes, text: bytes) -> None:
         """It is off the queue."""

@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.readiness.subject import Subject
     from cross_init.watch.event_loop import Timer
-    from cross_init.watch.watched import Watched
 
 FIRST_S = 0.01
 GROWTH = 1.5
@@ -18,12 +18,12 @@ class Repeated(Condition):
     """Asks until the answer is yes. A subclass has ask(), which calls answer() at once or later."""
 
     step = FIRST_S
-    watched: "Watched"
+    watched: "Subject"
     held: "Callable[[], None]"
     timer: "Timer | None" = None
     over = False
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Ask for the first time."""
         self.watched = watched
         self.held = watched.expect(self.text)

@@ -55,7 +55,7 @@ class Answer(Init):
             text = f"writing the PID file {self.pid_file}: {why(error)}"
             self._answer(text.encode("utf-8", "backslashreplace"))
             raise
-        from cross_init.shapes.processes import has_ended
+        from cross_init.kernel.pidfds import has_ended
 
         if not has_ended(pidfd):  # else we are about to hear of it
             self._answer(READY)

@@ -19,6 +19,7 @@ import sys
 
 from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import fork
+from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
 
     from cross_init.launch import Start
 
-FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 # What is said when it has ended before we have.
 UNGUARDED = "the process that guards it has ended: if this one is killed as well, the daemon stays"
-YES, NO = b"y", b"n"
 AT_ONCE = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT  # a guard that was stopped reads nothing
 END_MS = 2000  # it may have something to say first
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us

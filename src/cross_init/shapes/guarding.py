@@ -11,10 +11,10 @@ from select import POLLIN, poll
 
 from cross_init.errors import why
 from cross_init.kernel.linux import patiently
+from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import descends, process_of
 from cross_init.model import UNHEARD_S
-from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
-from cross_init.shapes.processes import send
+from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
 from cross_init.watch.detach import detach
 from cross_init.watch.log import Reporter
 

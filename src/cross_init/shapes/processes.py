@@ -1,10 +1,10 @@
-"""What the shapes have in common: block signals, fork the daemon, send it signals, see its end, end as it ended."""
+"""What the shapes have in common: block signals, fork the daemon, end as it ended."""
 
 import _signal
 import posix
 
 from cross_init.errors import Failure, print_bug, print_error, why
-from cross_init.kernel.linux import fork, patiently
+from cross_init.kernel.linux import fork
 from cross_init.model import Channel
 
 TYPE_CHECKING = False
@@ -39,34 +39,6 @@ def block() -> Given:
     """Block what is passed on, and news of children, to be waited for; returns what was given before."""
     children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, it would take the exit status away from us
     return Given(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD)), children)
-
-
-def send(pidfd: int, number: int) -> None:
-    """Send the daemon a signal; that it has ended is no error here, as its end is looked for elsewhere."""
-    try:
-        _signal.pidfd_send_signal(pidfd, number)
-    except OSError:
-        pass
-
-
-def send_group(pid: int, pidfd: int, number: int) -> None:
-    """The same, to the process group that the daemon leads, if it does."""
-    try:
-        if posix.getpgid(pid) == pid:
-            posix.killpg(pid, number)
-        else:
-            _signal.pidfd_send_signal(pidfd, number)
-    except OSError:
-        pass
-
-
-def has_ended(pidfd: int) -> bool:
-    """Whether the process has, be it waited for or not."""
-    from select import POLLIN, poll
-
-    look = poll()
-    look.register(pidfd, POLLIN)
-    return bool(patiently(look.poll, 0))
 
 
 def fork_daemon(

@@ -9,13 +9,14 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from cross_init.errors import why
 from cross_init.kernel.linux import process_stat
+from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
 from cross_init.model import STOP, STOPPING
 from cross_init.notify.pid_file import Foreign
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.appearance import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.shapes.processes import has_ended, is_leader, send
+from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals
 from cross_init.watch.event_loop import EventLoop
 from cross_init.watch.watched import Watched
@@ -71,8 +72,8 @@ class Supervisor:
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
         watched.is_on_its_way = start.target.forks
-        if start.way is not None:
-            watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
+        if start.store is not None:
+            watched.keep_descriptors(start.store, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
         Signals(loop, self._signalled)
@@ -94,9 +95,13 @@ class Supervisor:
         except OSError as error:
             watched.tell_again(error)
 
-    def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
-        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
+    def _pass_on(self, message: "Assignments", descriptors: list[int], speaker: int = 0) -> None:
+        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too.
+
+        speaker: the process that the init knows, if it is another one than this.
+        """
         watched = self.watched
+        watched.init.speaker = speaker
         said = tuple(each for each in message if watched.ready or each != ("READY", "1"))
         try:
             self.watched.init.pass_on(self.start.original, said, descriptors)

@@ -104,7 +104,7 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
         posix.setsid()
         if posix.fork() == 0:
             if pair is not None and pair.split():
-                from cross_init.shapes.witness import be_beside_watcher
+                from cross_init.watch.witness import be_beside_watcher
 
                 be_beside_watcher(start, pid, pidfd, pair.line[0], began)
             try:

@@ -21,13 +21,13 @@ from cross_init.bounds import UINT64_MAX, number
 from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.linux import Environment, working_folder
 from cross_init.model import Init, Service, Target
-from cross_init.readiness.notify_socket import HOLDER, own_base
+from cross_init.readiness.notify_address import HOLDER, own_base
 from cross_init.sockets.connection import credentials
 from cross_init.sockets.passed import NOT_A_SOCKET, Passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.launch import Start
+    from cross_init.request import Request
 
 NEWS = "descriptors to keep"
 TAKE, FOLLOW, STORE, REMOVE = b"take", b"follow", b"store", b"remove"
@@ -48,14 +48,14 @@ class HolderClient:
 
     __slots__ = ("address", "init", "most", "original", "quiet_until", "service")
 
-    def __init__(self, start: "Start", init: Init) -> None:
+    def __init__(self, request: "Request", init: Init) -> None:
         self.init = init
-        self.service: Service = start.service
-        self.original: Environment = start.original
-        self.most = start.request.fd_store
+        self.service: Service = request.service
+        self.original: Environment = request.environ
+        self.most = request.fd_store
         # Two services of one name may be in two folders; one without a name is told from others by its command line.
         words = [self.init.name, str(self.service), working_folder("--fd-store")]
-        self.address = address(words + start.command if self.service.is_guess else words)
+        self.address = address(words + request.command if self.service.is_guess else words)
         self.quiet_until = 0.0
 
     def take(self) -> list[Passed]:
@@ -186,9 +186,9 @@ def send(sock: _socket.socket, body: bytes, descriptors: tuple[int, ...] = ()) -
     sock.sendmsg([body], extra, _socket.MSG_NOSIGNAL)
 
 
-def from_keeper(way: HolderClient) -> list[tuple[str, int, bool, int]]:
+def from_keeper(client: HolderClient) -> list[tuple[str, int, bool, int]]:
     """What the init's own keeper has of the service, the newest first: name, copy, whether to poll it, number."""
-    keeper = way.init.keeper(way.service)
+    keeper = client.init.keeper(client.service)
     found: list[tuple[str, int, bool, int]] = []
     for text in keeper.names() if keeper else ():
         word, _, rest = text.partition(":")
@@ -214,15 +214,16 @@ def refuse(init: Init, target: Target) -> None:
         )
 
 
-def prepare(start: "Start", init: Init) -> None:
-    """Give the start what earlier ones have left, behind its sockets. init: as it is told otherwise. Raises Failure."""
-    start.way = HolderClient(start, init)
+def open_store(request: "Request", init: Init) -> tuple[HolderClient, list[Passed]]:
+    """The way to what earlier starts have left, and a copy of it. init: as it is told otherwise. Raises Failure."""
+    client = HolderClient(request, init)
     try:
-        start.sockets = start.sockets + start.way.take()
+        return client, client.take()
     except PermissionError as error:  # whoever took the name must not be able to prevent the start
-        print_error(f"--fd-store: nothing can be kept for {start.service}: {why(error)}", 0)
+        print_error(f"--fd-store: nothing can be kept for {request.service}: {why(error)}", 0)
+        return client, []
     except OSError as error:
         raise Failure(
-            f"--fd-store: taking what was kept for {start.service}: {why(error)}; "
+            f"--fd-store: taking what was kept for {request.service}: {why(error)}; "
             "the daemon was not started, as it would open anew what is still open"
         ) from None

@@ -51,18 +51,18 @@ class Holder:
     is_last: we were told to end, as everybody is when the machine goes down: let go as soon as that process has ended.
     """
 
-    def __init__(self, loop: EventLoop, way: "HolderClient", listener: _socket.socket, pidfd: int) -> None:
+    def __init__(self, loop: EventLoop, client: "HolderClient", listener: _socket.socket, pidfd: int) -> None:
         """Raises OSError when the init's own keeper has something and does not give it."""
         self.loop = loop
-        self.way = way
+        self.client = client
         self.listener = listener
         self.entries: list[Entry] = []
         self.pidfd = self.parent = -1
         self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
-        self.keeper = way.init.keeper(way.service)
-        for name, fd, polled, number in reversed(from_keeper(way)):
+        self.keeper = client.init.keeper(client.service)
+        for name, fd, polled, number in reversed(from_keeper(client)):
             self._enter(Entry(fd, name, polled, number))
         Acceptor(loop, listener, self._serve)
         self.follow(pidfd)
@@ -133,7 +133,7 @@ class Holder:
                 self.keeper.put(entry.text, entry.fd)
                 return ""
             except OSError as error:
-                reason = f"only the holder keeps {entry.name}, and not {self.way.init.called}: {why(error)}"
+                reason = f"only the holder keeps {entry.name}, and not {self.client.init.called}: {why(error)}"
         entry.text = ""
         return reason
 
@@ -181,7 +181,7 @@ class Holder:
             self._let_go()
             return
         try:
-            self.news = self.way.init.for_good(self.way.service, self.way.original)
+            self.news = self.client.init.for_good(self.client.service, self.client.original)
         except (OSError, Failure):
             pass  # it does not let us know
         if self.news is None:

@@ -24,14 +24,14 @@ LONGEST = 1024
 START_S = 10.0  # how long one may take that first gets back what the init's own keeper has
 
 
-def start(way: "HolderClient", pidfd: int) -> int:
+def start(client: "HolderClient", pidfd: int) -> int:
     """Start a holder; returns its PID when it can be asked. pidfd: what it is to follow. Raises OSError, Failure."""
     told, tell = posix.pipe2(posix.O_CLOEXEC)
     try:
         try:
             helper = fork("starting a process that keeps descriptors")
             if helper == 0:
-                _in_helper(way, pidfd, tell)
+                _in_helper(client, pidfd, tell)
         finally:
             posix.close(tell)
         said = _hear(told)
@@ -57,17 +57,17 @@ def _hear(told: int) -> str:
     return posix.read(told, LONGEST).decode("utf-8", "replace")
 
 
-def _in_helper(way: "HolderClient", pidfd: int, tell: int) -> None:
+def _in_helper(client: "HolderClient", pidfd: int, tell: int) -> None:
     """Between the two forks. Does not return."""
     try:
         posix.setsid()
         if posix.fork() == 0:
-            _hold(way, pidfd, tell)
+            _hold(client, pidfd, tell)
     finally:
         posix._exit(0)
 
 
-def _hold(way: "HolderClient", pidfd: int, tell: int) -> None:
+def _hold(client: "HolderClient", pidfd: int, tell: int) -> None:
     """The holder's whole life. Does not return."""
     listener = None
     try:
@@ -76,9 +76,9 @@ def _hold(way: "HolderClient", pidfd: int, tell: int) -> None:
         ignore_stop_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         _raise_limit()
-        listener = listen(way.address)
+        listener = listen(client.address)
         loop = EventLoop()
-        holder = Holder(loop, way, listener, pidfd)
+        holder = Holder(loop, client, listener, pidfd)
         _call_when_told_to_end(loop, holder.told_to_end)
         posix.write(tell, b"%d" % posix.getpid())
         posix.close(tell)
@@ -91,9 +91,9 @@ def _hold(way: "HolderClient", pidfd: int, tell: int) -> None:
         except OSError:
             pass  # it was told already
     finally:
-        if listener is not None and isinstance(way.address, str):
+        if listener is not None and isinstance(client.address, str):
             try:
-                posix.unlink(way.address)
+                posix.unlink(client.address)
             except OSError:
                 pass
         posix._exit(0)

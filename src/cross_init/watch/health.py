@@ -15,7 +15,26 @@ from cross_init.sockets.listen import Address, open_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.watched import Watched
+    from typing import Protocol
+
+    from cross_init.watch.event_loop import EventLoop
+
+    class Watchdog(Protocol):
+        """Counts signs of life. is_over: there were too few."""
+
+        is_over: bool
+
+    class Asked(Protocol):
+        """The service that is asked for; watch.watched.Watched says what each of these is."""
+
+        loop: EventLoop
+        state: str
+        outstanding: list[str]
+
+        @property
+        def watchdog(self) -> Watchdog | None:
+            """Who counts its signs of life."""
+
 
 OPTION = "--health-listen"
 PATIENCE_S = 5.0  # for one request, from its connection to its end
@@ -75,7 +94,7 @@ class Endpoint:
 class Health:
     """Answers for one service."""
 
-    def __init__(self, watched: "Watched", endpoint: Endpoint) -> None:
+    def __init__(self, watched: "Asked", endpoint: Endpoint) -> None:
         self.watched = watched
         self.endpoint = endpoint
         # Only who watches needs them, not who becomes the daemon.
@@ -155,7 +174,7 @@ class Client:
         let_go(self.loop, self.socket)
 
 
-def respond(head: bytes, watched: "Watched") -> bytes:
+def respond(head: bytes, watched: "Asked") -> bytes:
     """The response to a request's head (RFC 9112)."""
     method, code, text = b"GET", 400, "this is no HTTP request"
     words = head.partition(b"\n")[0].rstrip(b"\r").split(b" ")
@@ -183,7 +202,7 @@ def respond(head: bytes, watched: "Watched") -> bytes:
     return "".join(f"{field}\r\n" for field in fields).encode() + b"\r\n" + (body if method != b"HEAD" else b"")
 
 
-def is_alive(watched: "Watched") -> tuple[bool, str]:
+def is_alive(watched: "Asked") -> tuple[bool, str]:
     """Whether the daemon, which has not ended or nobody would answer, gives its signs of life; and in words."""
     watchdog = watched.watchdog
     if watchdog is not None and watchdog.is_over:
@@ -191,7 +210,7 @@ def is_alive(watched: "Watched") -> tuple[bool, str]:
     return True, "alive"
 
 
-def is_ready(watched: "Watched") -> tuple[bool, str]:
+def is_ready(watched: "Asked") -> tuple[bool, str]:
     """Whether it is ready, and in words."""
     alive, text = is_alive(watched)
     if not alive:

@@ -18,8 +18,43 @@ from cross_init.watch.wire import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.watched import Watched
+    from typing import Protocol
+
+    from cross_init.model import Init, Service
+    from cross_init.watch.event_loop import EventLoop
     from cross_init.watch.wire import Value
+
+    class Watchdog(Protocol):
+        """Counts signs of life."""
+
+        limit: float
+
+        @property
+        def age(self) -> float | None:
+            """Seconds since the last one."""
+
+    class Asked(Protocol):
+        """The service that is asked for; watch.watched.Watched says what each of these is."""
+
+        loop: EventLoop
+        init: Init
+        service: Service
+        pid: int
+        state: str
+        status: str
+        since: float
+        began: float
+        ready: bool
+        outstanding: list[str]
+
+        @property
+        def target(self) -> str:
+            """The name of the init that its daemon was written for."""
+
+        @property
+        def watchdog(self) -> Watchdog | None:
+            """Who counts its signs of life."""
+
 
 ROOT_BASE, USERS_BASE = "/run", "/run/user"
 FOLDER = "cross-init-status"  # in root's base, or in XDG_RUNTIME_DIR
@@ -32,7 +67,7 @@ MOST = 10_000  # sockets in our own folder that are looked at
 class StatusSocket:
     """One service's. Raises OSError where none can be had."""
 
-    def __init__(self, watched: "Watched", shape: str) -> None:
+    def __init__(self, watched: "Asked", shape: str) -> None:
         self.watched = watched
         self.shape = shape
         self.name = f"{posix.getpid()}-{posix.urandom(6).hex()}"
@@ -81,7 +116,7 @@ class StatusSocket:
         said: dict[str, Value] = {
             "service": str(watched.service),
             "init": watched.init.name,
-            "target": watched.start.target.name,
+            "target": watched.target,
             "shape": self.shape,
             "pid": watched.pid,
             "state": watched.state,

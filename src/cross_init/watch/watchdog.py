@@ -13,14 +13,28 @@ from cross_init.readiness.sd_notify import Assignments, first, has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watch.event_loop import Timer
-    from cross_init.watch.watched import Watched
+    from typing import Protocol
+
+    from cross_init.model import Service
+    from cross_init.watch.event_loop import EventLoop, Timer
+    from cross_init.watch.log import Reporter
+
+    class Living(Protocol):
+        """Whose signs of life are counted; watch.watched.Watched says what each of these is."""
+
+        loop: EventLoop
+        reporter: Reporter
+        service: Service
+        pid: int
+
+        def send(self, number: int) -> None:
+            """Send the main process a signal."""
 
 
 class Watchdog:
     """Counts one daemon's signs of life. limit, grace: in seconds; a limit of 0 switches it off."""
 
-    def __init__(self, watched: "Watched", limit: float, grace: float) -> None:
+    def __init__(self, watched: "Living", limit: float, grace: float) -> None:
         self.watched = watched
         self.limit = limit
         self.grace = grace

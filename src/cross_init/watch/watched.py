@@ -10,9 +10,9 @@ from time import monotonic
 from cross_init.bounds import as_pid
 from cross_init.errors import print_error, why
 from cross_init.kernel.linux import passes
+from cross_init.kernel.pidfds import send_group
 from cross_init.kernel.procfs import descends
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
-from cross_init.shapes.processes import send_group
 from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.log import Reporter
 
@@ -43,7 +43,8 @@ class Watched:
     porters: who does what could hold us up, once there is such a thing.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
-    likewise); pass_on: what to call with news that the init has an ear for; both None where that cannot be done.
+    likewise); pass_on: what to call with news that the init has an ear for, descriptors, and
+    the process that the init knows if this is another one (0: it is not); both None where that cannot be done.
     is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
     their wait status if somebody else reaped them.
     """
@@ -57,7 +58,7 @@ class Watched:
     ) -> None:
         self.root = pid
         self.follow: Callable[[Pid | None, Identity | None, str], None] | None = None
-        self.pass_on: Callable[[Assignments, list[int]], None] | None = None
+        self.pass_on: Callable[[Assignments, list[int], int], None] | None = None
         self.helpers: dict[int, int | None] = {}
         self.timed_out = False
         self.told_in_vain = 0
@@ -108,11 +109,11 @@ class Watched:
         except OSError:
             pass  # it works without
 
-    def keep_descriptors(self, way: "HolderClient", pidfd: int) -> None:
+    def keep_descriptors(self, client: "HolderClient", pidfd: int) -> None:
         """Keep what the daemon wants kept. pidfd: of the process that the init tracks."""
         from cross_init.store.keeping import Keeping
 
-        self.keeping = Keeping(self, way, pidfd)
+        self.keeping = Keeping(self, client, pidfd)
 
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
@@ -161,6 +162,21 @@ class Watched:
                 posix.kill(pid, number)
             except OSError:
                 pass  # it has ended
+
+    @property
+    def target(self) -> str:
+        """The name of the init that the daemon was written for."""
+        return self.start.target.name
+
+    @property
+    def passed_inodes(self) -> list[int]:
+        """Of the sockets that it was passed."""
+        return self.start.passed_inodes
+
+    @property
+    def notify_access(self) -> str:
+        """Whose messages count (systemd.service(5), NotifyAccess=)."""
+        return self.start.request.notify_access
 
     @property
     def seconds(self) -> float:

@@ -7,13 +7,13 @@ import posix
 
 from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import passes, reason
+from cross_init.kernel.pidfds import has_ended
 from cross_init.model import UNHEARD_S
 from cross_init.plan import WATCH
-from cross_init.shapes.processes import has_ended
-from cross_init.shapes.witness import DONE, TELLING, TOLD, UP, say
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.event_loop import EventLoop
 from cross_init.watch.watched import Watched
+from cross_init.watch.witness import DONE, TELLING, TOLD, UP, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Watcher:
         self.leave_after_ready = start.request.end_after_ready
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
         loop.watch(pidfd, self._bury)
-        if start.way is not None:
-            self.watched.keep_descriptors(start.way, pidfd)
+        if start.store is not None:
+            self.watched.keep_descriptors(start.store, pidfd)
         channel.attach(self.watched)
         self.watched.observe()
         self.watched.answer_questions(WATCH)

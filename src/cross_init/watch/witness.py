@@ -19,8 +19,8 @@ from select import POLLIN, poll
 
 from cross_init.errors import print_bug, print_error, why
 from cross_init.kernel.linux import patiently, reason
+from cross_init.kernel.pidfds import has_ended, send, send_group
 from cross_init.model import UNHEARD_S
-from cross_init.shapes.processes import has_ended, send, send_group
 from cross_init.watch.detach import detach, ignore_stop_signals
 
 TYPE_CHECKING = False
