@@ -76,6 +76,18 @@ def is_for(environ: Environment, pid: int) -> bool:
     return environ.get(b"LISTEN_PID") == str(pid).encode()
 
 
+def announced(environ: Environment, pid: int, who: str) -> "list[Passed]":
+    """The sockets of LISTEN_FDS from descriptor 3 on, if they are for the process pid (sd_listen_fds(3)).
+
+    who: the init that passed them. Raises Failure if one is not open.
+    """
+    if not is_for(environ, pid):
+        return []
+    from cross_init.sockets.passed import listen_fds
+
+    return listen_fds(environ, who)
+
+
 class Service:
     """Who the daemon is for its init: the names of the service and of its instance ("" if it has none).
 

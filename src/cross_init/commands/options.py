@@ -78,16 +78,6 @@ class Options:
         self.version = False
         self.command: list[str] = []
 
-    @property
-    def waits(self) -> bool:
-        """Whether readiness is to be told to the init: what the daemon says of itself, or what is observed."""
-        return self.notify or bool(self.ready_when)
-
-    @property
-    def selects(self) -> bool:
-        """Whether the sockets that the init passed are not to be passed on as they are."""
-        return bool(self.socket) or self.all_sockets
-
     def set(self, option: str, value: str | None) -> None:
         """Take one option in. Raises Failure."""
         attribute, takes_value = OPTIONS[option]
@@ -209,7 +199,7 @@ def parse(words: list[str]) -> Options:
         raise usage("the COMMAND to run is missing: write it behind --")
     options.notify = options.notify or options.daemonize
     for option in ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file"):
-        if getattr(options, OPTIONS[option][0]) and not options.waits:
+        if getattr(options, OPTIONS[option][0]) and not (options.notify or options.ready_when):
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
     if options.watchdog[0] and (not options.notify or options.end_after_ready):
         raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")

@@ -108,6 +108,25 @@ def open_nothing() -> int:
         return nothing
 
 
+def open_descriptors(process: int | str) -> dict[int, str] | None:
+    """A process's descriptors, by number, with their links in /proc (proc_pid_fd(5)); None if we may not look.
+
+    The link of a file begins with a slash, whatever its name is: all others the kernel alone can have written.
+    """
+    found: dict[int, str] = {}
+    folder = f"/proc/{process}/fd"
+    try:
+        names = posix.listdir(folder)
+    except OSError:
+        return None
+    for name in names:
+        try:
+            found[int(name)] = posix.readlink(f"{folder}/{name}")
+        except OSError:
+            pass  # it is closed; so is the one by which the folder was read
+    return found
+
+
 def is_private(folder: str | int, user: int) -> bool:
     """Whether it is a folder of this user's in which nobody else can make anything.
 

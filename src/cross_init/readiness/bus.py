@@ -13,7 +13,7 @@ from cross_init.errors import Failure, why
 from cross_init.kernel.linux import Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
-from cross_init.readiness.repeated import Repeated
+from cross_init.readiness.repeated import Connecting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-k
 NAME_MAX = 255
 
 
-class BusName(Repeated):
+class BusName(Connecting):
     """A name on a bus. where: system, session, or an address as D-Bus has it."""
 
     def __init__(self, text: str, name: str, where: str) -> None:
@@ -32,7 +32,6 @@ class BusName(Repeated):
         self.name = name
         self.where = where
         self.places: list[str] = []
-        self.socket: _socket.socket | None = None
         self.complaint = ""
 
     def prepare(self, environ: Environment) -> None:
@@ -171,33 +170,21 @@ class BusName(Repeated):
         elif what == "GetConnectionUnixProcessID":
             pid = as_pid(str(said))
             if pid is not None and self.watched.belongs(pid):
-                self._close()
+                self.close()
                 self.answer(True)
             else:
-                self._complain(f"{self.name} belongs to process {said}, which is not of this service")
+                self._explain(f"{self.name} belongs to process {said}, which is not of this service")
 
     def _lost(self, reason: str) -> None:
         """Try again, some time."""
-        self._complain(f"talking to the bus ({self.where}): {reason}")
-        self._close()
+        self._explain(f"talking to the bus ({self.where}): {reason}")
+        self.close()
         self.answer(False)
 
-    def _complain(self, text: str) -> None:
+    def _explain(self, text: str) -> None:
         if text != self.complaint:
             self.complaint = text
             self.watched.reporter.say(f"--ready-when {self.text}: {text}; waiting on")
-
-    def _close(self) -> None:
-        if self.socket is not None:
-            self.watched.loop.forget(self.socket.fileno())
-            self.socket.close()
-            self.socket = None
-
-    def stop(self) -> None:
-        """Leave the bus."""
-        super().stop()
-        if hasattr(self, "watched"):
-            self._close()
 
 
 def bus_address(where: str, environ: Environment) -> str:

@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import read
+from cross_init.kernel.linux import open_descriptors, read
 from cross_init.kernel.sock_diag import unix_listeners, why_not
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
@@ -30,16 +30,7 @@ class Listening(Repeated):
         self.answer(any(self._listens(pid) for pid in self.watched.family()))
 
     def _listens(self, pid: int) -> bool:
-        folder = f"/proc/{pid}/fd"
-        links = set()
-        try:
-            for name in posix.listdir(folder):
-                try:
-                    links.add(posix.readlink(f"{folder}/{name}"))
-                except OSError:
-                    continue
-        except OSError:
-            return False  # it has ended, or is not ours to look at
+        links = (open_descriptors(pid) or {}).values()  # none if it has ended, or is not ours to look at
         own = {link for link in links if link.startswith("socket:")} - self.given
         return bool(own) and not (own.isdisjoint(tcp_sockets(pid)) and own.isdisjoint(self._unix_sockets(pid)))
 

@@ -13,6 +13,7 @@ from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.errors import why
+from cross_init.kernel.linux import open_descriptors
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.readiness.notify_address import let_go
 from cross_init.readiness.porter import porters_of
@@ -243,18 +244,7 @@ class Listener:
     def is_held_by(self, pid: int) -> bool:
         """Whether this process has the socket open, so that it will be there when we are gone."""
         wanted = f"socket:[{posix.fstat(self.socket.fileno()).st_ino}]"
-        folder = f"/proc/{pid}/fd"
-        try:
-            names = posix.listdir(folder)
-        except OSError:
-            return False
-        for name in names:
-            try:
-                if posix.readlink(f"{folder}/{name}") == wanted:
-                    return True
-            except OSError:
-                continue
-        return False
+        return wanted in (open_descriptors(pid) or {}).values()
 
     def catch_up(self) -> None:
         """Take in what is there, with what it takes to do so, for a bounded time."""

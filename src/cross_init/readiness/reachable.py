@@ -11,7 +11,7 @@ from cross_init.errors import Failure, why
 from cross_init.kernel.linux import Environment
 from cross_init.readiness.appearance import PathWatch
 from cross_init.readiness.condition import Condition
-from cross_init.readiness.repeated import Repeated
+from cross_init.readiness.repeated import Connecting
 from cross_init.sockets.connection import prober
 
 TYPE_CHECKING = False
@@ -24,12 +24,11 @@ PATIENCE_S = 5.0  # how long one attempt may take: a firewall may swallow it
 IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN)
 
 
-class Reachable(Repeated):
+class Reachable(Connecting):
     """places: what to connect to, one after the other: (address family, type of socket, address)."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.socket: _socket.socket | None = None
         self.too_late: Timer | None = None
         self.places: list[tuple[int, int, Any]] = []
         self.next = 0
@@ -69,21 +68,13 @@ class Reachable(Repeated):
         return True
 
     def _done(self, holds: bool) -> None:
-        self._close()
+        self.close()
         self.answer(holds)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the attempt that is under way, and wait for it no longer."""
         self.watched.loop.cancel(self.too_late)
-        if self.socket is not None:
-            self.watched.loop.forget(self.socket.fileno())
-            self.socket.close()
-            self.socket = None
-
-    def stop(self) -> None:
-        """Close the attempt that is under way."""
-        super().stop()
-        if hasattr(self, "watched"):
-            self._close()
+        super().close()
 
 
 class Tcp(Reachable):

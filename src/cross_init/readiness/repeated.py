@@ -1,5 +1,7 @@
 """Conditions that the kernel does not tell of: ask again, in steps that grow."""
 
+import _socket
+
 from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
@@ -49,3 +51,24 @@ class Repeated(Condition):
         self.over = True
         if self.timer is not None:
             self.watched.loop.cancel(self.timer)
+
+
+class Connecting(Repeated):
+    """Asks over a socket. A subclass makes one in ask(), and closes it by close()."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.socket: _socket.socket | None = None
+
+    def close(self) -> None:
+        """Be done with the attempt that is under way."""
+        if self.socket is not None:
+            self.watched.loop.forget(self.socket.fileno())
+            self.socket.close()
+            self.socket = None
+
+    def stop(self) -> None:
+        """Ask no more, and leave who was asked."""
+        super().stop()
+        if self.timer is not None:
+            self.close()

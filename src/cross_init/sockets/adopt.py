@@ -11,6 +11,7 @@ import _socket
 import posix
 
 from cross_init.errors import Failure, why
+from cross_init.kernel.linux import open_descriptors
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
 from cross_init.kernel.system_calls import copy_descriptor
@@ -90,21 +91,14 @@ def listening_at(places: "set[Place]") -> set[int]:
 
 def holders(inodes: set[int]) -> list[tuple[int, int, int]]:
     """Who has one of these sockets open: process, descriptor and inode."""
-    # The link of a file begins with a slash, whatever its name is: these the kernel alone can have written.
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found = []
-    for name in posix.listdir("/proc"):
-        if not name.isdigit() or int(name) == posix.getpid():
-            continue
-        folder = f"/proc/{name}/fd"
-        try:
-            for fd in posix.listdir(folder):
-                link = posix.readlink(f"{folder}/{fd}")
-                if link in wanted:
-                    found.append((int(name), int(fd), wanted[link]))
-        except OSError:
-            continue  # it has ended
-    return found
+    others = [int(name) for name in posix.listdir("/proc") if name.isdigit() and int(name) != posix.getpid()]
+    return [
+        (pid, fd, wanted[link])
+        for pid in others
+        for fd, link in (open_descriptors(pid) or {}).items()
+        if link in wanted
+    ]
 
 
 def take(pid: int, fd: int) -> int:

@@ -7,7 +7,7 @@ They ask cross-init check, run inside, or --health-listen. Where the runtime pas
 import posix
 
 from cross_init.kernel.linux import Environment
-from cross_init.model import ANYONE, ASKED, Claim, Service, is_for
+from cross_init.model import ANYONE, ASKED, Claim, Service, announced
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
@@ -51,11 +51,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets.passed import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It can always be asked; and perhaps be told."""

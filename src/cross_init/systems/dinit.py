@@ -7,7 +7,7 @@ import posix
 
 from cross_init.bounds import as_descriptor, number
 from cross_init.errors import Failure
-from cross_init.kernel.linux import Environment
+from cross_init.kernel.linux import Environment, open_descriptors
 from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -129,20 +129,17 @@ def readiness_pipes() -> list[int]:
 
 def _pipes(process: str, mode: int) -> dict[int, str] | None:
     """The process's pipes that are open in this mode (proc_pid_fd(5)); None if we may not look."""
-    found: dict[int, str] = {}
-    folder = f"/proc/{process}/fd"
-    try:
-        names = posix.listdir(folder)
-    except OSError:
+    opened = open_descriptors(process)
+    if opened is None:
         return None
-    for name in names:
-        try:
-            link = posix.readlink(f"{folder}/{name}")
-            if link.startswith("pipe:") and posix.lstat(f"{folder}/{name}").st_mode & mode:
-                found[int(name)] = link
-        except OSError:
-            pass  # the one by which the folder was read
-    return found
+    return {fd: link for fd, link in opened.items() if link.startswith("pipe:") and _is_open(process, fd, mode)}
+
+
+def _is_open(process: str, fd: int, mode: int) -> bool:
+    try:
+        return bool(posix.lstat(f"/proc/{process}/fd/{fd}").st_mode & mode)
+    except OSError:
+        return False  # it was closed
 
 
 class Target(BaseTarget):

@@ -6,7 +6,7 @@ for each connection, which is its standard input, output and error, and says not
 """
 
 from cross_init.kernel.linux import Environment, is_socket
-from cross_init.model import ANYONE, FILE, NOTHING, Claim, Service, is_for
+from cross_init.model import ANYONE, FILE, NOTHING, Claim, Service, announced
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
@@ -51,11 +51,7 @@ class Init(Base):
             from cross_init.sockets.passed import standard_input
 
             return standard_input(connections=True)
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets.passed import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It has no other ear than for the PID file."""

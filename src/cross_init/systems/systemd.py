@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.kernel.linux import Environment, patiently
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Service, is_for
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Service, announced
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -74,11 +74,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets.passed import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
