@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.commands.status import run as status
-from cross_init.readiness.notify_address import ROOT_FOLDER
+from cross_init.readiness.notify_socket import ROOT_FOLDER
 from cross_init.readiness.sweeping import sweep
 from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version

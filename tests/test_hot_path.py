@@ -50,7 +50,8 @@ CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
-GUARD = {"cross_init.shapes.guard", "_socket"}
+GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
+HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
@@ -66,7 +67,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {SYSTEMD, UPSTART} | WATCH),
     "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
     "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, "fcntl"} | WATCH),
-    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, "cross_init.shapes.hand_over"} | PARENT),
+    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, *HAND_OVER} | PARENT),
     "supervise": (
         "-t upstart -N --init none",
         {},

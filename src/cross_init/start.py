@@ -38,17 +38,8 @@ if TYPE_CHECKING:
 PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
 # On that way, too, each behind those that it imports.
 ALWAYS = (
-    "errors",
-    "kernel.linux",
-    "model",
-    "kernel.evidence",
-    "detect",
-    "commands.options",
-    "request",
-    "plan",
-    "launch",
-    "gather",
-    "bridge",
+    *("errors", "kernel.linux", "kernel.evidence", "model", "detect", "commands.options"),
+    *("request", "plan", "gather", "launch", "bridge"),
 )
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"

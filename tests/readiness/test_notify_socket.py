@@ -20,7 +20,7 @@ BIND = """
 import json, os, socket, sys, time
 sys.path.insert(0, sys.argv[3])
 exec(sys.argv[1])
-from cross_init.readiness.notify_address import bind
+from cross_init.readiness.notify_socket import bind
 from cross_init.readiness.sweeping import sweep
 sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 path, variable = bind(sock, bool(int(sys.argv[2])))

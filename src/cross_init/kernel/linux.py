@@ -5,6 +5,7 @@ import posix
 from cross_init.errors import Failure, why
 
 Environment = dict[bytes, bytes]
+SO_TIMESTAMPNS = 35  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 HIGH = 100  # more sockets than anybody passes
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.errors import why
 from cross_init.kernel.linux import open_descriptors
 from cross_init.model import READY, RELOADING, STOPPING
-from cross_init.readiness.notify_address import let_go
 from cross_init.readiness.porter import porters_of
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
@@ -275,7 +274,9 @@ class Listener:
                 self.porters.wait(until)
             elif not self.receive():
                 break
-        let_go(self.socket)
+        # Not closed: that would drop what is in its queue, with the descriptors in that, for which a process may have to
+        # wait (worker.py). One that ends waits for no connection that lingers.
+        self.socket.detach()
 
 
 def drop_everything(sock: _socket.socket) -> None:

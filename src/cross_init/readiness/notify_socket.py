@@ -13,15 +13,21 @@ where no folder can be had.
 import _socket
 import posix
 
-from cross_init.kernel.linux import Environment
+from cross_init.kernel.linux import SO_TIMESTAMPNS, Environment, is_private
 from cross_init.model import Channel
-from cross_init.readiness.notify_address import SO_TIMESTAMPNS, bind, let_go
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.readiness.notification import Listener
     from cross_init.readiness.subject import Subject
 
+ROOT_FOLDER = "/run/cross-init"
+BEGINNING = "cross-init-"  # of the names of these sockets
+# Their ends: while they are being bound, when nobody seems to have them open, and then. Of one length, so that what
+# could be bound can be reached. The rest differs as well: the kernel shows the name that was bound to everybody
+# (/proc/net/unix), and whoever does not know the other one reaches nobody.
+UNBOUND, BOUND = ".socket", ".notify"
+HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
 
@@ -83,7 +89,7 @@ class NotifyChannel(Channel):
     def discard(self) -> None:
         """Remove the path."""
         self._remove()
-        let_go(self.socket)
+        self.socket.detach()  # closed with our end: what is in its queue may hold up who closes it (worker.py)
 
     def _remove(self) -> None:
         if self.path:
@@ -91,3 +97,42 @@ class NotifyChannel(Channel):
                 posix.unlink(self.path)
             except OSError:
                 pass  # gone already
+
+
+def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
+    """Give the socket an address: returns its path ("" if it has none), and the address as NOTIFY_SOCKET has it.
+
+    abstract: it must be no path. Raises OSError.
+    """
+    base = "" if abstract else own_base()
+    shown, name = posix.urandom(12).hex(), posix.urandom(12).hex()
+    if base:
+        unbound, path = f"{base}/{BEGINNING}{shown}{UNBOUND}", f"{base}/{BEGINNING}{name}{BOUND}"
+        before = posix.umask(0)
+        try:
+            sock.bind(unbound)
+            posix.rename(unbound, path)  # a socket is found by its inode
+        except OSError:  # too long a path for a socket (unix(7)), or no room
+            pass
+        else:
+            return path, path.encode("utf-8", "surrogateescape")
+        finally:
+            posix.umask(before)
+    address = f"cross-init/{name}"
+    sock.bind(f"\0{address}")
+    return "", b"@" + address.encode()
+
+
+def own_base() -> str:
+    """A folder in which only we and root can make, rename and remove things; "" if there is none."""
+    user = posix.geteuid()
+    if user:
+        folder = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+        return folder if folder.startswith("/") and is_private(folder, user) else ""
+    if not is_private(ROOT_FOLDER, user):
+        try:
+            posix.mkdir(ROOT_FOLDER, 0o711)
+            posix.chmod(ROOT_FOLDER, 0o711)  # whatever the umask is
+        except OSError:  # perhaps as another start has made it meanwhile
+            return ROOT_FOLDER if is_private(ROOT_FOLDER, user) else ""
+    return ROOT_FOLDER

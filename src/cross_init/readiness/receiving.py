@@ -13,8 +13,8 @@ import sys
 from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.kernel.linux import SO_TIMESTAMPNS
 from cross_init.kernel.procfs import process_of, start_time
-from cross_init.readiness.notify_address import SO_TIMESTAMPNS
 from cross_init.readiness.porter import TAKEN, Errand, Tell
 from cross_init.readiness.sd_notify import Assignments, has
 

@@ -4,7 +4,7 @@ import _socket
 import posix
 from time import time
 
-from cross_init.readiness.notify_address import BEGINNING, BOUND, HOLDER, UNBOUND
+from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER, UNBOUND
 from cross_init.sockets.connection import prober
 
 UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left

@@ -21,7 +21,7 @@ from cross_init.bounds import UINT64_MAX, number
 from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.linux import Environment, working_folder
 from cross_init.model import Init, Service, Target
-from cross_init.readiness.notify_address import HOLDER, own_base
+from cross_init.readiness.notify_socket import HOLDER, own_base
 from cross_init.sockets.connection import credentials
 from cross_init.sockets.passed import NOT_A_SOCKET, Passed
 
