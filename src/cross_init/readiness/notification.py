@@ -274,8 +274,8 @@ class Listener:
                 self.porters.wait(until)
             elif not self.receive():
                 break
-        # Not closed: that would drop what is in its queue, with the descriptors in that, for which a process may have to
-        # wait (worker.py). One that ends waits for no connection that lingers.
+        # Not closed: that would drop what is in its queue, with the descriptors in that, for which a process may have
+        # to wait (worker.py). One that ends waits for no connection that lingers.
         self.socket.detach()
 
 
