@@ -36,5 +36,7 @@ def test_links_lead_somewhere() -> None:
 def test_the_files_that_are_named_are_there() -> None:
     ours = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("t*/**/*.py"))]
     texts = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"))
-    named = {(path.name, name) for path in texts for name in re.findall(r"(?<![\w/.])[\w/]+\.py\b", path.read_text())}
+    named = {
+        (path.name, name) for path in texts for name in re.findall(r"(?<![\w/.}])\w[\w/]*\.py\b", path.read_text())
+    }
     assert [each for each in sorted(named) if not any(f"/{path}".endswith(f"/{each[1]}") for path in ours)] == []

@@ -77,7 +77,7 @@ def say(line: str, patience_ms: int = 0) -> bool:
         written = write_nowait(2, data)
         if written == len(data):
             return True
-        from cross_init.kernel.unwaiting import write_all
+        from cross_init.kernel.nonblocking import write_all
 
         return write_all(2, data[written or 0 :], patience_ms)
     except OSError:
@@ -133,7 +133,7 @@ def write_out(text: str) -> int:
             try:
                 data = data[posix.write(1, data) :]
             except BlockingIOError:  # somebody else has made it so; a person waits for all of it
-                from cross_init.kernel.unwaiting import is_writable
+                from cross_init.kernel.nonblocking import is_writable
 
                 is_writable(1, -1)
     except OSError as error:

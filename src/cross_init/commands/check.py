@@ -50,8 +50,8 @@ def by_asking() -> tuple[int, str]:
 
     Only root's, this user's and, for root, those of the user whose container it is are asked. Raises Failure.
     """
-    from cross_init.commands.asking import in_words
     from cross_init.commands.status import everything
+    from cross_init.commands.status_client import in_words
 
     services, left = everything(with_strangers=False)
     # A bridge in another PID namespace, as another container of a Kubernetes pod has it, has no number in this one.

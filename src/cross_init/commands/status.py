@@ -3,8 +3,8 @@
 import posix
 
 from cross_init.bounds import PID_MAX
-from cross_init.commands.asking import OTHER_FORM, OTHERS, Left, ask_all, in_words
 from cross_init.commands.front_door import remark
+from cross_init.commands.status_client import OTHER_FORM, OTHERS, Left, ask_all, in_words
 from cross_init.errors import Failure, printable
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
 from cross_init.watch.wire import Malformed, Value, decode

@@ -34,7 +34,7 @@ def keep(fd: int) -> int | None:
 
 def put(fd: int, text: bytes) -> None:
     """Write it, whole (it is shorter than PIPE_BUF) and without waiting. Raises OSError."""
-    from cross_init.kernel.unwaiting import write_now
+    from cross_init.kernel.nonblocking import write_now
 
     if not write_now(fd, text):
         raise BlockingIOError(11, "whoever is told there has not read what was written before")

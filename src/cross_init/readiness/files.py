@@ -5,8 +5,8 @@ import posix
 from cross_init.errors import Failure
 from cross_init.kernel.linux import Environment, absolute
 from cross_init.notify.pid_file import Foreign
-from cross_init.readiness.appearance import PathWatch
 from cross_init.readiness.condition import Condition
+from cross_init.readiness.path_watch import PathWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

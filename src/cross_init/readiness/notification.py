@@ -15,9 +15,9 @@ from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.errors import why
 from cross_init.kernel.linux import open_descriptors
 from cross_init.model import READY, RELOADING, STOPPING
-from cross_init.readiness.porter import porters_of
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
+from cross_init.readiness.worker import porters_of
 from cross_init.sockets.connection import may_claim
 from cross_init.watch.log import is_no, report
 

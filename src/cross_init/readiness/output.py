@@ -9,7 +9,7 @@ from select import POLLIN, POLLOUT, poll
 
 from cross_init.errors import AT_ONCE, Failure
 from cross_init.kernel.linux import Environment
-from cross_init.kernel.unwaiting import write_now
+from cross_init.kernel.nonblocking import write_now
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
 from cross_init.watch.detach import detach

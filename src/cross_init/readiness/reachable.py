@@ -9,8 +9,8 @@ from struct import pack
 from cross_init.bounds import PORT_MAX, as_port
 from cross_init.errors import Failure, why
 from cross_init.kernel.linux import Environment
-from cross_init.readiness.appearance import PathWatch
 from cross_init.readiness.condition import Condition
+from cross_init.readiness.path_watch import PathWatch
 from cross_init.readiness.repeated import Connecting
 from cross_init.sockets.connection import prober
 

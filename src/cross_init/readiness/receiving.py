@@ -15,8 +15,8 @@ from time import monotonic
 
 from cross_init.kernel.linux import SO_TIMESTAMPNS
 from cross_init.kernel.procfs import process_of, start_time
-from cross_init.readiness.porter import TAKEN, Errand, Tell
 from cross_init.readiness.sd_notify import Assignments, has
+from cross_init.readiness.worker import TAKEN, Errand, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cross_init.bounds import Identity, Pid
-from cross_init.readiness.porter import Porters
 from cross_init.readiness.sd_notify import Assignments
+from cross_init.readiness.worker import Porters
 from cross_init.watch.event_loop import EventLoop, Timer
 from cross_init.watch.log import Reporter
 

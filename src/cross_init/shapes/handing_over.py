@@ -7,7 +7,7 @@ from cross_init.errors import FAILED, Failure, why
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.procfs import pending_signals
 from cross_init.model import STOP, Channel
-from cross_init.shapes.keeper import ENDED, STOPPED, Keeper
+from cross_init.shapes.parent import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like
 from cross_init.shapes.signals import Signals
 from cross_init.watch.event_loop import EventLoop

@@ -14,7 +14,7 @@ from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start
 from cross_init.model import STOP, STOPPING
 from cross_init.notify.pid_file import Foreign
 from cross_init.plan import SUPERVISE
-from cross_init.readiness.appearance import PathWatch
+from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
 from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals

@@ -5,9 +5,9 @@ first needed.
 """
 
 from cross_init.errors import Failure
-from cross_init.readiness.porter import LEFT, Errand, porters_of
 from cross_init.readiness.receiving import CARRY_S
 from cross_init.readiness.sd_notify import Assignments, first, has
+from cross_init.readiness.worker import LEFT, Errand, porters_of
 from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, HolderClient, connect
 from cross_init.store.process import start
 

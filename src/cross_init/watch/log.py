@@ -8,7 +8,7 @@ import errno
 import posix
 from time import localtime, monotonic, strftime
 
-import cross_init.kernel.unwaiting  # noqa: F401 (it may be needed when the program's files were replaced)
+import cross_init.kernel.nonblocking  # noqa: F401 (it may be needed when the program's files were replaced)
 from cross_init.bounds import PID_MAX, UINT64_MAX, number
 from cross_init.errors import NAME, say, say_what_was_dropped
 

@@ -12,11 +12,11 @@ from time import CLOCK_BOOTTIME, clock_gettime
 
 from cross_init.bounds import UINT64_MAX, as_pid, number
 from cross_init.errors import Failure, why
+from cross_init.kernel.atomic_file import write_whole
 from cross_init.kernel.folders import FOLDER, HERE, KIND, LINK, REGULAR, folder_of
 from cross_init.kernel.linux import absolute, process_stat
 from cross_init.kernel.linux import read as read_proc
 from cross_init.kernel.procfs import own_users
-from cross_init.kernel.whole_file import write_whole
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
 
 WORDS = (STARTING, READY, RELOADING, STOPPING)

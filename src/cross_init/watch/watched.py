@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
-    from cross_init.readiness.porter import Porters
     from cross_init.readiness.sd_notify import Assignments
+    from cross_init.readiness.worker import Porters
     from cross_init.store.client import HolderClient
     from cross_init.store.keeping import Keeping
     from cross_init.watch.health import Health
