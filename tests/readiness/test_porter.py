@@ -18,7 +18,7 @@ import pytest
 from cross_init.sockets.connection import may_claim
 from tests.support.kept import holder, holders, keep, kept
 from tests.support.observed import Place, Run
-from tests.support.processes import children
+from tests.support.processes import children, kill
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.strangers import BEGIN, FUSE, LINGER, NOBODY, PACKET, sending
@@ -172,10 +172,8 @@ def stopped(request: pytest.FixtureRequest, place: Place) -> Iterator[tuple[Run,
     try:
         yield run, puppet
     finally:
-        os.kill(keeper, signal.SIGCONT)
-    for name in "abc":
-        keep(puppet, f"FDSTOREREMOVE=1\nFDNAME={name}")
-    until(lambda: holders() == [], "nothing is kept")
+        kill(keeper)
+        path.unlink()
 
 
 def test_who_keeps_descriptors_may_be_stopped(stopped: tuple[Run, Puppet]) -> None:

@@ -16,7 +16,7 @@ from time import monotonic
 from cross_init.kernel.linux import SO_TIMESTAMPNS
 from cross_init.kernel.procfs import process_of, start_time
 from cross_init.readiness.sd_notify import Assignments, has
-from cross_init.readiness.worker import TAKEN, Errand, Tell
+from cross_init.readiness.worker import SILENT, TAKEN, Errand, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ class Carrying(Errand):
             watched.pass_on(self.message, descriptors, self.main_process)
 
     def hear(self, kind: bytes, text: bytes) -> None:
-        """It is off the queue."""
+        """It is off the queue, or who keeps descriptors does not answer."""
+        keeping = self.listener.watched.keeping
+        if kind == SILENT and keeping is not None:
+            keeping.let_rest()
         if kind == TAKEN and not self.is_taken:
             self.is_taken = True
             pid, _, started = text.decode().partition(" ")

@@ -28,6 +28,9 @@ class DescriptorStore(Protocol):
     def prepare(self, tell: Callable[[bytes, str], None]) -> None:
         """Be ready to be given some. In a porter, as is the next."""
 
+    def let_rest(self) -> None:
+        """Who keeps them does not answer: ask it nothing for a while."""
+
     def store(self, message: Assignments, descriptors: list[int], tell: Callable[[bytes, str], None]) -> None:
         """Keep these; they stay the caller's."""
 

@@ -33,6 +33,7 @@ HERE = b"h"  # it begins
 TAKEN = b"t"  # the message is off the queue
 SAY = b"s"  # a line for people
 LEFT = b"l"  # the PID of a process of ours that it has started
+SILENT = b"q"  # who keeps descriptors does not answer
 DONE = b"d"  # it has done what it was to do; nothing waits for its end
 LONGEST = 4096  # bytes of a packet
 

@@ -66,6 +66,13 @@ class HolderClient:
             named = [(name, fd) for name, fd, _, _ in from_keeper(self)]
         return [Passed(fd, name, NOT_A_SOCKET, "stored descriptor", "", False) for name, fd in named]
 
+    def let_rest(self) -> None:
+        """Ask nothing for a while from now on: the holder has not answered, and whoever asks it is held up."""
+        from time import monotonic
+
+        if monotonic() >= self.quiet_until:
+            self.quiet_until = monotonic() + QUIET_S
+
     def ask(self, *request: bytes, descriptors: tuple[int, ...] = ()) -> tuple[str, list[tuple[str, int]]]:
         """What the holder says to this, and the descriptors that it hands out, with their names.
 
@@ -81,7 +88,7 @@ class HolderClient:
             sock.settimeout(PATIENCE_S)
             return converse(sock, b"\n".join(request), descriptors, monotonic() + 2 * PATIENCE_S)
         except TimeoutError:
-            self.quiet_until = monotonic() + QUIET_S
+            self.let_rest()
             raise TimeoutError(
                 errno.ETIMEDOUT,
                 f"process {keeper}, which keeps it, does not answer within {PATIENCE_S:g} s: is it stopped? Continue "

@@ -7,7 +7,7 @@ first needed.
 from cross_init.errors import Failure
 from cross_init.readiness.receiving import CARRY_S
 from cross_init.readiness.sd_notify import Assignments, first, has
-from cross_init.readiness.worker import LEFT, Errand, porters_of
+from cross_init.readiness.worker import LEFT, SILENT, Errand, porters_of
 from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, HolderClient, connect
 from cross_init.store.process import start
 
@@ -37,12 +37,18 @@ class Asking(Errand):
         try:
             self.ask(tell)
         except (OSError, Failure) as error:
-            self.keeping.print_error(error)
+            self.keeping.print_error(error, tell)
+
+    def hear(self, kind: bytes, text: bytes) -> None:
+        """It does not answer."""
+        if kind == SILENT:
+            self.keeping.let_rest()
 
     def over(self, done: bool) -> None:
         """Say it if it came to nothing."""
         if not done:
             self.keeping.print_error(Failure("who keeps them does not answer"))
+            self.keeping.let_rest()
 
 
 class Keeping:
@@ -114,7 +120,7 @@ class Keeping:
             if said:
                 self.watched.reporter.say(said)
         except (OSError, Failure) as error:
-            self.print_error(error)
+            self.print_error(error, tell)
 
     def _remove(self, name: str) -> None:
         try:
@@ -122,10 +128,16 @@ class Keeping:
         except NO_HOLDER:
             pass  # there is nothing to remove
 
-    def print_error(self, error: Exception) -> None:
-        """Say why nothing came of it."""
+    def let_rest(self) -> None:
+        """The holder does not answer: ask it nothing for a while."""
+        self.client.let_rest()
+
+    def print_error(self, error: Exception, tell: "Tell | None" = None) -> None:
+        """Say why nothing came of it. tell: how a worker says that nobody has answered it."""
         why = getattr(error, "strerror", None) or str(error)
         self.watched.reporter.say(f"keeping descriptors for it (--fd-store) failed: {why}")
+        if tell is not None and isinstance(error, TimeoutError):
+            tell(SILENT, "")
 
 
 def is_name(text: str) -> bool:
