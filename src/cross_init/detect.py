@@ -6,7 +6,7 @@ A system's file is imported only if its clue, below, is there: whoever runs unde
 
 from cross_init.errors import Failure
 from cross_init.kernel.evidence import Evidence
-from cross_init.kernel.linux import read
+from cross_init.kernel.linux import read_for_decision
 from cross_init.model import Claim, Init
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
 
 
 def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
-    process_1 = read("/proc/1/comm").rstrip("\n")
+    process_1 = read_for_decision("/proc/1/comm").rstrip("\n")
     for name, names in PRESENT:
         strange = init_named(name).stranger(evidence) if process_1 in names else None
         if strange is not None:

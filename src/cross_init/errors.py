@@ -106,9 +106,28 @@ def write_nowait(fd: int, data: bytes) -> int | None:
         raise
 
 
-def print_bug(error: BaseException, code: int = FAILED) -> int:
-    """Say where an error that nobody expected came up, in one line as well, and return the exit code."""
-    return print_error(f"a mistake in {NAME} itself, at {place_of(error)}: {error!r}; please report it", code)
+def print_unexpected(error: BaseException, code: int = FAILED) -> int:
+    """Say what an error was that nobody caught, in one line as well, and return the exit code."""
+    module = unloaded(error)
+    if module:
+        said = f"loading {module}: {error}; are its files there and readable? Install python3, or this program, anew"
+    elif isinstance(error, OSError):
+        said = f"a system call failed, at {place_of(error)}: {why(error)}"
+    else:
+        said = f"a mistake in {NAME} itself, at {place_of(error)}: {error!r}; please report it"
+    return print_error(said, code)
+
+
+def unloaded(error: BaseException) -> str:
+    """The module that could not be loaded, if that is what this error comes from; else "".
+
+    The import system takes a file that it cannot look at for one that is not there; and a folder whose __init__.py is
+    such a file for a package without one, which has nothing in it (importlib.machinery.NamespaceLoader).
+    """
+    if isinstance(error, ImportError):
+        return error.name or "a module"
+    obj = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
+    return obj.__name__ if isinstance(obj, type(posix)) and getattr(obj, "__file__", "") is None else ""
 
 
 def place_of(error: BaseException) -> str:

@@ -129,7 +129,7 @@ def run_bridge(argv: list[str]) -> None:
     if is_isolated():
         load_always()
     from cross_init.commands.options import parse
-    from cross_init.errors import FAILED, NAME, Failure, print_bug, print_error, why, write_out
+    from cross_init.errors import FAILED, NAME, Failure, print_error, print_unexpected, why, write_out
     from cross_init.kernel.linux import NO_MEMORY
 
     try:
@@ -155,7 +155,7 @@ def run_bridge(argv: list[str]) -> None:
     except MemoryError:
         code = print_error(NO_MEMORY, FAILED)
     except Exception as error:
-        code = print_bug(error)
+        code = print_unexpected(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
     posix._exit(code)
 

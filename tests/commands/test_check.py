@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.bounds import PID_MAX
+from cross_init.kernel.procfs import start_time
 from cross_init.model import READY, STARTING
 from cross_init.watch.state_file import FILE, write
 from tests.support.command import FRONT_DOOR, PATH, ask, close_descriptors, run
@@ -65,14 +66,20 @@ def test_a_process_with_the_same_number_is_another_one(
 def test_what_a_killed_writer_left_is_removed_and_another_ones_is_not(
     tmp_path: Path, daemon: subprocess.Popen[bytes]
 ) -> None:
-    left, living = (tmp_path / f".{pid}-0123456789abcdef.cross-init" for pid in (PID_MAX, daemon.pid))
+    pid, started = daemon.pid, start_time(daemon.pid)
+    marks = (f"{PID_MAX}-1", f"{pid}-1", f"{pid}-{started}", f"{PID_MAX}-2")  # no process, an earlier one, and living
+    left, earlier, living, new = (tmp_path / f".{mark}-0123456789abcdef.cross-init" for mark in marks)
     left.symlink_to(tmp_path / "elsewhere")
-    living.touch()
+    for each in (earlier, living, new):
+        each.touch()
+    for each in (left, earlier, living):
+        os.utime(each, (0, 0), follow_symlinks=False)  # what is newer may be another container's, just now
     write(str(tmp_path / "state"), READY, daemon.pid)
     assert ask(str(tmp_path / "state"))[0] == 0
-    assert sorted(os.listdir(tmp_path)) == [living.name, "state"]
+    assert sorted(os.listdir(tmp_path)) == sorted([living.name, new.name, "state"])
     tmp_path.chmod(0o777)  # where others may have put it there, it stays
     left.touch()
+    os.utime(left, (0, 0))
     write(str(tmp_path / "state"), READY, daemon.pid)
     assert left.exists()
 

@@ -5,13 +5,15 @@ name is one that nobody knows before, and what stands in the place gives way, a 
 """
 
 import posix
+from time import time
 
-from cross_init.bounds import as_pid
 from cross_init.kernel.folders import folder_of, names
-from cross_init.kernel.linux import is_private, is_there
+from cross_init.kernel.linux import is_private
+from cross_init.kernel.procfs import is_marked_by_living, own_mark
 
-ENDING = ".cross-init"  # of the other names: .PID-RANDOM.cross-init
+ENDING = ".cross-init"  # of the other names: .PID-START-RANDOM.cross-init
 NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+UNFINISHED_S = 60
 MOST = 10_000  # names in a folder that are looked at
 
 
@@ -19,7 +21,7 @@ def write_whole(path: str, data: bytes, mode: int) -> None:
     """Let the file at this absolute path hold this and have this mode. Raises OSError."""
     folder, name = folder_of(path)
     try:
-        made = f".{posix.getpid()}-{posix.urandom(8).hex()}{ENDING}"
+        made = f".{own_mark()}{posix.urandom(8).hex()}{ENDING}"
         file = posix.open(made, NEW, mode, dir_fd=folder)
         try:
             posix.fchmod(file, mode)  # whatever the umask is
@@ -41,8 +43,10 @@ def sweep(folder: int) -> None:
         return
     try:
         for name in names(folder, MOST):
-            pid = as_pid(name.removeprefix(".").partition("-")[0])
-            if name.startswith(".") and name.endswith(ENDING) and pid is not None and not is_there(pid):
+            if not (name.startswith(".") and name.endswith(ENDING)) or is_marked_by_living(name[1:]):
+                continue
+            age = time() - posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+            if age >= UNFINISHED_S:  # before, one of another PID namespace may be at it
                 posix.unlink(name, dir_fd=folder)
     except OSError:
         pass  # somebody was faster, or it is not for us to read

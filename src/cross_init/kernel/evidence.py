@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.kernel.linux import Environment, read
+from cross_init.kernel.linux import Environment, read_for_decision
 
 
 class Evidence:
@@ -20,14 +20,14 @@ class Evidence:
     def parent_name(self) -> str:
         """The parent's command name, "" if it cannot be read."""
         if self._parent_name is None:
-            self._parent_name = read(f"/proc/{self.parent}/comm").rstrip("\n")
+            self._parent_name = read_for_decision(f"/proc/{self.parent}/comm").rstrip("\n")
         return self._parent_name
 
     @property
     def parent_words(self) -> list[str]:
         """The parent's command line, empty if it cannot be read."""
         if self._parent_words is None:
-            self._parent_words = read(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
+            self._parent_words = read_for_decision(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
         return self._parent_words
 
     @property
@@ -37,7 +37,7 @@ class Evidence:
         A line feed is all that cannot be in a path.
         """
         if self._cgroups is None:
-            lines = [line.split(":", 2) for line in read("/proc/self/cgroup").split("\n")]
+            lines = [line.split(":", 2) for line in read_for_decision("/proc/self/cgroup").split("\n")]
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups

@@ -20,15 +20,33 @@ NO_PROCESS = "the kernel gave no process for it; is a limit on processes reached
 def read(path: str, most: int = 65536) -> str:
     """The text of a file in /proc, "" if it cannot be read; most: how many bytes of it."""
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        return contents(path, most)
     except OSError:
         return ""
+
+
+def read_for_decision(path: str) -> str:
+    """The same of a file on which it depends what a start does: "" if it is not there, or not for us to read.
+
+    Raises OSError if it cannot be known, also a moment later: no memory, no descriptor.
+    """
+    try:
+        return contents(path)
+    except (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        if not passes(error):
+            raise
+    return patiently(contents, path)  # type: ignore[no-any-return]
+
+
+def contents(path: str, most: int = 65536) -> str:
+    """The text of this file. Raises OSError."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     text = b""
     try:
         while len(text) < most and (part := posix.read(fd, most - len(text))):
             text += part
-    except OSError:
-        return ""
     finally:
         posix.close(fd)
     return text.decode("utf-8", "replace")
@@ -138,17 +156,6 @@ def is_private(folder: str | int, user: int) -> bool:
     except OSError:
         return False
     return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
-
-
-def is_there(pid: int) -> bool:
-    """Whether there is a process of this number, whoever's it is."""
-    try:
-        posix.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def is_socket(fd: int) -> bool:

@@ -56,6 +56,22 @@ def start_time(pid: int) -> str:
     return (process_stat(pid)[START_TIME:] or [""])[0]
 
 
+def own_mark() -> str:
+    """What a name begins with that is this process's: see is_marked_by_living()."""
+    pid = posix.getpid()
+    return f"{pid}-{start_time(pid)}-"
+
+
+def is_marked_by_living(name: str) -> bool:
+    """Whether the process lives whose own_mark() this name begins with, as far as its PID is one of our namespace's.
+
+    With its start time, no other process that has the number by now is taken for it.
+    """
+    pid, _, rest = name.partition("-")
+    number = as_pid(pid)
+    return number is not None and start_time(number) == (rest.partition("-")[0] or "-")
+
+
 def own_users() -> set[int]:
     """Whose word on services counts here, by number: this user's and, for root, the user's whose container it is."""
     user = posix.geteuid()

@@ -10,6 +10,7 @@ import posix
 
 from cross_init.bounds import PID_MAX, Pid, as_pid
 from cross_init.errors import Failure
+from cross_init.kernel.folders import folder_of
 from cross_init.kernel.linux import absolute
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MODE = 0o644
 LONGEST = 32  # bytes; more is no PID file
-FOLDER = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 RANDOM = 8  # bytes, in hexadecimal, at the end of a hidden name
 TRIES = 3
 READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
@@ -47,8 +47,7 @@ def place(path: str, program: list[bytes]) -> str:
 
 def write(path: str, pid: int) -> None:
     """Have the file name this process. Raises OSError."""
-    folder, _, name = path.rpartition("/")
-    inside = posix.open(folder or "/", FOLDER)
+    inside, name = folder_of(path)
     try:
         _sweep(inside, name)
         for left in reversed(range(TRIES)):
@@ -137,9 +136,8 @@ def _unlink(name: str, inside: int) -> None:
 
 def remove(path: str, pid: int) -> None:
     """Remove the file if it still names this process, and is ours."""
-    folder, _, name = path.rpartition("/")
     try:
-        inside = posix.open(folder or "/", FOLDER)
+        inside, name = folder_of(path)
     except OSError:
         return  # then it is left over, which start-stop-daemon and we see
     try:

@@ -17,7 +17,7 @@ import _socket
 import posix
 import sys
 
-from cross_init.errors import print_bug, print_error, why
+from cross_init.errors import print_error, print_unexpected, why
 from cross_init.kernel.linux import fork
 from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, YES
 
@@ -54,7 +54,7 @@ class Guard:
             except OSError as error:  # the limit on open files
                 print_error(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
-                print_bug(error)
+                print_unexpected(error)
             finally:
                 posix._exit(0)
         theirs.close()

@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.errors import Failure, print_bug, print_error, why
+from cross_init.errors import Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork, patiently
 from cross_init.model import Channel
 from cross_init.plan import stops
@@ -108,7 +108,7 @@ def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int)
         if isinstance(error, OSError):
             print_error(f"watching the daemon (PID {pid}): {why(error)}; it was ended", 0)
         else:
-            print_bug(error)
+            print_unexpected(error)
     finally:
         posix._exit(0)
 

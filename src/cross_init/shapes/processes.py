@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.errors import Failure, print_bug, print_error, why
+from cross_init.errors import Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork
 from cross_init.model import Channel
 
@@ -72,7 +72,7 @@ def fork_daemon(
         except OSError as error:
             code = print_error(f"preparing the daemon's descriptors: {why(error)}", 125)
         except Exception as error:
-            code = print_bug(error)
+            code = print_unexpected(error)
     finally:
         posix._exit(code)
 

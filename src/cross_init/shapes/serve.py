@@ -11,7 +11,7 @@ import _socket
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
-from cross_init.errors import FAILED, Failure, print_bug, print_error, why
+from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork
 from cross_init.model import STOPPING
 from cross_init.plan import SERVE
@@ -122,7 +122,7 @@ class Server:
             except OSError as error:
                 code = print_error(f"preparing the daemon's descriptors: {why(error)}", FAILED)
             except Exception as error:
-                code = print_bug(error)
+                code = print_unexpected(error)
         finally:
             posix._exit(code)
 

@@ -42,9 +42,9 @@ def run(start: "Start") -> int:
             raise Failure(f"starting the watcher: {NO_PROCESS}")
         assert isinstance(children, int)
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
-        start.expose(channel)
         if pair is not None:
             pair.await_both()
+        start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
         start.execute()
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.

@@ -133,9 +133,9 @@ def _number(environ: Environment, variable: bytes, most: int) -> int:
 def notification_fd() -> int | None:
     """The number in the file, None if there is no such file or number."""
     from cross_init.bounds import as_descriptor
-    from cross_init.kernel.linux import read
+    from cross_init.kernel.linux import read_for_decision
 
-    return as_descriptor(read(FILE).strip())
+    return as_descriptor(read_for_decision(FILE).strip())
 
 
 class Target(BaseTarget):

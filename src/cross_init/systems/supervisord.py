@@ -82,6 +82,8 @@ class Init(Base):
 
 def is_supervisord(evidence: "Evidence") -> bool:
     """Whether our parent is one: by its name, or, where "python3 -m" started it, by its command line."""
-    from cross_init.kernel.linux import read
+    from cross_init.kernel.linux import read_for_decision
 
-    return evidence.parent_name == "supervisord" or "supervisord" in read(f"/proc/{evidence.parent}/cmdline")
+    if evidence.parent_name == "supervisord":
+        return True
+    return "supervisord" in read_for_decision(f"/proc/{evidence.parent}/cmdline")

@@ -9,7 +9,7 @@ after a pause that grows: for ever if the error is of a kind that passes (linux.
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from cross_init.errors import Failure, place_of, print_bug, print_error
+from cross_init.errors import Failure, place_of, print_error, print_unexpected
 from cross_init.kernel.linux import passes, reason
 
 TYPE_CHECKING = False
@@ -138,7 +138,7 @@ class EventLoop:
             elif what.failed >= MISTAKES:
                 raise
             elif what.failed == 1:
-                print_bug(error, 0)
+                print_unexpected(error, 0)
             return False
         what.failed = 0
         return True

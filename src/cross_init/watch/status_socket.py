@@ -8,9 +8,8 @@ import _socket
 import posix
 from time import monotonic
 
-from cross_init.bounds import as_pid
 from cross_init.kernel.folders import HERE, KIND, SOCKET, names, open_folder, private_folder
-from cross_init.kernel.linux import is_there
+from cross_init.kernel.procfs import is_marked_by_living, own_mark
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
 from cross_init.watch.strangers import keep_descriptors_out, let_go
@@ -70,14 +69,20 @@ class StatusSocket:
     def __init__(self, watched: "Asked", shape: str) -> None:
         self.watched = watched
         self.shape = shape
-        self.name = f"{posix.getpid()}-{posix.urandom(6).hex()}"
+        self.name = own_mark() + posix.urandom(6).hex()
         self.socket = _socket.socket(
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         )
         try:
             self.has_path = self._bind()
             keep_descriptors_out(self.socket)
-            self.socket.listen(BACKLOG)
+            self.socket.listen(BACKLOG)  # at once: until then others may take it for one that was left
+            if self.has_path:
+                folder = own_folder(make=False)
+                try:
+                    sweep(folder)
+                finally:
+                    posix.close(folder)
         except OSError:
             self.socket.close()
             raise
@@ -90,7 +95,6 @@ class StatusSocket:
             folder = own_folder(make=True)
             try:
                 self.socket.bind(f"/proc/self/fd/{folder}/{self.name}")
-                sweep(folder)
             finally:
                 posix.close(folder)
         except OSError:
@@ -171,8 +175,7 @@ def sweep(folder: int) -> None:
     except OSError:
         return  # another start sweeps
     for name in found:
-        pid = as_pid(name.partition("-")[0])
-        if pid is not None and not is_there(pid):
+        if not is_marked_by_living(name):
             try:
                 knock(folder, name, posix.geteuid()).close()  # one of another PID namespace is still there
             except ConnectionRefusedError:

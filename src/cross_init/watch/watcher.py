@@ -5,7 +5,7 @@ It runs beside the daemon, so what it imports does not delay a start. One loop c
 
 import posix
 
-from cross_init.errors import print_bug, print_error, why
+from cross_init.errors import print_error, print_unexpected, why
 from cross_init.kernel.linux import passes, reason
 from cross_init.kernel.pidfds import has_ended
 from cross_init.model import UNHEARD_S
@@ -123,7 +123,7 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
         if passes(error):
             print_error(f"watching {start.service} (PID {pid}): {reason(error)}; nobody does from now on", 0)
         else:
-            print_bug(error, 0)
+            print_unexpected(error, 0)
         channel.discard()
         if start.endpoint is not None:
             start.endpoint.remove()

@@ -17,7 +17,7 @@ import _signal
 import posix
 from select import POLLIN, poll
 
-from cross_init.errors import print_bug, print_error, why
+from cross_init.errors import print_error, print_unexpected, why
 from cross_init.kernel.linux import patiently, reason
 from cross_init.kernel.pidfds import has_ended, send, send_group
 from cross_init.model import UNHEARD_S
@@ -96,7 +96,7 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
             _end(pid, pidfd, f"watching {start.service} (PID {pid}): the process that did was killed, so {lost}")
     except Exception as error:
         send_group(pid, pidfd, _signal.SIGKILL)
-        print_bug(error)
+        print_unexpected(error)
     finally:
         posix._exit(0)
 
