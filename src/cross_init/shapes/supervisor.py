@@ -18,7 +18,7 @@ from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
 from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals
-from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.event_loop import EventLoop, pause
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
@@ -66,6 +66,7 @@ class Supervisor:
         if guard is not None:
             watched.helpers[guard.pid] = None
         self.stops = self.forked = None
+        self.news: PathWatch | None = None  # of the PID file, while the daemon is on its way
         if start.request.notify and start.target.says == STOP:
             self.stops = watched.expect("the daemon to stop itself")
         if start.request.waits and start.target.forks:  # before that it is not known which process is to be told
@@ -163,24 +164,32 @@ class Supervisor:
         if self.guard is not None:  # whichever of them it will be
             self.guard.follow_all(self.watched.family())
         if self.pid_file is not None:
-            news = PathWatch(self.loop, self.pid_file.path, lambda: self._look_for_pid_file(news))
-            self._look_for_pid_file(news)
+            self.news = PathWatch(self.loop, self.pid_file.path, self._find)
+            self._find_again(0)
         else:
             # A daemon that forks twice: the process between the two is about to go.
-            self.loop.after(BETWEEN_S, self._guess)
+            self.loop.after(BETWEEN_S, lambda: self._find_again(0))
 
-    def _guess(self) -> None:
-        """Without a PID file: the newest of the processes that became our children."""
-        children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
-        newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
-        if not self.main and self._move(newest):
-            self.is_guess = True
-            if self.forked is not None:
-                self.forked()
+    def _find_again(self, tries: int) -> None:
+        """Look for it until it is found: a moment ago the kernel may have had no descriptor or no memory for that."""
+        self._find()
+        if not self.main and not self.is_failing:
+            self.loop.after(pause(tries + 1), lambda: self._find_again(tries + 1))
 
-    def _look_for_pid_file(self, news: PathWatch) -> None:
-        if self._successor():
-            news.close()
+    def _find(self) -> None:
+        """Take what the PID file names for the daemon; without one, the newest of those that became our children."""
+        if self.main:
+            return
+        if self.pid_file is not None:
+            found = self._successor()
+        else:
+            children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
+            newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
+            found = self.is_guess = self._move(newest)
+        if found:
+            if self.news is not None:
+                self.news.close()
+                self.news = None
             if self.forked is not None:
                 self.forked()
 
