@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
+UP = bytes(2)  # the thread's first news, which is of no signal
+UP_S = 1.0
+
 
 class Signals:
     """What is sent to this process, as news for an loop: callback(number, si_code).
@@ -27,12 +30,24 @@ class Signals:
         self.callback = callback
         self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
         loop.watch(self.news, self._hear)
+        self.loop = loop
+        self.is_up = False
+        self._start()
+
+    def _start(self) -> None:
         try:
             start_new_thread(self._wait, ())
         except RuntimeError:
             raise Failure(f"waiting for signals to pass on: {NO_THREAD} The daemon was ended") from None
+        self.loop.after(UP_S, self._start_again)
+
+    def _start_again(self) -> None:
+        """A thread for which there was no memory ends without a word."""
+        if not self.is_up:
+            self._start()
 
     def _wait(self) -> None:
+        posix.write(self.tell, UP)
         while True:
             try:
                 got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
@@ -42,4 +57,7 @@ class Signals:
 
     def _hear(self) -> None:
         number, code = posix.read(self.news, 2)
+        if not number:
+            self.is_up = True
+            return
         self.callback(number, code - 256 if code > 127 else code)

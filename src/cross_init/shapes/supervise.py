@@ -13,6 +13,7 @@ from time import monotonic
 
 from cross_init.errors import FAILED, Failure
 from cross_init.shapes.guard import Guard
+from cross_init.shapes.guard_words import MARK
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
 TYPE_CHECKING = False
@@ -26,6 +27,8 @@ def run(start: "Start") -> int:
     forks_away = start.target.forks or bool(start.request.pid_file)
     if forks_away:
         adopt(start)
+        if not start.init.ends_all:
+            start.environ[MARK] = posix.urandom(16).hex().encode()
     given = block()
     channel = start.channel(False)
     guard = None
