@@ -19,7 +19,7 @@ import pytest
 from cross_init.kernel.linux import process_state
 from tests.support.command import BRIDGE, PATH
 from tests.support.observed import Place
-from tests.support.processes import children, end
+from tests.support.processes import children, end, parent, stop
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
 from tests.support.upstart import Job, reap
@@ -238,6 +238,27 @@ def test_a_daemon_that_forks_away_twice_ends_with_the_bridge_before_it_is_known_
         bridge.stdin.flush()
         daemon = int(bridge.stdout.readline())
         until(lambda: follows(guard, daemon), "the guard knows of it")
+        pidfd = pidfd_of(daemon)
+        bridge.kill()
+        assert ends(pidfd)
+
+
+LEAVES = ("/bin/sh", "-c", "exec 3<&0; echo here; read go <&3; sleep 1000 3<&- & echo $!")
+
+
+@pytest.mark.parametrize("options", [("-t", "sysv"), ("-t", "systemd", "--supervise", "--pid-file", "PID")])
+def test_a_bridge_that_is_killed_in_the_moment_in_which_the_daemon_forks_away(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Stopped meanwhile, it can tell the guard nothing; and the daemon has lost its parent, and leads a session."""
+    words = [str(tmp_path / "pid") if word == "PID" else word for word in options]
+    with supervised(*words, command=LEAVES) as bridge:
+        assert bridge.stdout is not None
+        assert bridge.stdin is not None
+        assert bridge.stdout.readline() == b"here\n"
+        stop(bridge.pid)
+        bridge.stdin.write(b"go\n")
+        bridge.stdin.flush()
+        daemon = int(bridge.stdout.readline())
+        until(lambda: parent(daemon) == bridge.pid, "it has lost its parent")
         pidfd = pidfd_of(daemon)
         bridge.kill()
         assert ends(pidfd)
