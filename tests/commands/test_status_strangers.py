@@ -306,7 +306,7 @@ import socket, sys
 sys.path.insert(0, sys.argv[1])
 exec(sys.argv[2])
 from cross_init.watch.event_loop import EventLoop
-from cross_init.watch.strangers import let_go, received
+from cross_init.watch.untrusted import let_go, received
 loop = EventLoop()
 ours, theirs = socket.socketpair()
 let_go(loop, ours)

@@ -247,7 +247,7 @@ LEAVES = ("/bin/sh", "-c", "exec 3<&0; echo here; read go <&3; sleep 1000 3<&- &
 
 
 @pytest.mark.parametrize("options", [("-t", "sysv"), ("-t", "systemd", "--supervise", "--pid-file", "PID")])
-def test_a_bridge_that_is_killed_in_the_moment_in_which_the_daemon_forks_away(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_bridge_that_is_killed_as_the_daemon_forks_away(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Stopped meanwhile, it can tell the guard nothing; and the daemon has lost its parent, and leads a session."""
     words = [str(tmp_path / "pid") if word == "PID" else word for word in options]
     with supervised(*words, command=LEAVES) as bridge:

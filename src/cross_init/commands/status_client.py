@@ -21,7 +21,7 @@ from cross_init.kernel.linux import is_private
 from cross_init.kernel.procfs import own_users
 from cross_init.sockets.connection import credentials
 from cross_init.watch.status_socket import ABSTRACT, FOLDER, MOST, USERS_BASE, connected, knock, own_folder, remove
-from cross_init.watch.strangers import PEEK
+from cross_init.watch.untrusted import PEEK
 
 PATIENCE_S = 2.0  # for all who are believed: a watching process that was stopped does not answer
 STRANGERS_S = 0.5  # for all strangers

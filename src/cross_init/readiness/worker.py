@@ -111,6 +111,10 @@ class Porter:
         except OSError:
             posix.kill(self.pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
             self.socket.close()
+            try:
+                posix.waitpid(self.pid, 0)  # it has only begun, and ends at once
+            except ChildProcessError:
+                pass  # whoever waits for all children was first
             raise
 
 

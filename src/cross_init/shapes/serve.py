@@ -206,7 +206,7 @@ class Server:
 
 
 class Given:
-    """Signals as news for an loop, and what was given before, for the daemons.
+    """Signals as news for a loop, and what was given before, for the daemons.
 
     The handlers write the signals' numbers to a pipe. A thread, as the shape "supervise" has it, would be in the way of
     all the forks to come.

@@ -20,7 +20,7 @@ UP_S = 1.0
 
 
 class Signals:
-    """What is sent to this process, as news for an loop: callback(number, si_code).
+    """What is sent to this process, as news for a loop: callback(number, si_code).
 
     The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
     not told who sent a signal.

@@ -19,7 +19,7 @@ from cross_init.sockets.connection import credentials
 from cross_init.store.client import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
 from cross_init.watch.acceptor import Acceptor
 from cross_init.watch.event_loop import EventLoop
-from cross_init.watch.turning_away import turn_away
+from cross_init.watch.untrusted import turn_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

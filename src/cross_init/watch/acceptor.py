@@ -1,4 +1,4 @@
-"""Who connects to a socket of ours is let in, from an loop; where no descriptor is left for it, a little later."""
+"""Who connects to a socket of ours is let in, from a loop; where no descriptor is left for it, a little later."""
 
 import _socket
 

@@ -99,7 +99,7 @@ class Health:
         self.endpoint = endpoint
         # Only who watches needs them, not who becomes the daemon.
         from cross_init.watch.acceptor import Acceptor
-        from cross_init.watch.strangers import keep_descriptors_out
+        from cross_init.watch.untrusted import keep_descriptors_out
 
         self.clients: list[Client] = []
         listening = _socket.socket(fileno=endpoint.fd)
@@ -138,7 +138,7 @@ class Client:
         self.timer = self.loop.after(PATIENCE_S, self.close)
 
     def _hear(self) -> None:
-        from cross_init.watch.strangers import received
+        from cross_init.watch.untrusted import received
 
         try:
             part = received(self.socket, HEAD_MAX)
@@ -166,7 +166,7 @@ class Client:
 
     def close(self) -> None:
         """Be done with it."""
-        from cross_init.watch.strangers import let_go
+        from cross_init.watch.untrusted import let_go
 
         self.loop.cancel(self.timer)
         self.loop.forget(self.socket.fileno())

@@ -12,7 +12,7 @@ from cross_init.kernel.folders import HERE, KIND, SOCKET, names, open_folder, pr
 from cross_init.kernel.procfs import is_marked_by_living, own_mark
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
-from cross_init.watch.strangers import keep_descriptors_out, let_go
+from cross_init.watch.untrusted import keep_descriptors_out, let_go
 from cross_init.watch.wire import encode
 
 TYPE_CHECKING = False

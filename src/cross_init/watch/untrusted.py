@@ -7,6 +7,9 @@ whether there is one.
 """
 
 import _socket
+import posix
+
+from cross_init.watch.detach import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 SO_PASSRIGHTS = 83  # asm-generic/socket.h; a connection has it from the socket that was listened on
 PEEK = _socket.MSG_PEEK | _socket.MSG_DONTWAIT
+PAUSE_S = 1.0  # until it is tried again where the kernel had no process to give
 LONGEST = 1 << 16  # bytes of a stranger's that are looked at
 
 
@@ -34,7 +38,7 @@ def received(sock: _socket.socket, most: int) -> bytes:
 
 
 def let_go(loop: "EventLoop", sock: _socket.socket) -> None:
-    """Close a stranger's connection; if descriptors have come on it, another process is the last to have it."""
+    """Close a stranger's connection, a stream; if descriptors have come on it, another process has it to the last."""
     said, flags = b"", 0
     if sock.family == _socket.AF_UNIX:
         try:
@@ -43,8 +47,40 @@ def let_go(loop: "EventLoop", sock: _socket.socket) -> None:
         except OSError:
             pass  # there is nothing
     if flags & _socket.MSG_CTRUNC or len(said) == LONGEST:
-        from cross_init.watch.turning_away import turn_away
-
         turn_away(loop, sock)
     else:
         sock.close()
+
+
+def turn_away(loop: "EventLoop", connection: _socket.socket) -> None:
+    """Close this connection in a process that is not missed: one that ends waits for no descriptor to be closed."""
+    try:
+        told, tell = posix.pipe2(posix.O_CLOEXEC)
+    except OSError:
+        loop.after(PAUSE_S, lambda: turn_away(loop, connection))
+        return
+    try:
+        helper = posix.fork()
+        if helper == 0:
+            _end_as_the_last(connection.fileno(), told)
+        connection.close()
+    except OSError:
+        loop.after(PAUSE_S, lambda: turn_away(loop, connection))
+        return
+    finally:
+        posix.close(told)
+        posix.close(tell)
+    try:
+        posix.waitpid(helper, 0)
+    except ChildProcessError:
+        pass  # whoever waits for all children was first
+
+
+def _end_as_the_last(connection: int, told: int) -> None:
+    """End when nobody else has the connection any more; whatever waits for that is in a process of its own."""
+    try:
+        if posix.fork() == 0:
+            detach({connection, told})
+            posix.read(told, 1)
+    finally:
+        posix._exit(0)
