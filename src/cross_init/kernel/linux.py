@@ -190,7 +190,12 @@ def patiently(call: "Callable[..., Any]", *words: object) -> "Any":
 
 def process_stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on, the state (proc_pid_stat(5)); none if the process is gone."""
-    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
+    return fields_of_stat(read(f"/proc/{pid}/stat"))
+
+
+def fields_of_stat(text: str) -> list[str]:
+    """The fields behind the command's name, which stands in parentheses and may hold anything."""
+    return text.rpartition(")")[2].split()
 
 
 def process_state(pid: int) -> str:

@@ -3,12 +3,12 @@
 import posix
 
 from cross_init.bounds import Pid, as_pid
-from cross_init.kernel.linux import process_stat, read
+from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision
 
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
 PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
 
-START_TIME = 19  # of the fields of process_stat()
+THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
 
 
 def descends(pid: int, ancestor: int) -> bool:
@@ -52,8 +52,20 @@ def process_owner(pid: int) -> int:
 
 
 def start_time(pid: int) -> str:
-    """When this process was started, in ticks since boot: with its PID, that is no other process. "" if it is gone."""
-    return (process_stat(pid)[START_TIME:] or [""])[0]
+    """When this process was started, in ticks since boot: with its PID, that is no other process. "" if it is gone.
+
+    Raises OSError if it cannot be known.
+    """
+    return (fields_of_stat(read_for_decision(f"/proc/{pid}/stat"))[START_TIME:] or [""])[0]
+
+
+def start_of_living(pid: int) -> str:
+    """The same, but "" of a process that has ended and is not waited for yet. Raises OSError."""
+    fields = fields_of_stat(read_for_decision(f"/proc/{pid}/stat"))
+    # One whose first thread has ended looks like a zombie while the others go on.
+    if len(fields) <= START_TIME or (fields[0] in "ZX" and int(fields[THREADS]) < 2):
+        return ""
+    return fields[START_TIME]
 
 
 def own_mark() -> str:
@@ -69,7 +81,7 @@ def is_marked_by_living(name: str) -> bool:
     """
     pid, _, rest = name.partition("-")
     number = as_pid(pid)
-    return number is not None and start_time(number) == (rest.partition("-")[0] or "-")
+    return number is not None and start_of_living(number) == (rest.partition("-")[0] or "-")
 
 
 def own_users() -> set[int]:

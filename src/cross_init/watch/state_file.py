@@ -14,16 +14,14 @@ from cross_init.bounds import UINT64_MAX, as_pid, number
 from cross_init.errors import Failure, why
 from cross_init.kernel.atomic_file import write_whole
 from cross_init.kernel.folders import FOLDER, HERE, KIND, LINK, REGULAR, folder_of
-from cross_init.kernel.linux import absolute, process_stat
-from cross_init.kernel.linux import read as read_proc
-from cross_init.kernel.procfs import own_users
+from cross_init.kernel.linux import absolute, read_for_decision
+from cross_init.kernel.procfs import own_users, start_of_living
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
 
 WORDS = (STARTING, READY, RELOADING, STOPPING)
 FILE = "supervise/cross-init"  # in a service directory: what runsv(8) itself writes is there, too
 MODE = 0o644
 LONGEST = 200  # bytes; a real one is shorter
-THREADS, STARTED = 17, 19  # their places in process_stat()
 
 
 class State:
@@ -42,7 +40,7 @@ def place(path: str) -> str:
     """The absolute path of a state file that is to be written. Raises Failure if it cannot be."""
     path = absolute(path, f"--state-file {path}")
     what, where = f"--state-file {path}", path.rpartition("/")[0] or "/"
-    if not _start(posix.getpid()) or not _boot():
+    if not start_of_living(posix.getpid()) or not _boot():
         raise Failure(
             f"{what}: /proc, which says when a process was started, is not mounted: mount it, or leave it out"
         )
@@ -71,7 +69,7 @@ def place(path: str) -> str:
 
 def write(path: str, word: str, pid: int) -> None:
     """Say how the daemon is, in one of WORDS; readers see the old line or this one. Raises OSError."""
-    started = _start(pid)
+    started = start_of_living(pid)
     if not started:
         raise ProcessLookupError(3, "the daemon has ended")
     write_whole(path, f"{word} {pid} {started} {_boot()}\n".encode(), MODE)
@@ -101,7 +99,7 @@ def read(path: str) -> State:
     pid, ticks = as_pid(who), number(started, 1, UINT64_MAX)
     if word not in WORDS or pid is None or pid == 1 or ticks is None:  # process 1 is no daemon of ours
         raise Failure(f"{what}: it is none that cross-init-bridge has written; name another one")
-    is_alive = boot == f"{_boot()}\n" and started == _start(pid)
+    is_alive = boot == f"{_boot()}\n" and started == start_of_living(pid)
     seconds = clock_gettime(CLOCK_BOOTTIME) - ticks / posix.sysconf("SC_CLK_TCK")
     return State(word, pid, is_alive, seconds)
 
@@ -123,14 +121,5 @@ def _doubts(status: posix.stat_result) -> str:
     return ""
 
 
-def _start(pid: int) -> str:
-    """When the process was started, in ticks since the boot; "" if there is none, or a zombie."""
-    fields = process_stat(pid)
-    # One whose first thread has ended looks like a zombie while the others go on.
-    if len(fields) <= STARTED or (fields[0] in "ZX" and int(fields[THREADS]) < 2):
-        return ""
-    return fields[STARTED]
-
-
 def _boot() -> str:
-    return read_proc("/proc/sys/kernel/random/boot_id").strip()
+    return read_for_decision("/proc/sys/kernel/random/boot_id").strip()
