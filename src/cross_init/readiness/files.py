@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.errors import Failure
+from cross_init.errors import Failure, why
 from cross_init.kernel.linux import Environment, absolute
 from cross_init.notify.pid_file import Foreign
 from cross_init.readiness.condition import Condition
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.readiness.subject import Subject
+    from cross_init.watch.event_loop import Timer
 
+PAUSE_S = 0.5  # until it is looked at again where nothing tells of a change
 Identity = tuple[int, int, int, int]
 
 
@@ -26,12 +28,17 @@ class File(Condition):
         self.before: Identity | None = None
         self.news: PathWatch | None = None
         self.held: Callable[[], None] | None = None
+        self.timer: Timer | None = None
+        self.is_said = False  # that it cannot be looked at
         self.watched: Subject | None = None
 
     def prepare(self, environ: Environment) -> None:
         """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises Failure."""
         self.path = absolute(self.path, f"--ready-when {self.text}")
-        self.before = identity(self.path)
+        try:
+            self.before = identity(self.path)
+        except PermissionError:
+            pass  # it is looked at again when the daemon runs, which may change that
 
     def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
@@ -41,21 +48,46 @@ class File(Condition):
         watched.loop.after(0, self._look)
 
     def _look(self) -> None:
-        if self.held is not None and self.holds():
-            held, self.held = self.held, None
-            self.stop()
-            held()
+        if self.held is None or self.watched is None:
+            return
+        try:
+            if self.is_new():
+                if self.holds():
+                    held, self.held = self.held, None
+                    self.stop()
+                    held()
+                else:
+                    self._look_later()  # it may hold without a change of the file
+        except OSError as error:
+            if not self.is_said:
+                self.is_said = True
+                self.watched.reporter.say(f"--ready-when {self.text}: {self.path}: {why(error)}; trying again")
+            self._look_later()
 
-    def holds(self) -> bool:
-        """Whether it is there and new."""
+    def _look_later(self) -> None:
+        def due() -> None:
+            self.timer = None
+            self._look()
+
+        if self.timer is None and self.watched is not None:
+            self.timer = self.watched.loop.after(PAUSE_S, due)
+
+    def is_new(self) -> bool:
+        """Whether it is there and new. Raises OSError if that cannot be known."""
         now = identity(self.path)
         return now is not None and now != self.before
+
+    def holds(self) -> bool:
+        """Whether a new one is all that was waited for. Raises OSError."""
+        return True
 
     def stop(self) -> None:
         """Look no more."""
         self.held = None
         if self.news is not None:
             self.news.close()
+        if self.watched is not None:
+            self.watched.loop.cancel(self.timer)
 
 
 class PidFile(File):
@@ -70,18 +102,16 @@ class PidFile(File):
         super().attach(watched)
 
     def holds(self) -> bool:
-        """Whether it was written and names a process of the service."""
-        if not super().holds() or self.watched is None:
-            return False
+        """Whether it names a process of the service."""
         pid = self.foreign.read()
-        return pid is not None and self.watched.belongs(pid)
+        return pid is not None and self.watched is not None and self.watched.belongs(pid)
 
 
 def identity(path: str) -> Identity | None:
-    """What changes when a file is made or written anew; None if there is none."""
+    """What changes when a file is made or written anew; None if there is none. Raises OSError if that is not known."""
     try:
         status = posix.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
