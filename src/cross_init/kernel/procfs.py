@@ -68,6 +68,18 @@ def start_of_living(pid: int) -> str:
     return fields[START_TIME]
 
 
+def variables(pid: int) -> bytes:
+    """A process's variables as it was started, each with a NUL behind it (proc_pid_environ(5)). Raises OSError."""
+    fd = posix.open(f"/proc/{pid}/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        text = b""
+        while part := posix.read(fd, 65536):
+            text += part
+        return text
+    finally:
+        posix.close(fd)
+
+
 def own_mark() -> str:
     """What a name begins with that is this process's: see is_marked_by_living()."""
     pid = posix.getpid()

@@ -4,9 +4,14 @@ import posix
 
 from cross_init.errors import Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
 CLONE_NEWNET = 0x40000000
+SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 
@@ -41,8 +46,20 @@ def move_to_network(network: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
-    _call("prctl", 36, 1, 0, 0, 0)
+    """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)).
+
+    Raises OSError, and Failure where Python has no ctypes. Its C part alone takes a fifth of the time, and a daemon
+    waits for this.
+    """
+    try:
+        from _ctypes import call_function, dlopen, dlsym
+
+        program: Any = None  # this one
+        done: int = call_function(dlsym(dlopen(program, 0), "prctl"), SUBREAPER)
+        if done < 0:
+            raise OSError(0, "the kernel refuses to make this process the parent of orphans")
+    except (ImportError, AttributeError):
+        _call("prctl", *SUBREAPER)
 
 
 def copy_descriptor(pidfd: int, fd: int) -> int:

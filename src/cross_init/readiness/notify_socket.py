@@ -60,7 +60,7 @@ class NotifyChannel(Channel):
         """Listen; and now that the daemon need not wait for it, tidy up after watchers that were killed."""
         from cross_init.readiness.notification import Listener
 
-        self.listener = Listener(watched, self.socket, watched.notify_access)
+        self.listener = Listener(watched, self.socket, watched.notify_access, self.variable if self.path else b"")
         if self.path:
             from cross_init.readiness.sweeping import sweep
 

@@ -37,18 +37,18 @@ CARRY_S = 5.0  # the same for one that asks who keeps descriptors, and may start
 
 
 class Head:
-    """The message that is next. sender: a PID, by the kernel's word. stamp: when it came, to know it again by."""
+    """The message that is next. sender, user: by the kernel's word. stamp: when it came, to know it again by."""
 
-    __slots__ = ("body", "has_descriptors", "sender", "stamp")
+    __slots__ = ("body", "has_descriptors", "sender", "stamp", "user")
 
     def __init__(self, body: bytes, extra: list[tuple[int, int, bytes]], flags: int) -> None:
         self.body = body
         self.has_descriptors = bool(flags & _socket.MSG_CTRUNC)
-        self.sender = 0
+        self.sender, self.user = 0, -1
         self.stamp = b""
         for level, kind, data in extra:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
-                self.sender = numbers(data)[0]
+                self.sender, self.user, _ = numbers(data)
             elif level == _socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
                 self.stamp = data
 

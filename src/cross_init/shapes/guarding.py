@@ -12,7 +12,7 @@ from select import POLLIN, poll
 from cross_init.errors import why
 from cross_init.kernel.linux import patiently
 from cross_init.kernel.pidfds import send
-from cross_init.kernel.procfs import descends, process_of
+from cross_init.kernel.procfs import descends, process_of, variables
 from cross_init.model import UNHEARD_S
 from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, MARK, NO, YES
 from cross_init.watch.detach import detach
@@ -110,30 +110,18 @@ def _end_marked(mark: bytes) -> None:
 def _marked(pid: int, mark: bytes) -> int:
     """A pidfd of this process, if it has the mark; else -1."""
     try:
-        if mark not in b"\0" + _environ(pid):
+        if mark not in b"\0" + variables(pid):
             return -1
         pidfd = posix.pidfd_open(pid)
     except OSError:
         return -1  # it has ended, or is not for us to look at
     try:
-        if mark in b"\0" + _environ(pid):  # only now the number cannot become another process's
+        if mark in b"\0" + variables(pid):  # only now the number cannot become another process's
             return pidfd
     except OSError:
         pass
     posix.close(pidfd)
     return -1
-
-
-def _environ(pid: int) -> bytes:
-    """A process's variables (proc_pid_environ(5)). Raises OSError."""
-    fd = posix.open(f"/proc/{pid}/environ", posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        text = b""
-        while part := posix.read(fd, 65536):
-            text += part
-        return text
-    finally:
-        posix.close(fd)
 
 
 def _look(start: "Start", pid: int, pidfd: int) -> None:

@@ -16,6 +16,8 @@ from cross_init.shapes.guard import Guard
 from cross_init.shapes.guard_words import MARK
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
+MAIN_PID = "main PID"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
@@ -24,11 +26,8 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    forks_away = start.target.forks or bool(start.request.pid_file)
-    if forks_away:
-        adopt(start)
-        if not start.init.ends_all:
-            start.environ[MARK] = posix.urandom(16).hex().encode()
+    if not start.init.ends_all and (start.target.forks or start.request.pid_file or MAIN_PID in start.target.news):
+        start.environ[MARK] = posix.urandom(16).hex().encode()
     given = block()
     channel = start.channel(False)
     guard = None
@@ -36,14 +35,24 @@ def run(start: "Start") -> int:
     try:
         if start.init.signals_all or not start.init.ends_all:
             guard = Guard(start, leads_session or start.target.forks)
-        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
+        # The new process waits until we adopt orphans, which we do meanwhile: its first act may be to leave one.
+        held, release = posix.pipe2(posix.O_CLOEXEC)
+
+        def enrol() -> None:
+            posix.close(release)
+            if guard is not None:
+                guard.enrol()
+            posix.read(held, 1)
+
+        pid = fork_daemon(start, given, channel, leads_session, enrol)
     except BaseException:
         channel.discard()
         raise
-    start.close_sockets()
     try:
-        if not forks_away:
-            adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
+        adopt(start)
+        posix.close(release)
+        posix.close(held)
+        start.close_sockets()
         from cross_init.shapes.supervisor import Supervisor
         from cross_init.watch.event_loop import EventLoop
 
