@@ -90,6 +90,9 @@ def prepare(start: Start, plan: "Plan") -> None:
 
         wait_for_client(start.sockets, start.init, request.environ, request.notify)
     if plan.shape == SUPERVISE:
+        from cross_init.shapes.supervise import mark
+
+        mark(start)
         start.watchdog_usec = init.watchdog_usec(request.environ)
         start.kept = start.kept or init.keeps(request.environ)
     if request.watchdog[0]:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    if not start.init.ends_all and (start.target.forks or start.request.pid_file or MAIN_PID in start.target.news):
-        start.environ[MARK] = posix.urandom(16).hex().encode()
     given = block()
     channel = start.channel(False)
     guard = None
@@ -74,6 +72,12 @@ def run(start: "Start") -> int:
     if guard is not None:
         guard.dismiss()
     return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
+
+
+def mark(start: "Start") -> None:
+    """Let the guard know by a variable what the daemon has left as it was forking away, if it is one that may do so."""
+    if not start.init.ends_all and (start.target.forks or start.request.pid_file or MAIN_PID in start.target.news):
+        start.environ[MARK] = posix.urandom(16).hex().encode()
 
 
 def adopt(start: "Start") -> None:
