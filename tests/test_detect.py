@@ -1,6 +1,7 @@
 """Which init it was: what detect() says for constructed evidence, and for this very shell."""
 
 import os
+import socket
 from collections.abc import Mapping
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.command import PATH, run
 
 PID = str(os.getpid()).encode()
 OTHER = b"1"
+LISTENED = f"@cross-init-test-detect-{os.getpid()}"  # a notification socket at which somebody is
 
 
 def evidence(
@@ -31,8 +33,11 @@ def evidence(
         ("systemd", {}, "systemd", True),
         ("bash", {b"SYSTEMD_EXEC_PID": PID}, "systemd", True),
         ("bash", {b"LISTEN_PID": PID, b"LISTEN_FDS": b"1"}, "systemd", True),
-        ("bash", {b"NOTIFY_SOCKET": b"/run/notify"}, "systemd", False),
-        ("bash", {b"NOTIFY_SOCKET": b""}, "systemd", False),
+        ("bash", {b"NOTIFY_SOCKET": LISTENED.encode()}, "systemd", False),
+        ("bash", {b"NOTIFY_SOCKET": b"/nonexistent/notify"}, "none", True),
+        ("bash", {b"NOTIFY_SOCKET": b"@cross-init-test-nobody"}, "none", True),
+        ("bash", {b"NOTIFY_SOCKET": b""}, "none", True),
+        ("bash", {b"NOTIFY_SOCKET": b"/nonexistent/notify", b"UPSTART_JOB": b"web"}, "upstart", False),
         ("bash", {b"SYSTEMD_EXEC_PID": OTHER}, "none", True),
         ("bash", {b"LISTEN_PID": OTHER, b"LISTEN_FDS": b"1"}, "none", True),
         ("bash", {b"LISTEN_PID": b"", b"SYSTEMD_EXEC_PID": b"\xff"}, "none", True),
@@ -78,7 +83,9 @@ def evidence(
     ],
 )
 def test_the_init_is_told_by_its_evidence(parent: str, environ: dict[bytes, bytes], init: str, direct: bool) -> None:
-    found, claim = detect(evidence(parent, environ))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as somebody:
+        somebody.bind("\0" + LISTENED[1:])
+        found, claim = detect(evidence(parent, environ))
     assert (found.name, claim.direct) == (init, direct)
     assert claim.because
 

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,22 @@ class Shape:
         return {**{key: value for key, value in environ.items() if key != b"NOTIFY_SOCKET"}, **self.added}
 
 
-NOBODY_HEARS = {b"NOTIFY_SOCKET": b"/nonexistent/notify"}
+READ_BY_NOBODY = {b"NOTIFY_SOCKET": b"@cross-init-test-environment-%d" % os.getpid()}
 ANY = b"*"
 SHAPES = {
     "exec": Shape("-t upstart --init none", {}, UPSTART_SAYS),
     "watch": Shape("-t systemd -N --init none", {}, {b"NOTIFY_SOCKET": ANY}),
-    "hand over": Shape("-t upstart -N --init systemd", NOBODY_HEARS, UPSTART_SAYS),
+    "hand over": Shape("-t upstart -N --init systemd", READ_BY_NOBODY, UPSTART_SAYS),
     "supervise": Shape("-t upstart -N --init none", {}, UPSTART_SAYS),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def manager() -> Iterator[None]:
+    """Somebody is there, to whom a daemon could be handed over."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(b"\0" + READ_BY_NOBODY[b"NOTIFY_SOCKET"][1:])
+        yield
 
 
 @pytest.fixture(params=SHAPES)

@@ -88,7 +88,6 @@ FAILS: dict[str, tuple[tuple[str, ...], str, str]] = {
         *(HIGH, f"{WATCH} --health-listen unix:/run/cross-init-status/h"),
         "raise the limit on open files",
     ),
-    "a removed directory, file": (GONE, "-t systemd --ready-when file:x", "--ready-when file:x: .* was it removed?"),
     "a removed directory, state": (GONE, f"{WATCH} --state-file x", "--state-file x: .* was it removed?"),
     "a removed directory, PID file": (GONE, f"{DAEMONIZE} --pid-file x", "--pid-file x: .* was it removed?"),
     "a removed directory, store": (GONE, f"{WATCH} --fd-store 3", "--fd-store: .* was it removed?"),

@@ -3,11 +3,11 @@
 import posix
 
 from cross_init.errors import Failure, print_error, why
-from cross_init.gather import hearing, is_listening, refuse, sockets
+from cross_init.gather import hearing, is_listening, refuse, refuse_unused, sockets
 from cross_init.kernel.linux import need_pidfds
 from cross_init.launch import Start, find_program
 from cross_init.model import EXIT, NOTHING
-from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,21 @@ def run(request: "Request") -> int:
 
     Raises Failure, OSError.
     """
+    if request.misplaced:
+        from cross_init.unused import misplaced
+
+        print_error(misplaced(request.misplaced), 0)
+    if request.lost:
+        print_error(f"{request.lost}; it is left out, and nobody is told by it: unset it where it comes from", 0)
+    for failure in request.refusals:
+        raise failure
     plan = plan_of(request)
+    refuse_unused(request, plan)
+    if "--notify-access" in request.given:
+        from cross_init.unused import without_effect
+
+        if line := without_effect(request, plan):
+            print_error(line, 0)
     if request.fd_store:
         from cross_init.store.client import refuse as refuse_store
 
@@ -35,6 +49,10 @@ def run(request: "Request") -> int:
         start.execute()
     if plan.shape != EXEC:
         need_pidfds()
+    if plan.shape == SUPERVISE and (request.target.forks or request.pid_file):
+        from cross_init.kernel.system_calls import need_library
+
+        need_library("following a daemon that forks away")
     prepare(start, plan)
     if plan.shape == EXEC:
         start.become()
@@ -54,13 +72,8 @@ def run(request: "Request") -> int:
 
 
 def plan_of(request: "Request") -> "Plan":
-    """The plan for this start. Raises Failure if an init is to be told otherwise, and there is nothing to tell it."""
-    listens = bool(request.target.clients_at_a_time) and is_listening(request)
-    plan = choose(request, listens)
-    told_otherwise = request.daemonize or request.pid_file or request.ready_fd
-    if told_otherwise and plan.shape == EXEC and not is_one_contract(request):
-        raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
-    return plan
+    """The plan for this start."""
+    return choose(request, bool(request.target.clients_at_a_time) and is_listening(request))
 
 
 def prepare(start: Start, plan: "Plan") -> None:
@@ -73,7 +86,8 @@ def prepare(start: Start, plan: "Plan") -> None:
     start.conditions = request.conditions
     if request.waits and plan.shape != EXEC:
         start.init = hearing(request)
-        if start.init.hears == NOTHING:  # no failure: a daemon that stops itself has to be continued all the same
+        # No failure: a daemon that stops itself has to be continued all the same.
+        if start.init.hears == NOTHING and not start.init.lost:
             print_error(f"telling that the daemon is ready: {init.without_readiness}", 0)
     if init.name != target.name:
         for warning in init.warnings(request.environ):
@@ -88,7 +102,7 @@ def prepare(start: Start, plan: "Plan") -> None:
     if request.wait_for_client:
         from cross_init.sockets.wait_for_client import wait_for_client
 
-        wait_for_client(start.sockets, start.init, request.environ, request.notify)
+        wait_for_client(start.sockets, start.init, request.environ, request.waits)
     if plan.shape == SUPERVISE:
         from cross_init.shapes.supervise import mark
 

@@ -84,7 +84,7 @@ def detect(evidence: Evidence) -> tuple[Init, Claim]:
             if claim is not None:
                 claims.append((init, claim))
     if not any(claim.direct for _, claim in claims):
-        claims += _later_claims(evidence)
+        claims = [found for found in claims if not found[0].is_lost(evidence)] + _later_claims(evidence)
     if not claims:
         return _no_claim(evidence)
     # The nearest one started us: a claim as our own parent beats what came down with the environment.

@@ -5,7 +5,7 @@ A start raises the first reason, --explain tells them all.
 
 from cross_init.errors import Failure
 from cross_init.model import NOTHING, Init
-from cross_init.plan import SERVE, SUPERVISE
+from cross_init.plan import EXEC, SERVE, SUPERVISE, is_one_contract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 def refuse(request: "Request", plan: "Plan") -> None:
-    """Raise Failure if what was asked for cannot be, or does not go with the daemon or with the plan."""
+    """Raise Failure if what was asked for does not go with the daemon or with the plan."""
     target = request.target
-    for failure in request.refusals:
-        raise failure
     if request.end_after_ready and plan.shape in (SUPERVISE, SERVE):
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if request.watchdog[0] and "watchdog" not in target.news:
@@ -29,9 +27,22 @@ def refuse(request: "Request", plan: "Plan") -> None:
             "service is ready when it listens"
         )
     if request.notify and not request.ready_when and plan.shape != SERVE and target.says == NOTHING:
+        shown = f"{target.name}:{target.option}" if target.option else target.name
         raise Failure(
-            f"a daemon for {target.name} does not say when it is ready (-N): say what to observe, with --ready-when"
+            f"a daemon for {shown} does not say when it is ready (-N){target.silence}; say what to observe, with "
+            "--ready-when"
         )
+
+
+def refuse_unused(request: "Request", plan: "Plan") -> None:
+    """Raise Failure if something was asked for that has no effect here."""
+    told_otherwise = request.daemonize or request.pid_file or request.ready_fd
+    if told_otherwise and plan.shape == EXEC and not is_one_contract(request):
+        raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
+    if ":" in request.init_words or request.all_sockets or "--notify-access" in request.given:
+        from cross_init.unused import refuse
+
+        refuse(request, plan)
 
 
 def hearing(request: "Request") -> Init:

@@ -46,7 +46,7 @@ class Start:
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
         try:
-            return self.target.channel(leaving) if self.request.notify else Channel()
+            return self.target.channel(leaving) if self.request.talks else Channel()
         except OSError as error:
             raise Failure(f"opening the daemon's way to say that it is ready: {why(error)}") from None
 
@@ -114,6 +114,10 @@ def cannot_run(command: str, error: OSError) -> Failure:
     """Why the command does not run, as env(1) says it."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         where = "there is no such file; write its whole path" if "/" in command else "it is in no folder of PATH"
+        if " " in command:
+            where += "; the command and its arguments are words of their own: no quotation marks around them all"
+        elif command.partition("=")[0].isidentifier() and "=" in command:
+            where += f"; to set a variable, write env {command} before the command"
         return Failure(f"running {command or 'nothing'}: not found: {where}", NOT_FOUND)
     import errno
 

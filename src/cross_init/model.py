@@ -172,6 +172,8 @@ class Init:
     untested: bool = False  # written to its manual: it does not run where this project is tested
     in_words: str = ""  # what it is in a sentence, if not its name
     options: str = ""  # what may stand behind its name and a colon, for people
+    option_is_for: tuple[str, ...] = ()  # without one of these, what stands behind its name has no effect
+    lost: str = ""  # why what it would be told by leads to nobody, in words; then it hears nothing
 
     @property
     def called(self) -> str:
@@ -191,12 +193,22 @@ class Init:
     @property
     def without_readiness(self) -> str:
         """What it means to tell it that the daemon is ready where it hears nothing, for people."""
+        if self.lost:
+            return f"{self.lost}; it goes to syslog"
         return (
             f"{self.name} waits for no daemon to be ready; it goes to syslog{f'; {self.instead}' * bool(self.instead)}"
         )
 
     def look(self, evidence: "Evidence") -> None:
         """Find out what differs from service to service: by which of its ways it hears this one."""
+
+    def is_lost(self, evidence: "Evidence") -> bool:
+        """Whether what speaks for it came down from further up and leads to nobody. Asked if it is not direct."""
+        return False
+
+    def unreachable(self, environ: Environment) -> str:
+        """Why nobody can be told any more, in words; "" as long as somebody can. environ: as the init gave it."""
+        return ""
 
     def stranger(self, evidence: "Evidence") -> str | None:
         """This init runs the machine, did not start us, and that is a mistake to be pointed out: how. None: no."""
@@ -296,7 +308,9 @@ class Target:
     name: str
     takes: str = ""  # how its daemons are passed sockets, in a word or two; "" if they open their own
     first_fd: int = 0  # the number from which on its daemons are passed sockets, if it is always the same
+    lists: bool = False  # its daemons get one socket, and only if it was asked for several, as a list
     says: str = NOTHING  # how the daemon says that it is ready
+    silence: str = ""  # why it does not say so where another form of it is ready by itself, in words
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
     clients_at_a_time: int = 0  # how many of its daemons, if each serves one connection; 0: one daemon serves all

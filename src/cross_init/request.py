@@ -24,11 +24,26 @@ class Request:
     listen, adopt_socket, health_listen: addresses. conditions: what is observed of the daemon, ready_when in words.
     ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
     SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
-    what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be.
+    what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be. given: the
+    options as they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
+    init that seemed to have started us is not there.
     """
 
     __slots__ = (
-        *("adopt_socket", "all_sockets", "claim", "command", "conditions", "daemonize", "end_after_ready", "environ"),
+        *(
+            "adopt_socket",
+            "all_sockets",
+            "claim",
+            "given",
+            "init_words",
+            "lost",
+            "misplaced",
+            "command",
+            "conditions",
+            "daemonize",
+            "end_after_ready",
+            "environ",
+        ),
         *("fd_store", "health_listen", "init", "listen", "notify", "notify_access", "pid", "pid_file", "ready_fd"),
         *("ready_timeout", "ready_when", "refusals", "reload_signal", "service", "socket", "state_file", "stop_signal"),
         *("supervise", "target", "wait_for_client", "watchdog"),
@@ -36,6 +51,10 @@ class Request:
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
         """What the options mean for this pair. Looks at nothing, opens nothing."""
+        self.init_words = options.init
+        self.given = options.given
+        self.misplaced = options.misplaced
+        self.lost = ""
         self.init = init
         self.target = target
         self.command = options.command
@@ -76,6 +95,11 @@ class Request:
         return self.notify or bool(self.ready_when)
 
     @property
+    def talks(self) -> bool:
+        """Whether there is something to listen to what the daemon says for."""
+        return self.notify or bool(self.watchdog[0] or self.fd_store)
+
+    @property
     def selects(self) -> bool:
         """Whether the sockets that the init passed are not to be passed on as they are."""
         return bool(self.socket) or self.all_sockets
@@ -105,11 +129,14 @@ def resolve(options: "Options", environ: Environment) -> Request:
     init, claim = init_of(options, evidence)
     init.look(evidence)
     request = Request(options, init, target_named(options.target))
-    request.claim, request.environ, request.pid = claim, environ, evidence.pid
+    request.claim, request.environ, request.pid, request.lost = claim, environ, evidence.pid, evidence.lost
     if options.daemonize or options.pid_file or options.ready_fd or options.state_file:
         from cross_init.notify.options import adapt
 
-        adapt(request)
+        try:
+            adapt(request)
+        except Failure as failure:
+            request.refusals.append(failure)
     request.service = init.service(evidence, options.command[0] if options.command else "")
     return request
 

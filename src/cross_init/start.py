@@ -165,13 +165,18 @@ def start(options: "Options") -> int:
 
     Raises Failure, OSError.
     """
+    environ = clean_environment()
+    if not options.target:  # so it is to be explained
+        from cross_init.commands.explain import show_init
+
+        return show_init(options, environ)
     from cross_init.request import resolve
 
-    request = resolve(options, clean_environment())
+    request = resolve(options, environ)
     if options.explain:
         from cross_init.commands.explain import show
 
-        return show(request, options.explain)
+        return show(request, options.explain == "json")
     from cross_init.bridge import run
 
     return run(request)

@@ -241,4 +241,5 @@ def test_the_front_door_says_what_there_is() -> None:
         ran = subprocess.run([FRONT_DOOR, *words], env={}, capture_output=True, text=True, timeout=60)
         assert ran.returncode == code
         assert expected in ran.stdout
-    assert ran.stderr == "cross-init: chek: no such command; there are status, check (see cross-init --help)\n"
+    there = "there are status, check; did you mean check? (see cross-init --help)"
+    assert ran.stderr == f"cross-init: chek: no such command; {there}\n"

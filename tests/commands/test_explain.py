@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import PATH, Result, run
+from tests.support.command import PATH, Result, run, script
 
 
 def explain(*words: str, environ: dict[str, str] | None = None) -> tuple[Result, Result]:
@@ -66,10 +66,103 @@ def test_explain_with_words_that_are_no_utf_8_is_json_still() -> None:
 
 
 def test_explain_runs_nothing_and_opens_nothing(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        addresses = ("--listen", f"tcp:127.0.0.1:{taken.getsockname()[1]}", "--listen", f"unix:{tmp_path}/socket")
-        result = run("-t", "systemd", "-N", *addresses, "--explain", "--", "/usr/bin/touch", f"{tmp_path}/started")
-    assert result.status == 0, "not even that the port is in use can be noticed"
+    addresses = ("--listen", "tcp:127.0.0.1:0", "--listen", f"unix:{tmp_path}/socket", "--listen", "udp:127.0.0.1:0")
+    asked = (*addresses, "--ready-when", "log:x", "--ready-when", f"exec:touch {tmp_path}/x")
+    result = run("-t", "systemd", "-N", *asked, "--explain", "--", "/usr/bin/touch", f"{tmp_path}/started")
+    assert result.status == 0, result
     assert not os.listdir(tmp_path)
+
+
+# What is bound to fail, with {port} in use, {live} a socket that is listened to, {left} one that was left, and {folder}
+# for the rest of it; and what is said of it.
+BOUND_TO_FAIL = {
+    "--listen tcp:127.0.0.1:{port}": "Address already in use",
+    "--listen tcp:192.0.2.1:80": "Cannot assign requested address",
+    "--listen udp:127.0.0.1:{port}": "Address already in use",
+    "--listen unix:{live}": "Address already in use",
+    "--listen unix:{folder}/file": "Address already in use",
+    "--listen unix:{folder}/none/x": "make the folder first",
+    "--listen unix:/{long}": "AF_UNIX path too long",
+    "--listen unix:{folder}/file/x": "Not a directory",
+    "--listen unix:@{abstract}": "Address already in use",
+    "--listen unix:{folder}/new --listen unix:{folder}/new": "Address already in use",
+    "-N --health-listen tcp:127.0.0.1:{port}": "Address already in use",
+    "-N --health-listen unix:{live}": "Address already in use",
+    "--adopt-socket tcp:127.0.0.1:1": "nobody listens there",
+    "--wait-for-client": "passed no socket to wait on",
+    "--daemonize --pid-file {folder}/none/x": "make that folder",
+    "--daemonize --pid-file {folder}/": "this is a folder",
+    "-N --state-file {folder}/none/x": "is not there",
+    "--ready-when dbus:a.b --bus nonsense": "is no address of a bus",
+    "--ready-when tcp:no-such-host.invalid:1": "looking up no-such-host.invalid",
+    "--all-sockets": "leave it out",
+}
+
+
+@pytest.mark.parametrize("options", BOUND_TO_FAIL)
+def test_what_is_bound_to_fail_is_refused_as_the_start_refuses_it(tmp_path: Path, options: str) -> None:
+    abstract = f"cross-init-test-explain-{os.getpid()}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_UNIX) as live,
+        socket.socket(socket.AF_UNIX) as named,
+    ):
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+        live.bind(f"{tmp_path}/live")
+        live.listen()
+        named.bind(f"\0{abstract}")
+        (tmp_path / "file").touch()
+        facts = {"port": port, "live": f"{tmp_path}/live", "folder": tmp_path, "abstract": abstract, "long": "x" * 107}
+        words = ("-t", "systemd", "--init", "none", *options.format(**facts).split())
+        explained = run(*words, "--explain=json", "--", "/bin/true")
+        there = sorted(os.listdir(tmp_path))
+        started = run(*words, "--", "/bin/true")
+    assert started.status == explained.status == 125
+    refusals = json.loads(explained.out)["refusals"]
+    assert started.line in refusals
+    assert BOUND_TO_FAIL[options] in started.line
+    assert there == ["file", "live"]
+
+
+def test_a_socket_that_was_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{tmp_path}/left")
+    words = ("-t", "systemd", "--init", "none", "--listen", f"unix:{tmp_path}/left")
+    assert run(*words, "--explain", "--", "/bin/true").status == 0
+    assert os.listdir(tmp_path) == ["left"], "it is not removed either"
+    assert run(*words, "--", "/bin/true").status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("#!/nonexistent/sh\n", 127), ("echo no first line\n", 126), ("#!/bin/sh\n", 0)]
+)
+def test_a_program_that_the_kernel_will_not_run_is_refused(tmp_path: Path, text: str, status: int) -> None:
+    program = script(tmp_path, "program", text)
+    explained = run("-t", "systemd", "--explain=json", "--", str(program))
+    started = run("-t", "systemd", "--", str(program))
+    assert started.status == status
+    assert json.loads(explained.out)["refusals"] == ([started.line] if status else [])
+
+
+def test_a_folder_that_the_daemon_may_still_make_is_a_caution(tmp_path: Path) -> None:
+    words = ("-t", "sysv", "-N", "--pid-file", f"{tmp_path}/none/pid", "--explain=json", "--", "/bin/true")
+    explained = run(*words)
+    assert explained.status == 0
+    assert f"{tmp_path}/none is not there" in "".join(json.loads(explained.out)["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("environ", "init"),
+    [({}, "none"), ({"UPSTART_JOB": "web"}, "upstart"), ({"SUPERVISOR_ENABLED": "1"}, "supervisord")],
+)
+def test_without_a_target_it_says_which_init_it_is(environ: dict[str, str], init: str) -> None:
+    text, data = explain(environ=environ)
+    facts = json.loads(data.out)
+    assert (text.status, data.status) == (125, 125)
+    assert facts["init"] == init
+    assert facts["evidence"]
+    assert "-t TARGET is missing" in facts["refusals"][0]
+    assert f"init        {init}, because " in text.out.decode()
+    assert facts.keys() == json.loads(explain("-t", "systemd", environ=environ)[1].out).keys()

@@ -119,3 +119,13 @@ def test_a_strangers_name_does_not_count(place: Place, bus: Bus) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_watchdog_goes_with_it(place: Place, bus: Bus, shape: tuple[str, ...]) -> None:
+    bus.start()
+    run = place.begin("-t", "systemd", *bus.words, *shape, "--watchdog", "1")
+    assert run.puppet.environ["WATCHDOG_USEC"] == "1000000"
+    run.puppet.do(bus.take)
+    run.becomes_ready()
+    run.err.hears("has given no sign of life")
+    assert run.ends() == -signal.SIGABRT

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import BRIDGE
 from tests.support.command import run as run_bridge
 from tests.support.observed import LONGEST_S, PYTHON, Place, Reader
 
@@ -253,4 +255,48 @@ def test_sockets_at_any_numbers_do_not_take_our_own_descriptors_places(place: Pl
     os.close(read)
     run.puppet.tell("exit 0")
     assert run.ends() == 0
+    place.nothing_remains()
+
+
+def test_several_lines_are_looked_for_in_one_output(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin(*shape, "--ready-when", "log:^one$", "--ready-when", "log:^two$", "--ready-when", "log:^o")
+    run.puppet.do("os.write(2, b'two\\n')")
+    run.err.hears("two\n")
+    assert not run.is_ready()
+    run.puppet.do("os.write(2, b'one\\n')")
+    run.becomes_ready()
+    run.puppet.tell("exit 4")
+    assert run.ends() == 4
+    place.nothing_remains()
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("watched.py", "starting the watcher: "), ("status_socket.py", "loading")]
+)
+def test_a_watcher_that_fails_leaves_the_daemon_its_output(place: Place, name: str, instead: str) -> None:
+    """Where nobody waits for readiness the daemon runs on; its pipes must still be read by somebody."""
+    for folder in ("src", "bin"):
+        shutil.copytree(
+            BRIDGE.parents[1] / folder,
+            place.folder / folder,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            symlinks=True,
+        )
+    (place.folder / "src/cross_init/watch" / name).write_text("raise ImportError('an upgrade is under way')\n")
+    code = (
+        "import os\nfor number in range(40000): os.write(1 + number // 20000, b'%d\\n' % (number % 20000))\nos._exit(5)"
+    )
+    run = place.spawn(
+        *("-t", "plain", "--init", "daemontools", "--ready-when", "log:^7$"),
+        command=(*PYTHON, "-c", code),
+        bridge=place.folder / "bin/cross-init-bridge",
+        stdout=subprocess.PIPE,
+    )
+    out, err = run.process.communicate(timeout=60)
+    assert run.process.returncode == 5
+    assert out.decode().split() == [str(number) for number in range(20000)]
+    lines = err.decode().splitlines()
+    ours = [line for line in lines if line.startswith("cross-init-bridge: ")]
+    assert instead in ours[-1]
+    assert [line for line in lines if line not in ours] == out.decode().split()
     place.nothing_remains()

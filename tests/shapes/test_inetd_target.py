@@ -239,7 +239,7 @@ def test_a_daemon_that_cannot_be_run_is_said_at_once_and_one_that_is_gone_for_ea
         ),
         ("-t inetd:nowait --listen tcp::0 --listen tcp::0", "choose one with --socket NAME"),
         ("-t inetd:nowait", "there is no socket for it: let the init pass one, or use --listen"),
-        ("-t inetd:wait -N --listen tcp::0", "a daemon for inetd does not say when it is ready"),
+        ("-t inetd:wait -N --listen tcp::0", "a daemon for inetd:wait does not say when it is ready"),
         ("-t inetd:nowait --ready-when listening --listen unix:@x", "with -N the service is ready when it listens"),
         ("-t inetd", "behind inetd: has to stand wait"),
         ("-t inetd:wait:3", "behind inetd: has to stand wait"),

@@ -32,6 +32,8 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "trixie": ("trixie", ("openrc", "finit", "shepherd")),
     "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
 }
+# Without ALWAYS.
+BARE = {"bookworm-python3-minimal": ("bookworm", ("python3-minimal", "procps"))}
 LONGEST_S = 600
 _failed: dict[Path, str] = {}
 
@@ -43,12 +45,12 @@ def folder_of(name: str) -> Path:
 
 
 def tree(name: str) -> Path:
-    """One of TREES, made by debootstrap if it is not there yet; skips the test if that fails, or has failed before."""
+    """One of TREES or BARE, made by debootstrap if it is not there yet; skips the test if that fails, or has failed."""
     if os.geteuid() != 0:
         pytest.skip(f"needs root, for a tree of its own ({name})")
     want_machines()
-    suite, packages = TREES[name]
-    return made(folder_of(name), suite, ALWAYS + packages)
+    suite, packages = BARE.get(name) or TREES[name]
+    return made(folder_of(name), suite, packages if name in BARE else ALWAYS + packages)
 
 
 def made(folder: Path, suite: str, packages: tuple[str, ...]) -> Path:
@@ -116,7 +118,7 @@ def main() -> None:
         want_machines()
         need("debootstrap")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            print(*pool.map(make, TREES), sep="", end="")
+            print(*pool.map(make, (*TREES, *BARE)), sep="", end="")
     except pytest.skip.Exception as skipped:
         print(skipped)
     finally:

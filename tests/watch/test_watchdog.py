@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_the_daemon_can_change_the_limit(show: Show, shape: str) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("-t", "systemd", "--watchdog", "5"), "--watchdog needs -N"),
+        (("-t", "systemd", "--watchdog", "5"), "it needs -N or --ready-when"),
         (("-t", "systemd", "-N", "--end-after-ready", "--watchdog", "5"), "somebody who stays"),
         (("-t", "upstart", "-N", "--watchdog", "5"), "a daemon for upstart gives no signs of life"),
         (("-t", "systemd", "-N", "--watchdog", "0"), "a number of seconds above 0"),
@@ -87,3 +88,15 @@ def test_what_does_not_go_is_one_line(words: tuple[str, ...], why: str) -> None:
     result = run(*words, "--init", "none", "--", "/bin/true")
     assert result.status == 125
     assert why in result.line
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_counts_for_a_daemon_whose_readiness_is_observed(show: Show, shape: str, tmp_path: Path) -> None:
+    options = ("--init", "none", "-t", "systemd", "--ready-when", f"file:{tmp_path}/up", *SHAPES[shape])
+    daemon = f'say("WATCHDOG=1"); open({str(tmp_path / "up")!r}, "w"); signal.pause()'
+    job = show.job(*options, "--watchdog", "0.5", expect_stop=False, command=("/usr/bin/python3", "-ISc", SAY + daemon))
+    job.spawn()
+    assert os.waitstatus_to_exitcode(job.ended()) == -signal.SIGABRT
+    said = job.said()
+    assert "is ready after" in said
+    assert "(WATCHDOG=1 is due every 0.5 s): sending SIGABRT" in said

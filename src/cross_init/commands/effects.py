@@ -59,7 +59,7 @@ def effects(plan: Plan, request: "Request") -> tuple[list[str], list[str]]:
             said.append("after readiness no process of ours remains; the kernel drops what the daemon sends")
     if request.health_listen:
         said.append(f"probes: GET /readyz and /livez are answered on {request.health_listen.text}")
-    if request.notify:
+    if request.talks:
         for word in target.news:
             text, kept = fate(word, plan, request)
             (said if kept else lost).append(f"{word}: {text}")

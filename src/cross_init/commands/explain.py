@@ -1,64 +1,85 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
 from cross_init.bridge import plan_of
-from cross_init.commands.effects import effects
+from cross_init.commands.beforehand import cautions, refusals
+from cross_init.commands.effects import TOLD_BY, effects
+from cross_init.commands.options import no_target
 from cross_init.errors import FAILED, Failure, printable, write_out
-from cross_init.gather import hearing, refuse, select
-from cross_init.launch import find_program
-from cross_init.plan import EXEC
-from cross_init.store.client import refuse as refuse_store
+from cross_init.gather import select
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import Environment
+from cross_init.request import init_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from cross_init.commands.options import Options
     from cross_init.request import Request
+    from cross_init.sockets.passed import Passed
 
 
-def show(request: "Request", form: str) -> int:
-    """Print it, as text or as JSON; returns the exit code, 125 if the start would be refused. Raises Failure."""
-    facts = collect(request)
-    if form == "json":
-        from json import dumps
+def show(request: "Request", as_json: bool) -> int:
+    """Print it, as text or as JSON; returns the exit code, FAILED if the start would be refused."""
+    return write(collect(request), as_json)
 
-        write_out(dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+def show_init(options: "Options", environ: Environment) -> int:
+    """Print what can be said without -t: which init it is. Returns FAILED, as a start would be refused."""
+    evidence = Evidence(environ)
+    init, claim = init_of(options, evidence)
+    init.look(evidence)
+    refused = [str(no_target(options))]
+    sockets: list[str] = []
+    try:
+        sockets = [f"{each}, passed by {init.called}" for each in init.sockets(environ, evidence.pid)]
+    except Failure as failure:
+        refused.append(str(failure))
+    told_by = TOLD_BY.get(init.hears, "")
+    facts: dict[str, object] = {
+        "init": init.name,
+        "evidence": claim.because,
+        "service": str(init.service(evidence, options.command[0] if options.command else "")),
+        "target": "",
+        "shape": "",
+        "reason": "",
+        "sockets": sockets,
+        "translations": [f"readiness: would become {told_by}"] if told_by else [],
+        "losses": [] if told_by else [f"readiness: {init.without_readiness}"],
+        "warnings": [f"{evidence.lost}; it is left out"] if evidence.lost else [],
+        "refusals": refused,
+        "command": options.command,
+    }
+    return write(facts, options.explain == "json")
+
+
+def write(facts: dict[str, object], as_json: bool) -> int:
+    """Print the facts as they were asked for; returns the exit code."""
+    if as_json:
+        from cross_init.commands.as_json import as_json as written
+
+        write_out(written(facts) + "\n")
     else:
         write_out(as_text(facts))
     return FAILED if facts["refusals"] else 0
 
 
 def collect(request: "Request") -> dict[str, object]:
-    """All that there is to say. Raises Failure."""
+    """All that there is to say."""
     init, target = request.init, request.target
     plan = plan_of(request)
     translations, losses = effects(plan, request)
-    refusals: list[str] = []
+    refused = [str(failure) for failure in request.refusals]
     described: list[str] = []
+    passed: list[Passed] = []
     try:
         passed, _ = select(request)
         described = [f"{each}, passed by {init.called}" for each in passed]
         described += [f"{address.text}, opened by --listen" for address in request.listen]
-        if request.adopt_socket and not passed:
-            adopted = request.adopt_socket.announced()
-            described.append(f"{adopted.where()}, taken over by --adopt-socket")
-            passed = [adopted]
-        target.refuse(passed + [address.announced() for address in request.listen], request.all_sockets)
-        if request.wait_for_client and not described:
-            refusals.append("--wait-for-client: there is no socket to wait on")
+        adopted = [request.adopt_socket.announced()] if request.adopt_socket and not passed else []
+        described += [f"{each.where()}, taken over by --adopt-socket" for each in adopted]
+        target.refuse(passed + adopted + [address.announced() for address in request.listen], request.all_sockets)
     except Failure as failure:
-        refusals.append(str(failure))
-    checks: list[Callable[[], object]] = [lambda: refuse(request, plan)]
-    if request.fd_store:
-        checks.append(lambda: refuse_store(init, target))
-    if request.waits and plan.shape != EXEC:
-        checks.append(lambda: hearing(request))
-    if request.command:
-        checks.append(lambda: find_program(request.command[0], request.environ))
-    for check in checks:
-        try:
-            check()
-        except Failure as failure:
-            refusals.append(str(failure))
+        refused.append(str(failure))
+    refused += [each for each in refusals(request, plan, passed) if each not in refused]
     return {
         "init": init.name,
         "evidence": request.claim.because,
@@ -69,8 +90,12 @@ def collect(request: "Request") -> dict[str, object]:
         "sockets": described,
         "translations": translations,
         "losses": losses,
-        "warnings": init.warnings(request.environ) if init.name != target.name else [],
-        "refusals": refusals,
+        "warnings": [
+            *([f"{request.lost}; it is left out"] if request.lost else []),
+            *(init.warnings(request.environ) if init.name != target.name else []),
+            *cautions(request, plan),
+        ],
+        "refusals": refused,
         "command": request.command,
     }
 
@@ -89,9 +114,9 @@ def as_text(facts: dict[str, object]) -> str:
     lines = [
         f"{'init':<11} {facts['init']}, because {facts['evidence']}",
         f"{'service':<11} {facts['service'] or '(no name)'}",
-        f"{'target':<11} {facts['target']}",
-        f"{'shape':<11} {facts['shape']}: {facts['reason']}",
     ]
+    if facts["target"]:
+        lines += [f"{'target':<11} {facts['target']}", f"{'shape':<11} {facts['shape']}: {facts['reason']}"]
     for key, heading in HEADINGS:
         entries = facts[key]
         assert isinstance(entries, list)

@@ -54,7 +54,11 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
 
         return 0, f"{NAME} {VERSION}"
     if command not in COMMANDS:
-        raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)} (see {NAME} --help)")
+        from cross_init.spelling import nearest
+
+        meant = nearest(command, COMMANDS)
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)}{hint} (see {NAME} --help)")
     module = __import__(f"cross_init.commands.{command}", fromlist=("run",))
     done: tuple[int, str] = module.run(words)
     return done

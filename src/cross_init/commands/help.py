@@ -18,7 +18,8 @@ Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
                          runit: ./check with "exec cross-init check"
 
 What runs, without running it:
-      --explain[=json]   say what was detected and why, what would be done, and what would get lost
+      --explain[=json]   say what was detected and why, what would be done, get lost, or fail; without -t, what was
+                         detected
 
 Readiness:
       --end-after-ready  leave no process of ours behind once the daemon is ready; what it says later is dropped

@@ -1,4 +1,4 @@
-"""The command line: from its words to a options."""
+"""The command line: from its words to the options."""
 
 import _signal
 
@@ -7,6 +7,8 @@ from cross_init.errors import NAME, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from cross_init.bounds import Count
 
 ACCESS = ("main", "exec", "all")
@@ -42,19 +44,61 @@ OPTIONS: dict[str, tuple[str, bool]] = {
 # Those of the C original: what abbreviated one of them goes on to mean it.
 ORIGINAL = ("--target", "--notify", "--end-after-ready", "--help", "--version")
 SHORT = {"t": "--target", "N": "--notify", "h": "--help", "V": "--version"}
+ABOUT_READINESS = ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file")
+# Those that hardly any daemon has as well.
+OURS_ALONE = (
+    *ABOUT_READINESS,
+    "-N",
+    "--notify-access",
+    "--ready-when",
+    "--supervise",
+    "--wait-for-client",
+    "--fd-store",
+)
 SECONDS = ("ready_timeout",)
 GRACE_S = 30.0  # a core of a large daemon takes its time
 CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
 
 
+REPEATED = ("--listen", "--ready-when")  # what may be said more than once
+READINESS = "is about readiness, which has to be asked for with -N or --ready-when"
+LISTENS = "is for a daemon that is heard: it needs -N or --ready-when"
+WITHOUT = "needs somebody who stays (no --end-after-ready)"
+# What would be without effect, or contradicts itself: the option, when it makes sense, and what to say if it does not.
+RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
+    *((option, lambda options: options.waits, READINESS) for option in ABOUT_READINESS),
+    *((option, lambda options: options.waits, LISTENS) for option in ("--watchdog", "--fd-store")),
+    *((option, lambda options: not options.end_after_ready, WITHOUT) for option in ("--watchdog", "--fd-store")),
+    ("--health-listen", lambda options: not options.end_after_ready, WITHOUT),
+    (
+        "--ready-fd",
+        lambda options: not options.daemonize,
+        "is one way to say that the daemon is ready, --daemonize is another",
+    ),
+    (
+        "--bus",
+        lambda options: any(condition.startswith("dbus:") for condition in options.ready_when),
+        "says where to look for --ready-when dbus:NAME, which is not there",
+    ),
+    ("--socket", lambda options: not options.all_sockets, "chooses one, --all-sockets passes all: use one of them"),
+    (
+        "--notify-access",
+        lambda options: options.talks,
+        "says whose messages count, and they are listened to with -N only",
+    ),
+)
+
+
 class Options:
-    """What the command line asks for. explain: "" (no), "text" or "json"."""
+    """What the command line asks for. explain: "" (no), "text" or "json". given: the options, as they were written."""
 
     def __init__(self) -> None:
+        self.given: dict[str, str | None] = {}
+        self.misplaced = ""  # an option of ours that stands behind the command, which has hardly one of this name
         self.target = ""
         self.notify = False
-        self.end_after_ready = False
-        self.daemonize = False
+        self.end_after_ready: bool = False
+        self.daemonize: bool = False
         self.ready_fd = ""
         self.init = ""
         self.explain = ""
@@ -62,7 +106,7 @@ class Options:
         self.adopt_socket = ""
         self.notify_access = "main"
         self.socket = ""
-        self.all_sockets = False
+        self.all_sockets: bool = False
         self.wait_for_client = False
         self.ready_when: list[str] = []
         self.ready_timeout = 0.0  # seconds; 0: no limit
@@ -78,9 +122,21 @@ class Options:
         self.version = False
         self.command: list[str] = []
 
+    @property
+    def waits(self) -> bool:
+        """Whether readiness is asked for."""
+        return self.notify or bool(self.ready_when)
+
+    @property
+    def talks(self) -> bool:
+        """Whether there is something to listen to what the daemon says for."""
+        return self.notify or bool(self.watchdog[0] or self.fd_store)
+
     def set(self, option: str, value: str | None) -> None:
         """Take one option in. Raises Failure."""
         attribute, takes_value = OPTIONS[option]
+        if option not in REPEATED and self.given.setdefault(option, value) != value:
+            raise usage(f"{option} is there twice, as {self.given[option]} and as {value}: leave one of them out")
         if option == "--explain":
             value = value or "text"
         elif not takes_value:
@@ -92,7 +148,11 @@ class Options:
             raise usage(f"{option} needs a value")
         chosen = value.partition(":")[0] if attribute in ("target", "init") else value
         if attribute in CHOICES and chosen not in CHOICES[attribute]:
-            raise usage(f"{option} {value}: not known; choose one of {', '.join(CHOICES[attribute])}")
+            choices = CHOICES[attribute]
+            meant = hint(chosen, choices)
+            if option == "--target" and chosen in INITS:
+                meant = "; a daemon that needs nothing of its init is one for plain"
+            raise usage(f"{option} {value}: not known; choose one of {', '.join(choices)}{meant}")
         if attribute in ("listen", "ready_when"):
             getattr(self, attribute).append(value)
         elif attribute in SECONDS:
@@ -111,6 +171,14 @@ class Options:
 def usage(message: str) -> Failure:
     """A mistake on the command line."""
     return Failure(f"{message} (see {NAME} --help)")
+
+
+def hint(word: str, choices: "Iterable[str]") -> str:
+    """What this was probably meant to be, as the end of a sentence."""
+    from cross_init.spelling import nearest
+
+    meant = nearest(word, choices)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def seconds(option: str, value: str) -> float:
@@ -144,9 +212,11 @@ def signal_number(option: str, value: str) -> int:
         found = getattr(_signal, name, None)
     can_be_caught = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}
     if not isinstance(found, int) or found not in can_be_caught:
+        names = [each[3:] for each in dir(_signal) if each.startswith("SIG") and each.isalnum()]
+        meant = hint(name[3:], names) if found is None else ""
         raise usage(
             f"{option} {value}: write the name of a signal that can be caught, as QUIT or USR1, or its number, "
-            f"1 to {most}"
+            f"1 to {most}{meant}"
         )
     return found
 
@@ -159,8 +229,13 @@ def whole(word: str) -> str:
     found = [option for option in found if option in ORIGINAL] or found
     if len(found) == 1:
         return found[0]
-    which = f"could be {', '.join(found)}" if found else f"no such option; there are {', '.join(OPTIONS)}"
+    which = f"could be {', '.join(found)}" if found else f"no such option{hint(word, OPTIONS) or there_are(OPTIONS)}"
     raise usage(f"{word}: {which}")
+
+
+def there_are(options: "Iterable[str]") -> str:
+    """All of them, as the end of a sentence."""
+    return f"; there are {', '.join(options)}"
 
 
 def parse(words: list[str]) -> Options:
@@ -178,12 +253,15 @@ def parse(words: list[str]) -> Options:
                 value = next(rest, None)
             options.set(option, value)
         elif word.startswith("-") and word != "-":
+            if "-" + word in OPTIONS and word != "-help":
+                raise usage(f"{word}: no such option; did you mean -{word}?")
             letters = word[1:]
             while letters:
                 letter, letters = letters[0], letters[1:]
                 if letter not in SHORT:
-                    known = ", ".join(f"-{each}" for each in SHORT)
-                    raise usage(f"-{letter}: no such option; there are {known}, {', '.join(OPTIONS)}")
+                    known = (*(f"-{each}" for each in SHORT), *OPTIONS)
+                    slip = word if hint(word, known) else f"-{letter}"
+                    raise usage(f"{slip}: no such option{hint(slip, known) or there_are(known)}")
                 option = SHORT[letter]
                 if OPTIONS[option][1]:
                     options.set(option, letters or next(rest, None))
@@ -191,26 +269,27 @@ def parse(words: list[str]) -> Options:
                 options.set(option, None)
         else:
             options.command = [word, *rest]
+            options.misplaced = next((each for each in options.command if each.partition("=")[0] in OURS_ALONE), "")
         if options.help or options.version:
             return options
-    if not options.target:
-        raise usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}?")
+    if not options.target and not options.explain:
+        raise no_target(options)
     if not options.command and not options.explain:
         raise usage("the COMMAND to run is missing: write it behind --")
     options.notify = options.notify or options.daemonize
-    for option in ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file"):
-        if getattr(options, OPTIONS[option][0]) and not (options.notify or options.ready_when):
-            raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
-    if options.watchdog[0] and (not options.notify or options.end_after_ready):
-        raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
-    if options.fd_store and (not options.notify or options.end_after_ready):
-        raise usage("--fd-store needs -N, and somebody who stays (no --end-after-ready)")
-    if options.health_listen and options.end_after_ready:
-        raise usage("--health-listen needs somebody who stays and answers (no --end-after-ready)")
-    if options.ready_fd and options.daemonize:
-        raise usage("--ready-fd is one way to say that the daemon is ready, --daemonize is another")
-    if options.bus and not any(condition.startswith("dbus:") for condition in options.ready_when):
-        raise usage("--bus says where to look for --ready-when dbus:NAME, which is not there")
-    if options.socket and options.all_sockets:
-        raise usage("--socket chooses one, --all-sockets passes all: use one of them")
+    for option, makes_sense, instead in RULES:
+        if option in options.given and not makes_sense(options):
+            raise usage(f"{option} {instead}")
     return options
+
+
+def no_target(options: Options) -> Failure:
+    """What is missing, and all that it could be."""
+    first = options.command[0] if options.command else ""
+    instead = {
+        **{target: f"-t {target}" for target in TARGETS},
+        **dict.fromkeys(("status", "check"), f"cross-init {first}"),
+        "help": "--help",
+    }
+    meant = f"; did you mean {instead[first]}?" if first in instead else "?"
+    return usage(f"-t TARGET is missing: for which init system was the daemon written: {', '.join(TARGETS)}{meant}")

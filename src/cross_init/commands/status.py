@@ -12,6 +12,11 @@ from cross_init.watch.wire import Malformed, Value, decode
 STATES = (STARTING, READY, RELOADING, STOPPING)
 LONG_AGO_S = 1e10
 PIDS = range(1, PID_MAX + 1)
+NOT_HERE = (
+    "a bridge that has nothing more to do is not there to be asked: one that has handed its daemon over (on systemd, "
+    "as for -t upstart), one whose daemon is ready and says no more, one with --end-after-ready, one without -N; "
+    "such a service is the init's alone: ask that, as with systemctl status"
+)
 CELL_MAX = 200  # characters of a cell of the table
 # What an answer has to say, and what it may say; anything else is news from a later version.
 SAID: dict[str, type] = {
@@ -41,10 +46,11 @@ def run(words: list[str]) -> tuple[int, str]:
     services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
     code = 1 if set(names) - {facts["service"] for facts in services} else 0
     if "--json" in words:
-        from json import dumps
+        from cross_init.commands.as_json import as_json
 
-        return code, dumps(services, indent=2)  # in ASCII: exact, and nothing in it moves a terminal's cursor
+        return code, as_json(services)
     if not services:
+        remark(NOT_HERE)
         return code, "no service of that name is looked after" if names else "no service is looked after"
     return code, table(services)
 

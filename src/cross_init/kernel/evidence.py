@@ -12,6 +12,7 @@ class Evidence:
         self.environ = environ
         self.pid = posix.getpid()
         self.parent = posix.getppid()
+        self.lost = ""  # what was in the environment and leads to nobody, for people
         self._parent_name: str | None = None
         self._parent_words: list[str] | None = None
         self._cgroups: list[str] | None = None

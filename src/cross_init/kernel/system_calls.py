@@ -16,12 +16,19 @@ KCMP_FILE = 0  # linux/kcmp.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 
 
+def need_library(what: str) -> None:
+    """See whether they can be made. what: what needs that, in words. Raises Failure."""
+    try:
+        __import__("ctypes")
+    except ImportError:  # Debian's python3-minimal
+        raise Failure(f"{what}: this Python has no module ctypes; install python3") from None
+
+
 def _call(name: str, *arguments: int | bytes) -> int:
     """A function of the C library, of ints and paths. Raises OSError, and Failure where Python has no ctypes."""
-    try:
-        import ctypes
-    except ImportError:  # Debian's python3-minimal
-        raise Failure(f"calling {name}: this Python has no module ctypes; install python3") from None
+    need_library(f"calling {name}")
+    import ctypes
+
     library = ctypes.CDLL(None, use_errno=True)
     result: int = library[name](*arguments)
     if result < 0:

@@ -18,6 +18,9 @@ class Condition:
     def __init__(self, text: str) -> None:
         self.text = text
 
+    def join(self, before: "list[Condition]") -> None:
+        """These stand before it in the same start: what it shares with them."""
+
     def prepare(self, environ: "Environment") -> None:
         """Before anything is started: check it, and remember what was there before. Raises Failure, OSError."""
 
@@ -32,4 +35,4 @@ class Condition:
         """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
 
     def outlive(self) -> None:
-        """The daemon has ended and this process, its parent, is about to: leave what its children still need."""
+        """This process is about to end, as the daemon has, or as it cannot watch that: leave what is needed then."""

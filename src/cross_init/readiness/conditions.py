@@ -23,14 +23,32 @@ def parse_all(texts: list[str], bus: str, leaves: bool) -> list[Condition]:
 
     leaves: no process of ours is to stay behind a daemon that is ready. Raises Failure.
     """
-    conditions = [parse(text, bus) for text in texts]
-    for condition in conditions:
-        if condition.lasting and leaves:
+    found: list[Condition] = []
+    for text in texts:
+        made = parse(text, bus)
+        if made.lasting and leaves:
             raise Failure(
-                f"--ready-when {condition.text}: the daemon's output goes through us, so we cannot leave "
-                "(--end-after-ready)"
+                f"--ready-when {text}: the daemon's output goes through us, so we cannot leave (--end-after-ready)"
             )
-    return conditions
+        made.join(found)
+        found.append(made)
+    return found
+
+
+def probably(text: str) -> str:
+    """What a condition of an unknown kind is meant to be, as the end of a sentence."""
+    from cross_init.bounds import as_port
+    from cross_init.spelling import nearest
+
+    kind, _, rest = text.partition(":")
+    host, _, port = text.rpartition(":")
+    found = nearest(kind, KINDS)
+    meant = f"{found}:{rest}" if rest and found else found
+    if text.startswith("/"):
+        meant = f"file:{text} or unix:{text}"
+    elif not found and as_port(port) is not None:
+        meant = f"tcp:{host or 'localhost'}:{port}"
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def parse(text: str, bus: str) -> Condition:
@@ -39,7 +57,9 @@ def parse(text: str, bus: str) -> Condition:
     if kind == "https" or (kind == "http" and rest.startswith("//")):
         kind, rest = "http", text  # http://... alone says it as well
     if kind not in KINDS:
-        raise Failure(f"--ready-when {text}: {kind or 'an empty word'} is no condition; there are {FORMS}")
+        raise Failure(
+            f"--ready-when {text}: {kind or 'an empty word'} is no condition; there are {FORMS}{probably(text)}"
+        )
     module, what = KINDS[kind]
     if bool(rest) != bool(what):
         needs = f"write {kind}:{what}" if what else "nothing stands behind it"

@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import Environment, absolute
+from cross_init.kernel.linux import Environment
 from cross_init.notify.pid_file import Foreign
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.path_watch import PathWatch
@@ -33,8 +33,7 @@ class File(Condition):
         self.watched: Subject | None = None
 
     def prepare(self, environ: Environment) -> None:
-        """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises Failure."""
-        self.path = absolute(self.path, f"--ready-when {self.text}")
+        """Remember what is there. Raises OSError."""
         try:
             self.before = identity(self.path)
         except PermissionError:
@@ -118,6 +117,8 @@ def identity(path: str) -> Identity | None:
 
 def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
+    if not rest.startswith("/"):
+        raise Failure(f"--ready-when {text}: {rest} is no absolute path")
     if rest.endswith("/"):
         raise Failure(f"--ready-when {text}: {rest} is a folder, not a file")
     return PidFile(text, rest) if kind == "pid-file" else File(text, rest)

@@ -44,7 +44,7 @@ class Listener:
         self.socket = sock
         self.access = access
         self.secret = secret
-        self.held = watched.expect("READY=1")
+        self.held = watched.expect("READY=1") if watched.says_ready else None
         self.porters = porters_of(watched)
         self.heeded: Head | None = None  # what was, but for what came with it
         self.has_failed = False  # reading it, and that was said
@@ -218,7 +218,7 @@ class Listener:
             self._report(message)
         elif not (is_carried and stores(message)):
             self.watched.pass_on(message, descriptors or [], 0)
-        if has(message, "READY", "1"):
+        if self.held is not None and has(message, "READY", "1"):
             self.held()
 
     def _follow(self, message: Assignments, main: tuple[int, str] | None) -> None:

@@ -36,9 +36,19 @@ class Output(Condition):
         self.pattern = pattern
         self.streams: list[Stream] = []
         self.held: Callable[[], None] | None = None
+        self.first = self  # the one whose pipes these are
+        self.all = [self]  # who looks at what comes through them
+
+    def join(self, before: list[Condition]) -> None:
+        """Look at the same pipes: the daemon has but one standard output."""
+        self.first = next((each for each in before if isinstance(each, Output)), self)
+        if self.first is not self:
+            self.first.all.append(self)
 
     def prepare(self, environ: Environment) -> None:
         """Make the pipes. Raises OSError."""
+        if self.first is not self:
+            return
         # O_PATH: it was closed, and only its number is kept from others; the daemon is to find it closed.
         numbers = [number for number in (1, 2) if not fcntl(number, F_GETFL) & posix.O_PATH]
         places = {(where.st_dev, where.st_ino) for where in map(posix.fstat, numbers)}
@@ -59,11 +69,17 @@ class Output(Condition):
             stream.attach(watched.loop, self._look)
 
     def _look(self, stream: "Stream", data: bytes) -> None:
-        if self.held is None:
+        waiting = [each for each in self.all if each.held is not None]
+        if not waiting:
             return
         *lines, rest = (stream.line + data).split(b"\n")
         stream.line = rest[-LINE_MAX:]
-        if any(self.pattern.search(line) for line in [*lines, rest]):
+        for each in waiting:
+            each.look_at([*lines, rest])
+
+    def look_at(self, lines: list[bytes]) -> None:
+        """See whether one of them matches."""
+        if self.held is not None and any(self.pattern.search(line) for line in lines):
             held, self.held = self.held, None
             held()
 
@@ -76,6 +92,7 @@ class Output(Condition):
         loop = EventLoop()
         for stream in self.streams:
             if stream.is_open:
+                stream.let_go()
                 stream.move(loop)
         too_late = loop.after(LAST_WORDS_S, loop.stop)
         while not loop.stopped and not all(is_empty(each.ours) and not each.unsent for each in self._open()):
@@ -102,13 +119,18 @@ class Stream:
         self.line = b""
         self.unsent = b""
         self.is_open = True
+        self.look: Callable[[Stream, bytes], None] = lambda stream, data: None
 
     def attach(self, loop: EventLoop, look: "Callable[[Stream, bytes], None]") -> None:
         """Copy from now on, showing what goes through."""
-        if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
-            posix.close(self.theirs)
+        self.let_go()
         self.look = look
         self.move(loop)
+
+    def let_go(self) -> None:
+        """Close the daemon's end: else we would never see that it has no writer any more."""
+        if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
+            posix.close(self.theirs)
 
     def move(self, loop: EventLoop) -> None:
         """Go on in this loop."""

@@ -62,6 +62,10 @@ class Subject(Protocol):
         """Of the sockets that it was passed."""
 
     @property
+    def says_ready(self) -> bool:
+        """Whether its readiness is what it says, and not only what is observed."""
+
+    @property
     def notify_access(self) -> str:
         """Whose messages count."""
 

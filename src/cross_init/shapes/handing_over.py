@@ -3,9 +3,9 @@
 import _signal
 import posix
 
-from cross_init.errors import FAILED, Failure, why
+from cross_init.errors import FAILED, Failure, print_error, why
 from cross_init.kernel.pidfds import has_ended, send
-from cross_init.kernel.procfs import pending_signals
+from cross_init.kernel.procfs import exit_status_of_other, pending_signals
 from cross_init.model import STOP, Channel
 from cross_init.shapes.parent import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like
@@ -17,6 +17,9 @@ from cross_init.watch.witness import TELLING, TOLD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
+
+
+OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
 
 class HandOver:
@@ -31,6 +34,7 @@ class HandOver:
         self.channel = channel
         self.status: int | None = None
         self.is_stopped = False
+        self.is_beside = False  # the daemon is the init's, and we are there still
         try:
             pidfd = posix.pidfd_open(pid)
         except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
@@ -67,6 +71,9 @@ class HandOver:
         """What is sent to the main process is meant for the daemon."""
         if number == _signal.SIGCHLD:
             return  # the keeper's end is seen by its pipe
+        if self.is_beside:
+            send(self.watched.pidfd, number)
+            return
         try:
             # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
             self.start.init.settle(self.start.original)
@@ -81,15 +88,48 @@ class HandOver:
             self.channel.discard()
             self.start.init.ended()
             return FAILED if self.watched.timed_out else end_like(self.status)
+        if nobody := self.start.init.unreachable(self.start.original):
+            return self._stay(nobody)
         self.keeper.let_go()
         try:
-            self._hand_over()
+            unanswered = self._hand_over()
         finally:
             self.keeper.dismiss()
-        return 0
+        return self._stay_beside(unanswered) if unanswered else 0
 
-    def _hand_over(self) -> None:
-        """Tell the init, and let the daemon go on. Raises Failure."""
+    def _stay(self, nobody: str) -> int:
+        """There is nobody to hand it over to, and why: go on as it is. Returns the exit code to end with."""
+        print_error(
+            f"telling {self.start.init.called} that the daemon (PID {self.watched.pid}) is ready: {nobody}; nobody is "
+            "told, and it goes on below this process",
+            0,
+        )
+        if self.is_stopped:
+            send(self.watched.pidfd, _signal.SIGCONT)
+        self.loop.run()
+        return self.finish()
+
+    def _stay_beside(self, unanswered: str) -> int:
+        """Nobody has said that he was told. Be the main process for whoever still takes us for that; the exit code."""
+        print_error(
+            f"telling {self.start.init.called} that the daemon (PID {self.watched.pid}) is ready: {unanswered}; "
+            "it goes on, and this process ends with it",
+            0,
+        )
+        self.is_beside = True
+        self.loop.forget(self.keeper.news)
+        self.loop.watch(self.watched.pidfd, self._ended_beside)
+        self.loop.run()
+        self.start.init.ended()
+        return end_like(exit_status_of_other(self.watched.pidfd))
+
+    def _ended_beside(self) -> None:
+        """It has ended; when its new parent has taken its exit status, the pidfd hangs up."""
+        self.loop.watch(self.watched.pidfd, self.loop.stop, 0)
+        self.loop.after(OTHERS_CHILD_S, self.loop.stop)
+
+    def _hand_over(self) -> str:
+        """Tell the init, and let the daemon go on. Returns why it may not have been told. Raises Failure."""
         init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
         killed = Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
 
@@ -98,8 +138,11 @@ class HandOver:
                 raise killed
             self.keeper.say(TELLING)
 
+        unanswered = ""
         try:
             init.hand_over(self.start.original, pid, telling)
+        except TimeoutError as error:  # who reads there is busy, or has stopped: no reason to end a daemon
+            unanswered = why(error)
         except BaseException as error:
             send(pidfd, _signal.SIGKILL)
             init.ended()
@@ -112,4 +155,6 @@ class HandOver:
             raise killed
         if self.is_stopped:
             send(pidfd, _signal.SIGCONT)
-        self.channel.leave()
+        if not unanswered:
+            self.channel.leave()
+        return unanswered

@@ -53,6 +53,7 @@ class Supervisor:
         self.status = self.orphans_status = 0
         self.is_guess = self.was_signalled = self.is_failing = self.owes = False
         self.stop = 0
+        self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
         request = start.request
         chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
@@ -107,7 +108,10 @@ class Supervisor:
         try:
             self.watched.init.pass_on(self.start.original, said, descriptors)
         except OSError as error:
-            self.watched.reporter.say(f"telling {self.watched.init.called} what the daemon says failed: {why(error)}")
+            if why(error) != self.said_in_vain:
+                self.said_in_vain = why(error)
+                called = self.watched.init.called
+                self.watched.reporter.say(f"telling {called} what the daemon says failed: {self.said_in_vain}")
 
     # Who the main process is.
 

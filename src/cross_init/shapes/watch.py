@@ -117,6 +117,8 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                 channel.discard()
                 if start.endpoint is not None:
                     start.endpoint.remove()
+                for condition in start.conditions:
+                    condition.outlive()
                 raise
             run_watcher(start, pid, pidfd, channel, began, pair.line[1] if pair is not None else -1)
         code = 0

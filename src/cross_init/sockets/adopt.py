@@ -14,7 +14,7 @@ from cross_init.errors import Failure, why
 from cross_init.kernel.linux import open_descriptors
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
-from cross_init.kernel.system_calls import copy_descriptor
+from cross_init.kernel.system_calls import copy_descriptor, need_library
 from cross_init.sockets.listen import Address
 from cross_init.sockets.passed import Passed, describe
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Place = bytes | tuple[bytes, int, int]
 
 
-def adopt(address: Address) -> Passed:
-    """The listening socket at this address, as a descriptor of ours. Raises Failure."""
+def find(address: Address) -> "tuple[set[Place], set[int]]":
+    """What this address is: the places that it stands for, and the inodes that listen there. Raises Failure."""
     what = f"--adopt-socket {address.text}"
     places = asked_for(address)
     try:
@@ -38,6 +38,14 @@ def adopt(address: Address) -> Passed:
         raise Failure(f"{what}: nobody listens there: start the service's socket first")
     if posix.geteuid() != 0:
         raise Failure(f"{what}: taking a socket from another process needs root")
+    need_library(what)
+    return places, inodes
+
+
+def adopt(address: Address) -> Passed:
+    """The listening socket at this address, as a descriptor of ours. Raises Failure."""
+    what = f"--adopt-socket {address.text}"
+    places, inodes = find(address)
     refused = "no process can be found that holds it"
     for pid, fd, inode in holders(inodes):
         owner = process_owner(pid)

@@ -9,6 +9,7 @@ from cross_init.errors import Failure, print_error
 from cross_init.sockets.passed import Passed, describe
 
 FORMS = "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix-dgram:PATH"
+STREAMS = "tcp:HOST:PORT or unix:PATH"  # all that other options take
 BACKLOG = 4096  # systemd.socket(5), Backlog=; the kernel caps it at net.core.somaxconn
 KINDS = {
     "tcp": _socket.SOCK_STREAM,
@@ -49,16 +50,17 @@ def parse(text: str, option: str = "--listen") -> Address:
     if not equals or ":" in name or "/" in name:  # the equals sign belongs to a path
         name, rest = "", text
     kind, _, where = rest.partition(":")
+    forms = FORMS if option == "--listen" else STREAMS
     if kind not in KINDS:
-        raise Failure(f"{option} {text}: {kind or 'an empty word'} is no kind of socket; write {FORMS}")
+        raise Failure(f"{option} {text}: {kind or 'an empty word'} is no kind of socket; write {forms}{meant(rest)}")
     if kind.startswith("unix"):
         if not where.startswith(("/", "@")) or len(where) < 2:
-            raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
+            raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path (or @NAME); write {forms}")
         return Address(name, kind, "", 0, where, text, option)
     host, colon, text_of_port = where.rpartition(":")
     port = as_port(text_of_port) if colon else None
     if port is None:
-        raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
+        raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {forms}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
@@ -84,6 +86,20 @@ def parse_http(text: str) -> Address:
     return address
 
 
+def meant(text: str) -> str:
+    """What an address without a kind probably is, as the end of a sentence."""
+    from cross_init.spelling import nearest
+
+    kind, colon, rest = text.partition(":")
+    found = nearest(kind, KINDS) if colon else ""
+    host, _, port = text.rpartition(":")
+    if text.startswith(("/", "@")):
+        found, rest = "unix", text
+    elif not found and as_port(port) is not None:
+        found, rest = "tcp", f"{host}:{port}"
+    return f"; did you mean {found}:{rest}?" if found else ""
+
+
 def open_all(addresses: list[Address]) -> list[Passed]:
     """Open them all, or leave nothing behind. Raises Failure."""
     opened: list[Passed] = []
@@ -102,19 +118,11 @@ def open_all(addresses: list[Address]) -> list[Passed]:
 def open_socket(address: Address) -> Passed:
     """Open, bind and, for a stream, listen. Raises Failure."""
     try:
-        sock = _bound_unix(address) if address.path else _bound_inet(address)
+        sock = _bound_unix(address) if address.path else bound_inet(address)
         if KINDS[address.kind] == _socket.SOCK_STREAM:
             sock.listen(BACKLOG)
     except (OSError, _socket.gaierror) as error:
-        reason = error.strerror or str(error)
-        instead = "remove what stands there" if address.path.startswith("/") else "choose another address"
-        advice = {
-            errno.EADDRINUSE: f"end what listens there, or {instead}",
-            errno.ENOENT: "make the folder first",
-            errno.EACCES: "ports below 1024 and others' folders need privileges",
-            errno.EADDRNOTAVAIL: "choose an address of this machine",
-        }.get(error.errno or 0, "check the address")
-        raise Failure(f"{address.option} {address.text}: cannot listen there: {reason}; {advice}") from None
+        raise cannot_listen(address, error) from None
     fd = sock.detach()
     passed = describe(fd, address.name)
     if not address.path and not address.port:
@@ -122,7 +130,21 @@ def open_socket(address: Address) -> Passed:
     return passed
 
 
-def _bound_inet(address: Address) -> _socket.socket:
+def cannot_listen(address: Address, error: OSError) -> Failure:
+    """Why, and what to do."""
+    reason = error.strerror or str(error)
+    instead = "remove what stands there" if address.path.startswith("/") else "choose another address"
+    advice = {
+        errno.EADDRINUSE: f"end what listens there, or {instead}",
+        errno.ENOENT: "make the folder first",
+        errno.EACCES: "ports below 1024 and others' folders need privileges",
+        errno.EADDRNOTAVAIL: "choose an address of this machine",
+    }.get(error.errno or 0, "check the address")
+    return Failure(f"{address.option} {address.text}: cannot listen there: {reason}; {advice}")
+
+
+def bound_inet(address: Address) -> _socket.socket:
+    """A socket that is bound there, and does not listen yet. Raises OSError, socket.gaierror."""
     kind = KINDS[address.kind]
     passive = 1  # AI_PASSIVE: no host means every address
     host = address.host.encode("utf-8", "surrogateescape") or None  # as text it would be checked by Python's own IDNA

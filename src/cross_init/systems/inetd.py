@@ -73,6 +73,10 @@ class Target(BaseTarget):
         if kind not in (WAIT, NOWAIT) or clients is None or (colon and kind == WAIT):
             raise Failure(f"--target inetd{':' * bool(option)}{option}: behind inetd: has to stand {self.options}")
         self.option = option
+        if kind == WAIT:
+            self.silence = (
+                ": it accepts its clients itself (with inetd:nowait the bridge does, and knows that its socket listens)"
+            )
         if kind == NOWAIT:
             self.clients_at_a_time = clients
             self.takes = "a connection"

@@ -36,6 +36,7 @@ class Init(Base):
     from_whom = ANYONE
     job_type = "a file notification-fd in the service directory"
     options = "fdholder=PATH, the socket of an s6-fdholderd in which --fd-store keeps descriptors"
+    option_is_for = ("--fd-store",)
     fdholder = ""  # where it was said to listen
     folder = ""  # the service directory
 
@@ -69,9 +70,15 @@ class Init(Base):
 
     def deaf(self, environ: Environment) -> str | None:
         """Without the file s6-supervise does not listen."""
-        number = notification_fd()
-        if number is None:
+        from cross_init.bounds import as_descriptor
+
+        said = notification_fd()
+        if said is None:
             return f"there is no file {FILE} in the service directory {self.folder}: write a number, say 3, into it"
+        number = as_descriptor(said)
+        if number is None:
+            shown = f"says {said}" if said else "is empty"
+            return f"the file {FILE} in the service directory {self.folder} {shown}: write a number, say 3, into it"
         from cross_init.notify.descriptor import keep
 
         kept = keep(number)
@@ -130,12 +137,15 @@ def _number(environ: Environment, variable: bytes, most: int) -> int:
     return found
 
 
-def notification_fd() -> int | None:
-    """The number in the file, None if there is no such file or number."""
-    from cross_init.bounds import as_descriptor
+def notification_fd() -> str | None:
+    """The first line of the file, which is all that s6-supervise takes; None if there is no file. Raises OSError."""
+    import posix
+
+    if not posix.access(FILE, posix.F_OK):
+        return None
     from cross_init.kernel.linux import read_for_decision
 
-    return as_descriptor(read_for_decision(FILE).strip())
+    return read_for_decision(FILE).partition("\n")[0]
 
 
 class Target(BaseTarget):

@@ -28,6 +28,7 @@ class Init(Base):
     name = "supervisord"
     from_whom = ANYONE
     instead = "with --init supervisord:event its event listeners are told"
+    option_is_for = ("--notify", "--ready-when")
     options = f"{OPTION}, to tell supervisord's event listeners"
 
     def configure(self, option: str) -> None:

@@ -2,8 +2,9 @@
 
 import posix
 
-from cross_init.kernel.linux import Environment, patiently
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Service, announced
+from cross_init.errors import why
+from cross_init.kernel.linux import Environment, passes, patiently
+from cross_init.model import ANYONE, MAIN, MESSAGE, NOTHING, Channel, Claim, Service, announced
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -24,6 +25,7 @@ WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 # SYSTEMD_EXEC_PID names the process that systemd started, so it would lie to a daemon that is our child. What only
 # describes the surroundings (INVOCATION_ID, JOURNAL_STREAM, RUNTIME_DIRECTORY, ...) stays true and stays.
 PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
+OF_A_MANAGER = (b"NOTIFY_SOCKET", *WATCHDOG, b"FDSTORE")  # what only means something as long as there is one
 NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
 OURS = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "NOTIFYACCESS", "BARRIER")  # what the daemon says to us alone
 READY_MS, NEWS_MS = 5000, 1000  # how long the manager may take to take in that, and what the daemon says
@@ -38,12 +40,13 @@ class Init(Base):
     hears = MESSAGE
     from_whom = MAIN
     moves_main = True
-    news = NEWS
+    news: tuple[str, ...] = NEWS
     clean_environment = True
     ends_all = True
     signals_all = True  # systemd.kill(5), KillMode=control-group
     job_type = "Type=notify"
     address = b""
+    was_looked_at = False  # whether somebody listens there
     has_said_why = False  # it was told what the start waits for
     is_slow = False  # it has not taken in the last news: it is not waited for until it takes some at once
 
@@ -58,6 +61,33 @@ class Init(Base):
         if b"NOTIFY_SOCKET" in environ:
             return Claim("NOTIFY_SOCKET is set", False)
         return None
+
+    def is_lost(self, evidence: "Evidence") -> bool:
+        """Whether nobody listens on NOTIFY_SOCKET, as when who had set it is gone; then it is left out."""
+        if not self.was_looked_at:
+            self.was_looked_at = True
+            self.lost = evidence.lost = self.unreachable(evidence.environ)
+            if self.lost:
+                for variable in OF_A_MANAGER:
+                    evidence.environ.pop(variable, None)
+        return bool(self.lost)
+
+    def look(self, evidence: "Evidence") -> None:
+        """Whether somebody listens, unless systemd itself has started us: that would be known."""
+        started = evidence.environ.get(b"SYSTEMD_EXEC_PID") == str(evidence.pid).encode()
+        is_told = b"NOTIFY_SOCKET" in evidence.environ and not started and evidence.parent_name != "systemd"
+        if is_told and self.is_lost(evidence):
+            self.hears, self.from_whom, self.moves_main, self.news = NOTHING, ANYONE, False, ()
+
+    def unreachable(self, environ: Environment) -> str:
+        """Why a message to NOTIFY_SOCKET would reach nobody, if it would not."""
+        if b"NOTIFY_SOCKET" not in environ:
+            return ""
+        try:
+            connect(environ[b"NOTIFY_SOCKET"]).close()
+        except OSError as error:
+            return "" if passes(error) else why(error)
+        return ""
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """From the unit's name, which the control group has: no question to the manager is needed.
@@ -79,7 +109,7 @@ class Init(Base):
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
         self.address = environ.get(b"NOTIFY_SOCKET", b"")
-        if self.address:
+        if self.address or self.lost:
             return None
         return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
 
@@ -122,6 +152,9 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, from the main process, which stays that."""
+        if self.lost:
+            super().ready(service, pid, pidfd, seconds)
+            return
         self._send(b"READY=1" + self._no_status(), [], READY_MS)
 
     def pass_on(self, environ: Environment, assignments: "Assignments", descriptors: list[int]) -> None:

@@ -25,9 +25,10 @@ class Manager:
         self.socket = _socket.socket(_socket.AF_UNIX, kind)
         try:
             self.socket.connect(where)
-        except OSError:
+        except OSError as error:
             self.socket.close()
-            raise
+            shown = address.decode("utf-8", "backslashreplace")
+            raise OSError(error.errno, f"NOTIFY_SOCKET={shown} leads to nobody: {error.strerror}") from None
 
     def send(
         self,
@@ -107,7 +108,7 @@ def parse_address(address: bytes) -> bytes:
         if address.startswith(b"@"):
             return b"\0" + address[1:]
     raise OSError(
-        errno.EAFNOSUPPORT,
+        errno.EINVAL,
         f"NOTIFY_SOCKET={address.decode('utf-8', 'replace')} is neither a path nor an abstract name: "
         "only a manager on this machine can follow the daemon",
     )

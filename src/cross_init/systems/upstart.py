@@ -143,6 +143,7 @@ class Target(BaseTarget):
 
     name = "upstart"
     takes = "UPSTART_FDS"
+    lists = True
     says = STOP
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:

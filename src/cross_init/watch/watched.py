@@ -174,6 +174,11 @@ class Watched:
         return self.start.passed_inodes
 
     @property
+    def says_ready(self) -> bool:
+        """Whether its readiness is what it says, and not only what is observed."""
+        return self.start.request.notify
+
+    @property
     def notify_access(self) -> str:
         """Whose messages count (systemd.service(5), NotifyAccess=)."""
         return self.start.request.notify_access

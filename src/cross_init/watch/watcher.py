@@ -127,5 +127,8 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
         channel.discard()
         if start.endpoint is not None:
             start.endpoint.remove()
+        for condition in start.conditions:
+            condition.stop()
+            condition.outlive()
     finally:
         posix._exit(0)

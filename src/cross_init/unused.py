@@ -1,0 +1,42 @@
+"""What was asked for and has no effect with this init or this daemon: refused, as nobody would notice.
+
+What no start could heed is refused by commands/options.py, before that is known.
+"""
+
+from cross_init.errors import Failure
+from cross_init.model import MESSAGE
+from cross_init.plan import EXEC
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.plan import Plan
+    from cross_init.request import Request
+
+
+def refuse(request: "Request", plan: "Plan") -> None:
+    """Raises Failure. What only this init does without is said: elsewhere the same command line has a use for it."""
+    init, target = request.init, request.target
+    if request.all_sockets and not target.lists:
+        raise Failure(
+            f"--all-sockets is for daemons that get one socket or a list of them, and one for {target.name} does not: "
+            "leave it out"
+        )
+    if "--notify-access" in request.given and target.says != MESSAGE:
+        raise Failure(
+            f"--notify-access says whose messages count, and a daemon for {target.name} sends none: leave it out"
+        )
+    if ":" in request.init_words and init.option_is_for and not request.given.keys() & set(init.option_is_for):
+        raise Failure(f"--init {request.init_words}: that is for {' or '.join(init.option_is_for)}, which is not there")
+
+
+def without_effect(request: "Request", plan: "Plan") -> str:
+    """What only this init does without, in words; "" if there is nothing."""
+    init = request.init
+    if "--notify-access" in request.given and init.name == request.target.name and plan.shape == EXEC:
+        return f"--notify-access has no effect: the daemon talks to {init.name}, which has its own (NotifyAccess=)"
+    return ""
+
+
+def misplaced(option: str) -> str:
+    """That an option of ours stands where it is not ours, in words."""
+    return f"{option} stands behind the command, so it is the command's: ours stand before it"
