@@ -30,6 +30,8 @@ def adopt(text: str) -> Passed:
     what = f"--adopt-socket {text}"
     if address.kind not in ("tcp", "unix"):
         raise Failure(f"{what}: only sockets that listen can be found: write tcp:HOST:PORT or unix:PATH")
+    if address.options.given:
+        raise Failure(f"{what}: the socket is there already, so options say nothing: leave them out")
     places = asked_for(address)
     try:
         inodes = listening_at(places)

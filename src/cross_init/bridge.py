@@ -7,7 +7,7 @@ from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
 from cross_init.linux import need_pidfds, why
 from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
-from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract, removes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def run(wish: "Wish", environ: Environment) -> int:
     except BaseException as error:
         if start.endpoint is not None:
             start.endpoint.remove()
+        start.remove_sockets()
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"running {start.service}: {where}{why(error)}") from None
@@ -97,6 +98,10 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
         for warning in init.warnings(environ):
             complain(warning, 0)
     start.sockets = gather(wish, init, target, environ, pid)
+    if removes(wish):
+        from cross_init.placing import removals
+
+        start.removals = removals(wish.listen)
     if any(0 <= passed.fd < 3 for passed in start.sockets):
         from cross_init.standard import free
 
@@ -153,6 +158,8 @@ def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if wish.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if wish.end_after_ready and removes(wish):
+        raise Failure("--end-after-ready: somebody has to stay and remove the socket's path (remove-on-stop)")
     if plan.shape == SERVE:
         if wish.ready_when:
             raise Failure(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cross_init.cli import Wish
     from cross_init.detect import Evidence
+    from cross_init.listen import Address
 
 
 def show(wish: "Wish", evidence: "Evidence", init: Init, claim: Claim, target: Target, plan: Plan) -> int:
@@ -40,7 +41,7 @@ def gather(
         passed, _ = select(wish, init, evidence.environ, evidence.pid)
         sockets = [f"{each}, passed by {init.called}" for each in passed]
         addresses = [parse(text) for text in wish.listen]
-        sockets += [f"{address.text}, opened by --listen" for address in addresses]
+        sockets += [f"{address.text}, opened by --listen{opened_with(address)}" for address in addresses]
         if wish.adopt_socket and not passed:
             adopted = parse(wish.adopt_socket).announced()
             sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
@@ -81,6 +82,19 @@ def gather(
         "refusals": refusals,
         "command": wish.command,
     }
+
+
+def opened_with(address: "Address") -> str:
+    """What a socket of --listen gets. Raises Failure if that is not to be had here."""
+    if address.has_path:
+        from cross_init.placing import owner_of
+
+        try:
+            owner_of(address.options)
+        except Failure as failure:
+            raise Failure(f"--listen {address.text}: {failure}") from None
+    traits = address.traits()
+    return f": {traits}" if traits else ""
 
 
 HEADINGS = (

@@ -36,6 +36,8 @@ def parse_endpoint(text: str) -> Address:
     address = parse(text, OPTION)
     if address.kind not in ("tcp", "unix") or address.name:
         raise Failure(f"{OPTION} {text}: HTTP is served on tcp:HOST:PORT or unix:PATH, without a name")
+    if address.options.remove_on_stop:
+        raise Failure(f"{OPTION} {text}: its path is always removed at the end: leave out remove-on-stop")
     return address
 
 
@@ -51,10 +53,10 @@ class Endpoint:
         address = parse_endpoint(text)
         self.folder, self.name = -1, ""
         try:
-            if address.path.startswith("/"):
+            if address.has_path:
                 from cross_init.folders import folder_of
 
-                self.folder, self.name = folder_of(address.path)
+                self.folder, self.name = folder_of(address.path, address.options.folder_mode)
         except (FileNotFoundError, PermissionError):
             pass  # opening the socket says so, or it is another user's folder, in which we remove nothing
         except OSError as error:

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.cli import Wish
     from cross_init.health import Endpoint
+    from cross_init.placing import Removal
     from cross_init.readiness.condition import Condition
     from cross_init.sockets import Passed
     from cross_init.store.way import Way
@@ -22,7 +23,7 @@ class Start:
 
     __slots__ = (
         *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
-        *("program", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
+        *("program", "removals", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
     )
 
     def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
@@ -37,6 +38,7 @@ class Start:
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
         self.endpoint: Endpoint | None = None  # where --health-listen answers
+        self.removals: list[Removal] = []  # paths of sockets that go with the service (remove-on-stop)
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most
         self.way: Way | None = None  # to these, if it is we who keep them
@@ -62,6 +64,7 @@ class Start:
             *self.init.descriptors,
             *(fd for each in self.conditions for fd in each.descriptors),
             *(self.endpoint.descriptors if self.endpoint is not None else ()),
+            *(removal.folder for removal in self.removals),
         }
 
     def close_sockets(self) -> None:
@@ -70,6 +73,11 @@ class Start:
             from cross_init.sockets import close
 
             close(self.sockets)
+
+    def remove_sockets(self) -> None:
+        """Remove the paths that go with the service, which has ended or was not started."""
+        for removal in self.removals:
+            removal.remove()
 
     def become(self) -> None:
         """Lay out what the daemon expects and become it. Does not return; raises Failure."""

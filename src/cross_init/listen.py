@@ -7,24 +7,33 @@ import posix
 from cross_init.bounds import as_port
 from cross_init.complaints import complain
 from cross_init.model import Failure
-from cross_init.sockets import Passed, describe
+from cross_init.socket_options import ACCEPTS, ANY, PATH, TCP, Options, read, split
+from cross_init.sockets import NOT_A_SOCKET, OTHER_FILES, TYPES, Passed, describe
 
-FORMS = "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix-dgram:PATH"
-BACKLOG = 4096  # systemd.socket(5), Backlog=; the kernel caps it at net.core.somaxconn
+FORMS = (
+    "[NAME=]tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH or fifo:PATH, and perhaps "
+    "options behind it, as ,mode=0660"
+)
+FIFO = 0  # no kind of socket
 KINDS = {
     "tcp": _socket.SOCK_STREAM,
     "udp": _socket.SOCK_DGRAM,
     "unix": _socket.SOCK_STREAM,
     "unix-dgram": _socket.SOCK_DGRAM,
+    "unix-seqpacket": _socket.SOCK_SEQPACKET,
+    "fifo": FIFO,
 }
+IPV6_ANY = "::"
 
 
 class Address:
-    """What --listen, or another option, was given: [NAME=]KIND:REST, taken apart."""
+    """What --listen, or another option, was given: [NAME=]KIND:REST[,OPTION...], taken apart."""
 
-    __slots__ = ("host", "kind", "name", "option", "path", "port", "text")
+    __slots__ = ("host", "kind", "name", "option", "options", "path", "port", "text")
 
-    def __init__(self, name: str, kind: str, host: str, port: int, path: str, text: str, option: str) -> None:
+    def __init__(
+        self, name: str, kind: str, host: str, port: int, path: str, text: str, option: str, options: Options
+    ) -> None:
         self.name = name
         self.kind = kind
         self.host = host
@@ -32,39 +41,76 @@ class Address:
         self.path = path
         self.text = text
         self.option = option
+        self.options = options
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it accepts connections."""
+        return KINDS[self.kind] in (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET)
+
+    @property
+    def has_path(self) -> bool:
+        """Whether it has a path in the file system."""
+        return self.path.startswith("/")
 
     def announced(self) -> Passed:
         """What will be passed, before it is open (fd -1): enough to see whether the daemon can be given it."""
+        if KINDS[self.kind] == FIFO:
+            return Passed(-1, self.name, NOT_A_SOCKET, OTHER_FILES[0o010000], "", False)
         family = "unix" if self.path else "inet6" if ":" in self.host else "inet"
-        listening = KINDS[self.kind] == _socket.SOCK_STREAM
         where = self.path if self.path else (self.host, self.port)
-        return Passed(-1, self.name, family, "stream" if listening else "datagram", where, listening)
+        return Passed(-1, self.name, family, TYPES[int(KINDS[self.kind])], where, self.accepts)
+
+    def traits(self) -> str:
+        """What the socket gets beside its address, in words."""
+        options, words = self.options, []
+        if self.has_path:
+            owner = ":".join((options.user, options.group)).rstrip(":")
+            words += [f"mode {options.mode:04o}", f"of {owner}"][: 2 if owner else 1]
+            words.append(f"a missing folder is made with {options.folder_mode:04o}")
+        if self.host == IPV6_ANY:
+            words.append("IPv6 only")
+        if self.accepts:
+            words.append(f"backlog {options.backlog}")
+        words += ["keep-alive"] * options.keep_alive
+        words += ["removed at the service's end"] * options.remove_on_stop
+        return ", ".join(words)
 
 
 def parse(text: str, option: str = "--listen") -> Address:
     """Take the argument of --listen, or of another option, apart.
 
-    IPv6 hosts stand in brackets; a path that begins with @ is abstract. Raises Failure.
+    IPv6 hosts stand in brackets; a path that begins with @ is abstract; what options there are, socket_options.py says.
+    Raises Failure.
     """
-    name, equals, rest = text.partition("=")
+    whole, words = split(text)
+    name, equals, rest = whole.partition("=")
     if not equals or ":" in name or "/" in name:  # the equals sign belongs to a path
-        name, rest = "", text
+        name, rest = "", whole
     kind, _, where = rest.partition(":")
     if kind not in KINDS:
         raise Failure(f"{option} {text}: {kind or 'an empty word'} is no kind of socket; write {FORMS}")
-    if kind.startswith("unix"):
-        if not where.startswith(("/", "@")) or len(where) < 2:
-            raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path (or @NAME); write {FORMS}")
-        return Address(name, kind, "", 0, where, text, option)
-    host, colon, text_of_port = where.rpartition(":")
-    port = as_port(text_of_port) if colon else None
-    if port is None:
-        raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise Failure(f"{option} {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
-    return Address(name, kind, host, port, "", text, option)
+    host, port = "", 0
+    if kind not in ("tcp", "udp"):
+        if not where.startswith(("/", "@")[: 1 if kind == "fifo" else 2]) or len(where) < 2:
+            instead = "" if kind == "fifo" else " (or @NAME)"
+            raise Failure(f"{option} {text}: {where or 'nothing'} is no absolute path{instead}; write {FORMS}")
+    else:
+        host, colon, text_of_port = where.rpartition(":")
+        found = as_port(text_of_port) if colon else None
+        if found is None:
+            raise Failure(f"{option} {text}: it has to end with :PORT, 0 to 65535; write {FORMS}")
+        port = found
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise Failure(f"{option} {text}: an IPv6 address stands in brackets: {kind}:[{host.strip('[]')}]:{port}")
+    address = Address(name, kind, host, port, "" if kind in ("tcp", "udp") else where, text, option, Options())
+    suits = {PATH: address.has_path, ACCEPTS: address.accepts, TCP: kind == "tcp", ANY: True}
+    address.options, wrong = read(words, suits.__getitem__)
+    if wrong:
+        raise Failure(f"{option} {text}: {wrong}")
+    return address
 
 
 def open_all(addresses: list[Address]) -> list[Passed]:
@@ -76,7 +122,7 @@ def open_all(addresses: list[Address]) -> list[Passed]:
         except Failure:
             for done, passed in zip(addresses, opened, strict=False):
                 posix.close(passed.fd)
-                if done.path.startswith("/"):
+                if done.has_path and KINDS[done.kind] != FIFO:
                     remove_abandoned(done.path, KINDS[done.kind])
             raise
     return opened
@@ -85,24 +131,38 @@ def open_all(addresses: list[Address]) -> list[Passed]:
 def open_socket(address: Address) -> Passed:
     """Open, bind and, for a stream, listen. Raises Failure."""
     try:
-        sock = _bound_unix(address) if address.path else _bound_inet(address)
-        if KINDS[address.kind] == _socket.SOCK_STREAM:
-            sock.listen(BACKLOG)
+        fd = _opened(address)
+    except Failure as failure:
+        raise Failure(f"{address.option} {address.text}: {failure}") from None
     except (OSError, _socket.gaierror) as error:
         reason = error.strerror or str(error)
-        instead = "remove what stands there" if address.path.startswith("/") else "choose another address"
+        instead = "remove what stands there" if address.has_path else "choose another address"
         advice = {
             errno.EADDRINUSE: f"end what listens there, or {instead}",
             errno.ENOENT: "make the folder first",
             errno.EACCES: "ports below 1024 and others' folders need privileges",
+            errno.EPERM: "only root may give a socket to others, and no link of another user's is followed",
             errno.EADDRNOTAVAIL: "choose an address of this machine",
         }.get(error.errno or 0, "check the address")
         raise Failure(f"{address.option} {address.text}: cannot listen there: {reason}; {advice}") from None
-    fd = sock.detach()
     passed = describe(fd, address.name)
     if not address.path and not address.port:
         complain(f"listening on {passed.where()}", 0)
     return passed
+
+
+def _opened(address: Address) -> int:
+    """Raises OSError, Failure."""
+    if KINDS[address.kind] == FIFO:
+        from cross_init.placing import open_fifo
+
+        return open_fifo(address)
+    sock = _bound_unix(address) if address.path else _bound_inet(address)
+    if address.options.keep_alive:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+    if address.accepts:
+        sock.listen(address.options.backlog)
+    return sock.detach()
 
 
 def _bound_inet(address: Address) -> _socket.socket:
@@ -119,6 +179,9 @@ def _bound_inet(address: Address) -> _socket.socket:
             sock = _socket.socket(family, kind, protocol)
             if kind == _socket.SOCK_STREAM:  # for datagrams it would let two daemons share the port (socket(7))
                 sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            if family == _socket.AF_INET6 and where[0] == IPV6_ANY:
+                # [::] is one of two that may have the port; no host at all means both. Whatever net.ipv6.bindv6only is.
+                sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, int(bool(address.host)))
             sock.bind(where)
         except OSError as failed:
             error = error or failed
@@ -130,16 +193,17 @@ def _bound_inet(address: Address) -> _socket.socket:
 
 
 def _bound_unix(address: Address) -> _socket.socket:
-    where = "\0" + address.path[1:] if address.path.startswith("@") else address.path
     sock = _socket.socket(_socket.AF_UNIX, KINDS[address.kind])
     try:
-        sock.bind(where)
-    except OSError as error:
-        in_the_way = error.errno == errno.EADDRINUSE and where.startswith("/")
-        if not in_the_way or not remove_abandoned(where, sock.type):
-            sock.close()
-            raise
-        sock.bind(where)
+        if address.has_path:
+            from cross_init.placing import bind
+
+            bind(sock, address)
+        else:
+            sock.bind("\0" + address.path[1:])
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

@@ -59,6 +59,15 @@ def stops(target: Target, wish: "Wish") -> bool:
     return wish.notify and target.says == STOP
 
 
+def removes(wish: "Wish") -> bool:
+    """Whether a socket's path is to be removed at the service's end."""
+    if not wish.listen:
+        return False
+    from cross_init.socket_options import has
+
+    return any(has(text, "remove-on-stop") for text in wish.listen)
+
+
 def is_one_contract(init: Init, target: Target, wish: "Wish") -> bool:
     """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
     return init.hears in (EXIT, FILE) and target.forks and not asks_for_more(wish)
@@ -87,6 +96,8 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
+    if removes(wish) and (not wish.waits or stops(target, wish) or init.from_whom != ANYONE):
+        return "somebody has to stay and remove the socket's path (remove-on-stop)"
     if wish.stop_signal or wish.reload_signal:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
     if init.from_whom != ANYONE or stops(target, wish):

@@ -65,8 +65,10 @@ class Passed:
             shown = address
             if isinstance(address, bytes):
                 shown = "@" + address.lstrip(b"\0").decode("utf-8", "backslashreplace")
+            from cross_init.socket_options import escape
+
             prefix = {"stream": "unix", "datagram": "unix-dgram"}.get(self.kind, f"unix-{self.kind}")
-            return f"{prefix}:{shown}"
+            return f"{prefix}:{escape(str(shown))}"
         if self.family == "vsock" and isinstance(address, tuple):
             return f"vsock:{address[0]}:{address[1]}"
         return f"address family {self.family}"

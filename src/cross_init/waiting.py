@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def wait_for_client(start: "Start") -> None:
     """Return when one of the sockets has a client, or a datagram, for the daemon. Raises Failure, OSError."""
-    sockets = [passed for passed in start.sockets if passed.is_socket]
+    sockets = [passed for passed in start.sockets if passed.is_socket or passed.kind == "FIFO"]
     if not sockets:
         raise Failure(
             f"--wait-for-client: {start.init.called} passed no socket to wait on; give the job one, or use --listen"

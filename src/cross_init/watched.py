@@ -263,6 +263,7 @@ class Watched:
             self.status_socket.close()
         if self.health is not None:
             self.health.close()
+        self.start.remove_sockets()
         if self.watchdog is not None:
             self.watchdog.stop()
         if self.porters is not None:

@@ -94,6 +94,7 @@ class Watcher:
         return (
             self.channel.lasting
             or self.watched.health is not None
+            or bool(start.removals)
             or any(condition.lasting for condition in start.conditions)
         )
 
@@ -127,5 +128,6 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
         channel.discard()
         if start.endpoint is not None:
             start.endpoint.remove()
+        start.remove_sockets()
     finally:
         posix._exit(0)
