@@ -43,6 +43,7 @@ SOCKETS = {"cross_init.sockets", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
+OPTIONS = "cross_init.socket_options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
@@ -81,7 +82,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "health": (
         "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen", NUMBERS} | SOCKETS | WATCH,
+        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
@@ -91,7 +92,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "listen": (
         "-t systemd --init none --listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.listen", NUMBERS} | SOCKETS,
+        {NONE, SYSTEMD, "cross_init.listen", OPTIONS, NUMBERS} | SOCKETS,
     ),
 }
 EXPENSIVE = {

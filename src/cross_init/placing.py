@@ -1,8 +1,8 @@
 """Sockets and FIFOs that get a path: the folder is made, the socket bound there, and its owner set.
 
 The folder may be another user's, or in one of his: it is opened once (folders.py), and the owner is set by a descriptor
-of the very file that we have made. A socket can only be bound by its path, which is what the kernel then tells of it; so
-it is looked up in the folder afterwards. Raises OSError.
+of the very file that we have made. A socket can only be bound by its path, which is what the kernel tells of it from
+then on; so it is looked up in the folder afterwards. Raises OSError.
 """
 
 import _socket

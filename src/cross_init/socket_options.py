@@ -79,7 +79,11 @@ def split(text: str) -> tuple[str, list[str]]:
 
 def escape(address: str) -> str:
     """How this address is written, so that split() finds it whole."""
-    return address.replace("\\", "\\\\").replace(",", "\\,")
+    written = ""
+    for at, letter in enumerate(address):
+        meant = letter == "," or (letter == "\\" and address[at + 1 : at + 2] in ("", ",", "\\"))
+        written += f"\\{letter}" if meant else letter
+    return written
 
 
 def has(text: str, option: str) -> bool:
