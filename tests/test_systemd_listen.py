@@ -1,4 +1,4 @@
-"""What --listen opens is what a socket unit of a real systemd opens: the same modes, owners, folders, families, options."""
+"""What --listen opens is what a socket unit of a real systemd opens: modes, owners, folders, families, options."""
 
 import pytest
 

@@ -203,15 +203,26 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
         from cross_init.listen import open_all, parse
 
         addresses = [parse(text) for text in wish.listen]
-        target.refuse(sockets + [address.announced() for address in addresses], wish.all_sockets)
+        announced = sockets + [address.announced() for address in addresses]
+        target.refuse(announced, wish.all_sockets)
+        refuse_own(wish, announced)
         sockets = sockets + open_all(addresses)
     else:
         target.refuse(sockets, wish.all_sockets)
+        refuse_own(wish, sockets)
     if left_out:
         from cross_init.sockets import close
 
         close(left_out)
     return sockets
+
+
+def refuse_own(wish: "Wish", sockets: "list[Passed]") -> None:
+    """Raise Failure if what is to be observed are these sockets, which are there before the daemon is."""
+    if wish.ready_when:
+        from cross_init.readiness.own_sockets import refuse
+
+        refuse(wish, sockets)
 
 
 def is_listening(wish: "Wish", init: Init, environ: Environment, pid: int) -> bool:

@@ -1,6 +1,6 @@
 """--explain: what was detected and why, what would be done, and what would get lost. Runs nothing."""
 
-from cross_init.bridge import conditions, select, told
+from cross_init.bridge import conditions, refuse_own, select, told
 from cross_init.complaints import printable, write_out
 from cross_init.effects import effects
 from cross_init.launch import find_program
@@ -46,7 +46,9 @@ def gather(
             adopted = parse(wish.adopt_socket).announced()
             sockets.append(f"{adopted.where()}, taken over by --adopt-socket")
             passed = [adopted]
-        target.refuse(passed + [address.announced() for address in addresses], wish.all_sockets)
+        announced = passed + [address.announced() for address in addresses]
+        target.refuse(announced, wish.all_sockets)
+        refuse_own(wish, announced)
         if wish.wait_for_client and not sockets:
             refusals.append("--wait-for-client: there is no socket to wait on")
     except Failure as failure:

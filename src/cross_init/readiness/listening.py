@@ -1,9 +1,14 @@
-"""--ready-when listening: the daemon or a descendant has a socket that listens, other than those it was given."""
+"""--ready-when listening: the daemon or a descendant has a socket that listens, and is not one that it was given.
+
+One that it was given listened before: it counts when the daemon attends to it, as far as that can be seen
+(attending.py).
+"""
 
 import posix
 
 from cross_init.linux import read, why
 from cross_init.model import Failure
+from cross_init.readiness.attending import Sockets
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 from cross_init.sock_diag import unix_listeners, why_not
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     from cross_init.cli import Wish
     from cross_init.watched import Watched
 
+SAY_WHY = 0.5  # the step, in seconds, from which on it is said why it does not hold: after two seconds or so
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
 
 
@@ -20,28 +26,39 @@ class Listening(Repeated):
     """Looks at the descriptors of the daemon's processes and at the kernel's tables of sockets."""
 
     complaint = ""
+    has_said_why = False
 
     def attach(self, watched: "Watched") -> None:
         """What is open before the daemon's first step is what it was given."""
-        self.given = {f"socket:[{inode}]" for inode in watched.start.passed_inodes}
+        self.passed = Sockets(watched.start.sockets, watched.start.passed_inodes)
+        self.given = self.passed.links
         super().attach(watched)
 
     def ask(self) -> None:
         """Look at every process of the service."""
         self.answer(any(self._listens(pid) for pid in self.watched.family()))
+        if self.given and not self.over and not self.has_said_why and self.step > SAY_WHY:
+            self.has_said_why = True
+            hidden = "; what its threads wait for may not be seen here, only epoll (CAP_SYS_PTRACE is needed)"
+            self.watched.reporter.say(
+                f"--ready-when {self.text}: it has no socket of its own that listens, and is not seen to attend to the "
+                f"one that it was passed (epoll, poll, accept){hidden * self.passed.is_hidden}; waiting on"
+            )
 
     def _listens(self, pid: int) -> bool:
         folder = f"/proc/{pid}/fd"
-        links = set()
+        links: dict[int, str] = {}
         try:
             for name in posix.listdir(folder):
                 try:
-                    links.add(posix.readlink(f"{folder}/{name}"))
+                    links[int(name)] = posix.readlink(f"{folder}/{name}")
                 except OSError:
                     continue
         except OSError:
             return False  # it has ended, or is not ours to look at
-        own = {link for link in links if link.startswith("socket:")} - self.given
+        own = {link for link in links.values() if link.startswith("socket:")} - self.given
+        if self.given and self.passed.are_attended(pid, links):
+            return True
         return bool(own) and not (own.isdisjoint(tcp_sockets(pid)) and own.isdisjoint(self._unix_sockets(pid)))
 
     def _unix_sockets(self, pid: int) -> set[str]:
