@@ -5,7 +5,7 @@ import posix
 from cross_init.complaints import complain
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
-from cross_init.linux import need_pidfds, why
+from cross_init.linux import is_socket, need_pidfds, why
 from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract, removes
 
@@ -27,7 +27,7 @@ def run(wish: "Wish", environ: Environment) -> int:
         from cross_init.telling import adapt
 
         adapt(init, target, wish)
-    listens = bool(target.clients_at_a_time) and is_listening(wish, init, environ, evidence.pid)
+    listens = bool(target.clients_at_a_time) and is_listening(wish, init, target, environ, evidence.pid)
     plan = choose(init, target, wish, listens)
     told_otherwise = wish.daemonize or wish.pid_file or wish.ready_fd
     if told_otherwise and plan.shape == EXEC and not is_one_contract(init, target, wish):
@@ -194,7 +194,7 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
 
     Raises Failure before anything is opened if the daemon cannot be given them.
     """
-    sockets, left_out = select(wish, init, environ, pid)
+    sockets, left_out = select(wish, init, target, environ, pid)
     if wish.adopt_socket and not sockets:
         from cross_init.adopt import adopt
 
@@ -225,18 +225,37 @@ def refuse_own(wish: "Wish", sockets: "list[Passed]") -> None:
         refuse(wish, sockets)
 
 
-def is_listening(wish: "Wish", init: Init, environ: Environment, pid: int) -> bool:
+def is_listening(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> bool:
     """Whether the daemon's socket is one that listens, so that somebody has to accept connections."""
     try:
-        sockets, _ = select(wish, init, environ, pid)
+        sockets, _ = select(wish, init, target, environ, pid)
     except Failure:
         return False  # which is said when they are taken
     return bool(wish.listen or (wish.adopt_socket and not sockets)) or any(passed.listening for passed in sockets)
 
 
-def select(wish: "Wish", init: Init, environ: Environment, pid: int) -> "tuple[list[Passed], list[Passed]]":
-    """What the init passed: the sockets that were asked for, and the rest. Raises Failure if there are none such."""
+def passed_by(init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
+    """What the init passed, and whoever stands between it and us: one that listens may be standard input on any.
+
+    That has no place but this one. A daemon that is made for this init is left what it is given. Raises Failure.
+    """
     sockets = init.sockets(environ, pid)
+    if is_socket(0) and target.takes and init.name != target.name and all(passed.fd for passed in sockets):
+        from cross_init.sockets import standard_input
+
+        if found := standard_input():
+            from cross_init.standard import free_errors
+
+            free_errors()  # nobody would ever read them there
+            return found + sockets
+    return sockets
+
+
+def select(
+    wish: "Wish", init: Init, target: Target, environ: Environment, pid: int
+) -> "tuple[list[Passed], list[Passed]]":
+    """What the init passed: the sockets that were asked for, and the rest. Raises Failure if there are none such."""
+    sockets = passed_by(init, target, environ, pid)
     if not wish.socket:
         return sockets, []
     chosen = [passed for passed in sockets if passed.name == wish.socket]

@@ -38,7 +38,7 @@ def gather(
     refusals: list[str] = []
     sockets: list[str] = []
     try:
-        passed, _ = select(wish, init, evidence.environ, evidence.pid)
+        passed, _ = select(wish, init, target, evidence.environ, evidence.pid)
         sockets = [f"{each}, passed by {init.called}" for each in passed]
         addresses = [parse(text) for text in wish.listen]
         sockets += [f"{address.text}, opened by --listen{opened_with(address)}" for address in addresses]

@@ -136,8 +136,14 @@ def standard_input(connections: bool = False) -> list[Passed]:
         passed = describe(0)
     except Failure:
         return []
-    is_passed = passed.listening or passed.kind == "datagram" or (connections and passed.connected)
+    is_passed = passed.listening or is_bound_datagram(passed) or (connections and passed.connected)
     return [passed] if is_passed else []
+
+
+def is_bound_datagram(passed: Passed) -> bool:
+    """Whether it is a socket for datagrams to which somebody can send some."""
+    where = passed.address
+    return passed.kind == "datagram" and bool(where[1] if isinstance(where, tuple) else where)
 
 
 def inherit(fd: int) -> None:
