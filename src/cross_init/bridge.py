@@ -6,7 +6,7 @@ from cross_init.complaints import complain
 from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
 from cross_init.linux import is_socket, need_pidfds, why
-from cross_init.model import EXIT, NOTHING, Claim, Environment, Failure, Init, Target
+from cross_init.model import EXIT, MESSAGE, NOTHING, Claim, Environment, Failure, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract, removes
 
 TYPE_CHECKING = False
@@ -158,6 +158,10 @@ def conditions(wish: "Wish", target: Target, plan: "Plan") -> "list[Condition]":
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if wish.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if wish.notify_socket and target.says != MESSAGE:
+        raise Failure(f"--notify-socket: a daemon for {target.name} is given no notification socket: leave it out")
+    if wish.notify_socket == "path" and (wish.end_after_ready or plan.shape == HAND_OVER):
+        raise Failure("--notify-socket path: nobody of ours stays to remove the path: leave it out, or --supervise")
     if wish.end_after_ready and removes(wish):
         raise Failure("--end-after-ready: somebody has to stay and remove the socket's path (remove-on-stop)")
     if plan.shape == SERVE:

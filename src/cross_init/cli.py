@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bounds import Count
 
+PLACES = ("path", "abstract")  # for the notification socket's name
 ACCESS = ("main", "exec", "all")
 # Option: (the attribute of Wish that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
@@ -23,6 +24,7 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--listen": ("listen", True),
     "--adopt-socket": ("adopt_socket", True),
     "--notify-access": ("notify_access", True),
+    "--notify-socket": ("notify_socket", True),
     "--socket": ("socket", True),
     "--all-sockets": ("all_sockets", False),
     "--wait-for-client": ("wait_for_client", False),
@@ -45,7 +47,13 @@ ORIGINAL = ("--target", "--notify", "--end-after-ready", "--help", "--version")
 SHORT = {"t": "--target", "N": "--notify", "h": "--help", "V": "--version"}
 SECONDS = ("ready_timeout",)
 GRACE_S = 30.0  # a core of a large daemon takes its time
-CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
+CHOICES = {
+    "target": TARGETS,
+    "init": INITS,
+    "notify_access": ACCESS,
+    "notify_socket": PLACES,
+    "explain": ("text", "json"),
+}
 
 
 class Wish:
@@ -62,6 +70,7 @@ class Wish:
         self.listen: list[str] = []
         self.adopt_socket = ""
         self.notify_access = "main"
+        self.notify_socket = ""  # of what kind its name is; "": as it fits
         self.socket = ""
         self.all_sockets = False
         self.wait_for_client = False
@@ -212,6 +221,8 @@ def parse(words: list[str]) -> Wish:
     for option in ("--end-after-ready", "--ready-timeout", "--ready-fd", "--health-listen", "--state-file"):
         if getattr(wish, OPTIONS[option][0]) and not wish.waits:
             raise usage(f"{option} is about readiness, which has to be asked for with -N or --ready-when")
+    if wish.notify_socket and not wish.notify:
+        raise usage("--notify-socket is about what a daemon says of itself, which has to be asked for with -N")
     if wish.watchdog[0] and (not wish.notify or wish.end_after_ready):
         raise usage("--watchdog needs -N, and somebody who stays (no --end-after-ready)")
     if wish.fd_store and (not wish.notify or wish.end_after_ready):

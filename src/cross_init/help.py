@@ -25,6 +25,9 @@ Readiness:
       --notify-access WHO
                          whose messages count: main (the daemon, the default), exec (what this command line started:
                          here the same), all (the daemon and its descendants)
+      --notify-socket path | abstract
+                         how the notification socket is named: abstract for a daemon that changes its root (chroot),
+                         path for one that changes its network namespace
       --daemonize        from a shell: return when the daemon is ready, and leave it running. Includes -N
       --ready-fd N       do not tell the init in its own way: write a newline to this descriptor
 

@@ -46,6 +46,7 @@ class Start:
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
+        self.target.notify_socket = self.wish.notify_socket
         try:
             return self.target.channel(leaving) if self.wish.notify else Channel()
         except OSError as error:

@@ -297,6 +297,7 @@ class Target:
     forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there
+    notify_socket: str = ""  # of what kind the name of its notification socket is to be (--notify-socket)
 
     def configure(self, option: str) -> None:
         """Take in what stands behind the target's name and a colon, "" if nothing does. Raises Failure."""

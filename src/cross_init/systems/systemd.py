@@ -217,7 +217,7 @@ class Target(BaseTarget):
         """A notification socket."""
         from cross_init.readiness.notify_socket import NotifyChannel
 
-        return NotifyChannel(leaving)
+        return NotifyChannel(leaving, self.notify_socket)
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""
