@@ -33,7 +33,8 @@ Readiness:
 
       --ready-when CONDITION
                          ready when this holds as well (instead, without -N); may be repeated: tcp:HOST:PORT, unix:PATH,
-                         http:URL, file:PATH, pid-file:PATH, listening, log:REGEX, exec:COMMAND, dbus:NAME
+                         http:URL, file:PATH, pid-file:PATH, log:REGEX, exec:COMMAND, dbus:NAME, listening (on a
+                         socket of its own, or attending to a passed one), started (it runs, and a passed one listens)
       --bus BUS          where dbus:NAME is looked for: system (the default), session, or unix:path=...
       --ready-timeout SECONDS
                          end the daemon if it is not ready by then, with exit code 125
@@ -55,8 +56,10 @@ For who asks:
       In a container, cross-init check without a PATH asks us; that needs neither.
 
 Sockets:
-      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
-                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one
+      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix[-dgram|-seqpacket]:PATH | fifo:PATH, each [,OPTION...]
+                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80; tcp:[::]:80 is IPv6 alone,
+                         tcp::80 both. Port 0: any free one. Options, as systemd.socket(5) has them: mode=0660 (if not
+                         said 0666), user=, group=, folder-mode= (0755), backlog=, keep-alive, remove-on-stop
       --adopt-socket ADDRESS
                          if the init passes none: take the listening socket there (tcp:, unix:) from root's process
                          that holds it, as upstart-socket-bridge does when the job was started by hand
