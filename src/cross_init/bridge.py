@@ -7,7 +7,7 @@ from cross_init.detect import Evidence, detect, init_named, target_named
 from cross_init.launch import Start, find_program
 from cross_init.linux import is_socket, need_pidfds, why
 from cross_init.model import EXIT, MESSAGE, NOTHING, Claim, Environment, Failure, Init, Target
-from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract, removes
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, is_one_contract, keeps, removes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,12 +52,14 @@ def run(wish: "Wish", environ: Environment) -> int:
         need_pidfds()
     prepare(start, plan, evidence.pid)
     if plan.shape == EXEC:
+        keep_sockets(start)
         start.become()
     try:
         if init.hears == EXIT and wish.waits:
             from cross_init.front import split
 
             split(start)
+        keep_sockets(start)
         return run_shape(start, plan)
     except BaseException as error:
         if start.endpoint is not None:
@@ -97,7 +99,12 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
     if init.name != target.name:
         for warning in init.warnings(environ):
             complain(warning, 0)
-    start.sockets = gather(wish, init, target, environ, pid)
+    if keeps(wish):
+        from cross_init.listen import parse
+        from cross_init.store.kept_sockets import prepare as find_sockets
+
+        find_sockets(start, init, [parse(text) for text in wish.listen])
+    start.sockets = gather(start, init, pid)
     if removes(wish):
         from cross_init.placing import removals
 
@@ -137,6 +144,14 @@ def prepare(start: Start, plan: "Plan", pid: int) -> None:
         from cross_init.health import Endpoint
 
         start.endpoint = Endpoint(wish.health_listen)
+
+
+def keep_sockets(start: Start) -> None:
+    """Have those sockets kept over a restart that are to be, now that this process is the one whose end counts."""
+    if start.kept_sockets is not None:
+        from cross_init.store.kept_sockets import keep
+
+        keep(start)
 
 
 def run_shape(start: Start, plan: "Plan") -> int:
@@ -193,12 +208,13 @@ def told(wish: "Wish", init: Init, environ: Environment) -> Init:
     return init
 
 
-def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: int) -> "list[Passed]":
+def gather(start: Start, init: Init, pid: int) -> "list[Passed]":
     """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens.
 
     Raises Failure before anything is opened if the daemon cannot be given them.
     """
-    sockets, left_out = select(wish, init, target, environ, pid)
+    wish, target = start.wish, start.target
+    sockets, left_out = select(wish, init, target, start.original, pid)
     if wish.adopt_socket and not sockets:
         from cross_init.adopt import adopt
 
@@ -210,7 +226,7 @@ def gather(wish: "Wish", init: Init, target: Target, environ: Environment, pid: 
         announced = sockets + [address.announced() for address in addresses]
         target.refuse(announced, wish.all_sockets)
         refuse_own(wish, announced)
-        sockets = sockets + open_all(addresses)
+        sockets = sockets + open_all(addresses, start.kept_sockets)
     else:
         target.refuse(sockets, wish.all_sockets)
         refuse_own(wish, sockets)

@@ -6,7 +6,7 @@ from cross_init.effects import effects
 from cross_init.launch import find_program
 from cross_init.listen import parse
 from cross_init.model import Claim, Failure, Init, Target
-from cross_init.plan import EXEC, Plan
+from cross_init.plan import EXEC, Plan, keeps
 from cross_init.store.way import refuse
 
 TYPE_CHECKING = False
@@ -56,6 +56,10 @@ def gather(
     checks: list[Callable[[], object]] = [lambda: conditions(wish, target, plan)]
     if wish.fd_store:
         checks.append(lambda: refuse(init, target))
+    if keeps(wish):
+        from cross_init.store.kept_sockets import refuse as refuse_keeping
+
+        checks.append(lambda: refuse_keeping(init))
     if wish.waits and plan.shape != EXEC:
         checks.append(lambda: told(wish, init, evidence.environ))
     if wish.health_listen:

@@ -36,8 +36,8 @@ def parse_endpoint(text: str) -> Address:
     address = parse(text, OPTION)
     if address.kind not in ("tcp", "unix") or address.name:
         raise Failure(f"{OPTION} {text}: HTTP is served on tcp:HOST:PORT or unix:PATH, without a name")
-    if address.options.remove_on_stop:
-        raise Failure(f"{OPTION} {text}: its path is always removed at the end: leave out remove-on-stop")
+    if address.options.remove_on_stop or address.options.keep:
+        raise Failure(f"{OPTION} {text}: it ends with the service, and its path: leave out keep and remove-on-stop")
     return address
 
 

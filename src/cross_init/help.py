@@ -59,7 +59,8 @@ Sockets:
       --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix[-dgram|-seqpacket]:PATH | fifo:PATH, each [,OPTION...]
                          open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80; tcp:[::]:80 is IPv6 alone,
                          tcp::80 both. Port 0: any free one. Options, as systemd.socket(5) has them: mode=0660 (if not
-                         said 0666), user=, group=, folder-mode= (0755), backlog=, keep-alive, remove-on-stop
+                         said 0666), user=, group=, folder-mode= (0755), backlog=, keep-alive, remove-on-stop; and
+                         keep: the socket stays open over a restart of the service
       --adopt-socket ADDRESS
                          if the init passes none: take the listening socket there (tcp:, unix:) from root's process
                          that holds it, as upstart-socket-bridge does when the job was started by hand

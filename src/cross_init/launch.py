@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cross_init.placing import Removal
     from cross_init.readiness.condition import Condition
     from cross_init.sockets import Passed
+    from cross_init.store.kept_sockets import KeptSockets
     from cross_init.store.way import Way
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
@@ -22,7 +23,7 @@ class Start:
     """All that a shape needs to know of this one start."""
 
     __slots__ = (
-        *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
+        *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
         *("program", "removals", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
     )
 
@@ -38,6 +39,7 @@ class Start:
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
         self.endpoint: Endpoint | None = None  # where --health-listen answers
+        self.kept_sockets: KeptSockets | None = None  # those that stay open over a restart, if there are any (keep)
         self.removals: list[Removal] = []  # paths of sockets that go with the service (remove-on-stop)
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most

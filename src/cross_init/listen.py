@@ -25,6 +25,10 @@ KINDS = {
 }
 IPV6_ANY = "::"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.store.kept_sockets import KeptSockets
+
 
 class Address:
     """What --listen, or another option, was given: [NAME=]KIND:REST[,OPTION...], taken apart."""
@@ -73,6 +77,7 @@ class Address:
         if self.accepts:
             words.append(f"backlog {options.backlog}")
         words += ["keep-alive"] * options.keep_alive
+        words += ["kept over a restart"] * options.keep
         words += ["removed at the service's end"] * options.remove_on_stop
         return ", ".join(words)
 
@@ -113,16 +118,18 @@ def parse(text: str, option: str = "--listen") -> Address:
     return address
 
 
-def open_all(addresses: list[Address]) -> list[Passed]:
-    """Open them all, or leave nothing behind. Raises Failure."""
+def open_all(addresses: list[Address], kept: "KeptSockets | None" = None) -> list[Passed]:
+    """Open them all, or leave nothing behind but folders. kept: what is open from an earlier start. Raises Failure."""
     opened: list[Passed] = []
     for address in addresses:
         try:
-            opened.append(open_socket(address))
+            opened.append((kept and kept.open(address)) or open_socket(address))
+            if kept is not None and address.options.keep:
+                kept.remember(address, opened[-1])
         except Failure:
             for done, passed in zip(addresses, opened, strict=False):
                 posix.close(passed.fd)
-                if done.has_path and KINDS[done.kind] != FIFO:
+                if done.has_path and KINDS[done.kind] != FIFO and not done.options.keep:
                     remove_abandoned(done.path, KINDS[done.kind])
             raise
     return opened

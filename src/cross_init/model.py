@@ -170,6 +170,7 @@ class Init:
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     speaker: int = 0  # the process that it is told by, where another one speaks as that
+    keeps_sockets: str = ""  # how it keeps a service's listening sockets over a restart, in words for people
     untested: bool = False  # written to its manual: it does not run where this project is tested
     in_words: str = ""  # what it is in a sentence, if not its name
     options: str = ""  # what may stand behind its name and a colon, for people

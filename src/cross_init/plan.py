@@ -61,11 +61,19 @@ def stops(target: Target, wish: "Wish") -> bool:
 
 def removes(wish: "Wish") -> bool:
     """Whether a socket's path is to be removed at the service's end."""
-    if not wish.listen:
-        return False
+    return bool(wish.listen) and listens_with(wish, "remove-on-stop")
+
+
+def keeps(wish: "Wish") -> bool:
+    """Whether a socket is to be kept over a restart."""
+    return bool(wish.listen) and listens_with(wish, "keep")
+
+
+def listens_with(wish: "Wish", option: str) -> bool:
+    """Whether a socket of --listen has this option, which takes no value."""
     from cross_init.socket_options import has
 
-    return any(has(text, "remove-on-stop") for text in wish.listen)
+    return any(has(text, option) for text in wish.listen)
 
 
 def is_one_contract(init: Init, target: Target, wish: "Wish") -> bool:
@@ -96,6 +104,8 @@ def forced(init: Init, target: Target, wish: "Wish") -> str:
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
+    if keeps(wish) and (stops(target, wish) or init.from_whom != ANYONE):
+        return "somebody has to stay for whom the daemon's sockets are kept (keep)"
     if removes(wish) and (not wish.waits or stops(target, wish) or init.from_whom != ANYONE):
         return "somebody has to stay and remove the socket's path (remove-on-stop)"
     if wish.stop_signal or wish.reload_signal:

@@ -23,7 +23,7 @@ class Options:
     mode, folder_mode: as chmod(2) has them. user, group: names or numbers, "" for ours. backlog: see listen(2).
     """
 
-    __slots__ = ("backlog", "folder_mode", "given", "group", "keep_alive", "mode", "remove_on_stop", "user")
+    __slots__ = ("backlog", "folder_mode", "given", "group", "keep", "keep_alive", "mode", "remove_on_stop", "user")
 
     def __init__(self) -> None:
         self.mode = MODE
@@ -31,6 +31,7 @@ class Options:
         self.group = ""
         self.folder_mode = FOLDER_MODE
         self.backlog = BACKLOG
+        self.keep = False
         self.keep_alive = False
         self.remove_on_stop = False
         self.given: list[str] = []
@@ -55,6 +56,7 @@ OPTIONS: "dict[str, tuple[str, Callable[[str], object] | None, str]]" = {
     "group": (PATH, str, "the name of a group, or a number"),
     "folder-mode": (PATH, mode, "an octal number, 000 to 0777, as 0755"),
     "backlog": (ACCEPTS, backlog, f"a number, 1 to {BACKLOG_MAX}"),
+    "keep": (ANY, None, ""),
     "keep-alive": (TCP, None, ""),
     "remove-on-stop": (PATH, None, ""),
 }
@@ -116,4 +118,6 @@ def read(words: list[str], suits: "Callable[[str], bool]") -> tuple[Options, str
                 return options, f"{word}: write {name}= and {what}"
         setattr(options, name.replace("-", "_"), taken)
         options.given.append(name)
+    if options.keep and options.remove_on_stop:
+        return options, "what is kept over a restart is not removed at the end of a start: leave out one of the two"
     return options, ""

@@ -61,7 +61,7 @@ class Holder:
         self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
-        self.keeper = way.init.keeper(way.service)
+        self.keeper = way.keeper()
         for name, fd, polled, number in reversed(from_keeper(way)):
             self._enter(Entry(fd, name, polled, number))
         Acceptor(engine, listener, self._serve)

@@ -60,7 +60,7 @@ class Keeping:
         try:
             self.way.ask(FOLLOW, descriptors=(self.pidfd,))
         except NO_HOLDER:
-            keeper = self.way.init.keeper(self.way.service)
+            keeper = self.way.keeper()
             if keeper is not None and keeper.names():  # the holder was killed; what the init has is still there
                 self._start_holder(tell)
 

@@ -43,6 +43,7 @@ class Init(Base):
     ends_all = True
     signals_all = True  # systemd.kill(5), KillMode=control-group
     job_type = "Type=notify"
+    keeps_sockets = "give the service a socket unit (systemd.socket(5))"
     address = b""
     has_said_why = False  # it was told what the start waits for
     is_slow = False  # it has not taken in the last news: it is not waited for until it takes some at once
