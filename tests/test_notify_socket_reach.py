@@ -9,7 +9,7 @@ import pytest
 
 from cross_init.readiness.out_of_reach import place, why_not
 from tests.support.command import run
-from tests.support.observed import Place
+from tests.support.observed import PYTHON, Place
 from tests.support.packages import need
 from tests.test_listen import free_port
 
@@ -56,6 +56,16 @@ def test_a_daemon_that_cannot_reach_it_is_seen_and_the_other_name_helps(
     found.puppet.tell("exit 0")
     assert found.ends() == 0
     assert "cannot reach" not in found.err.rest()
+
+
+@NEEDS_ROOT
+def test_it_is_said_when_the_time_is_over_as_well(place: Place, tmp_path: Path, shape: tuple[str, ...]) -> None:
+    words = (*PYTHON, "-c", f"import os, signal; os.chroot({str(tmp_path)!r}); signal.pause()")
+    started = place.spawn("-t", "systemd", "-N", "--ready-timeout", "1", *shape, command=words)
+    assert started.ends() in (125, -15)
+    said = started.err.rest()
+    assert said.count(f"its root directory is {tmp_path}: use --notify-socket abstract") == 1
+    assert "after 1.0 s it still waits for READY=1" in said
 
 
 @NEEDS_ROOT

@@ -132,6 +132,8 @@ class Watched:
     def _too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
+        for condition in self.start.conditions:
+            condition.time_is_over()  # while it is there to be looked at
         self.end_for_good()
         missing = " and ".join(self.outstanding)
         complain(

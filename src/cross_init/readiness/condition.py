@@ -31,5 +31,8 @@ class Condition:
     def stop(self) -> None:
         """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
 
+    def time_is_over(self) -> None:
+        """The daemon has not got ready in time, and is about to be ended: say why that may be, if it is known."""
+
     def outlive(self) -> None:
         """The daemon has ended and this process, its parent, is about to: leave what its children still need."""

@@ -1,8 +1,9 @@
 """A daemon that cannot find its notification socket any more: a chroot(2), or other namespaces, have taken it away.
 
-It says that it is ready to nobody, and nobody hears of that either. While it is waited for, it is looked at now and
-then. Only what the kernel itself writes is read (proc_pid_mountinfo(5), proc_pid_root(5), proc_pid_ns(5)): the file
-system that the daemon has chosen for its root need not answer.
+It says that it is ready to nobody, and nobody hears of that either. So one that is waited for is looked at a few times,
+and when its time is over; no more, as it costs a wake-up. Only what the kernel itself writes is read
+(proc_pid_mountinfo(5), proc_pid_root(5), proc_pid_ns(5)): the file system that the daemon has chosen for its root need
+not answer.
 """
 
 import posix
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cross_init.engine import Timer
     from cross_init.watched import Watched
 
-FIRST_S, GROWTH, LONGEST_S = 0.5, 2, 60.0
+LOOKS_S = (2.0, 8.0, 50.0)  # until each look, in seconds; a start of more than a minute is not looked at any more
 SAID = "READY=1"  # what is waited for, as notification.py has it
 LARGEST = 1 << 24  # bytes of a list of mounts
 
@@ -27,19 +28,26 @@ class Reach(Condition):
         """path: of the socket; "" if its name is abstract."""
         super().__init__("")
         self.path = path
-        self.step = FIRST_S
+        self.looks = list(LOOKS_S)
         self.watched: Watched | None = None
         self.timer: Timer | None = None
 
     def attach(self, watched: "Watched") -> None:
         """Look in a while."""
         self.watched = watched
-        self.timer = watched.engine.after(self.step, self._look)
+        self.timer = watched.engine.after(self.looks.pop(0), self._look)
 
     def _look(self) -> None:
-        assert self.watched is not None
-        watched, self.timer = self.watched, None
-        if SAID not in watched.outstanding:
+        self.timer = None
+        self.time_is_over()
+        if self.looks and self.watched is not None:
+            self.timer = self.watched.engine.after(self.looks.pop(0), self._look)
+
+    def time_is_over(self) -> None:
+        """Say it if it is so. Once is enough."""
+        watched = self.watched
+        if watched is None or SAID not in watched.outstanding:
+            self.looks = []
             return
         speakers = watched.family() if watched.start.wish.notify_access == "all" else [watched.pid]
         for pid in speakers:
@@ -49,14 +57,14 @@ class Reach(Condition):
                 watched.reporter.say(
                     f"{who}cannot reach its notification socket {socket}: {reason}: use --notify-socket {other}"
                 )
+                self.stop()
                 return
-        self.step = min(self.step * GROWTH, LONGEST_S)
-        self.timer = watched.engine.after(self.step, self._look)
 
     def stop(self) -> None:
         """Look no more."""
         if self.watched is not None:
             self.watched.engine.cancel(self.timer)
+            self.watched, self.looks = None, []
 
 
 def why_not(pid: int, path: str) -> str:
