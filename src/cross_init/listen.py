@@ -6,6 +6,7 @@ import posix
 
 from cross_init.bounds import as_port
 from cross_init.complaints import complain
+from cross_init.linux import why
 from cross_init.model import Failure
 from cross_init.socket_options import ACCEPTS, ANY, PATH, TCP, Options, read, split
 from cross_init.sockets import NOT_A_SOCKET, OTHER_FILES, TYPES, Passed, describe
@@ -142,7 +143,7 @@ def open_socket(address: Address) -> Passed:
     except Failure as failure:
         raise Failure(f"{address.option} {address.text}: {failure}") from None
     except (OSError, _socket.gaierror) as error:
-        reason = error.strerror or str(error)
+        reason = why(error)
         instead = "remove what stands there" if address.has_path else "choose another address"
         advice = {
             errno.EADDRINUSE: f"end what listens there, or {instead}",
@@ -150,8 +151,9 @@ def open_socket(address: Address) -> Passed:
             errno.EACCES: "ports below 1024 and others' folders need privileges",
             errno.EPERM: "only root may give a socket to others, and no link of another user's is followed",
             errno.EADDRNOTAVAIL: "choose an address of this machine",
-        }.get(error.errno or 0, "check the address")
-        raise Failure(f"{address.option} {address.text}: cannot listen there: {reason}; {advice}") from None
+        }.get(error.errno or 0, "" if ";" in reason else "check the address")
+        what = f"{address.option} {address.text}: cannot listen there: {reason}"
+        raise Failure(f"{what}; {advice}" if advice else what) from None
     passed = describe(fd, address.name)
     if not address.path and not address.port:
         complain(f"listening on {passed.where()}", 0)
