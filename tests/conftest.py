@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.commands.status import run as status
 from cross_init.readiness.notify_socket import ROOT_FOLDER
 from cross_init.readiness.sweeping import sweep
-from cross_init.status import run as status
 from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version
+from tests.support.kept import only_ours
 from tests.support.observed import SHAPES, Place, observed
 from tests.support.programs import close_path, open_path
 from tests.support.puppet import stage
@@ -61,6 +62,13 @@ def system(host: Host) -> Manager:
 def manager(request: pytest.FixtureRequest, host: Host) -> Manager:
     """The system's manager, then that of an unprivileged user."""
     return host.system if request.param == "system" else host.user
+
+
+@pytest.fixture(autouse=True)
+def stores() -> Iterator[None]:
+    """Who keeps descriptors for a test's daemons ends with the test, as it would not by itself."""
+    with only_ours():
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Numbers from outside: what is one, within which bounds; and that no time is too long for the engine."""
+"""Numbers from outside: what is one, within which bounds; and that no time is too long for the loop."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cross_init import bounds
-from cross_init.cli import Wish, count, seconds, signal_number
-from cross_init.engine import LONGEST_MS, Engine
-from cross_init.model import Failure
+from cross_init.commands.options import Options, count, seconds, signal_number
+from cross_init.errors import Failure
+from cross_init.watch.event_loop import LONGEST_MS, EventLoop
 from tests.support.command import run
 from tests.support.odd import EDGES, TEXTS
 
@@ -125,18 +125,18 @@ def test_a_number_beyond_its_bounds_is_one_line_before_anything_runs(option: str
 
 @pytest.mark.parametrize("seconds", [2147490.0, 1e9, 1e300, float("inf")])
 def test_a_time_that_poll_cannot_take_is_waited_for_all_the_same(seconds: float) -> None:
-    engine = Engine()
+    loop = EventLoop()
     read, write = os.pipe()
     called: list[str] = []
 
     def hear() -> None:
         called.append("news")
-        engine.stop()
+        loop.stop()
 
-    engine.after(seconds, lambda: called.append("too early"))
-    engine.watch(read, hear)
+    loop.after(seconds, lambda: called.append("too early"))
+    loop.watch(read, hear)
     os.write(write, b"x")
-    engine.run()
+    loop.run()
     assert called == ["news"]
     for fd in (read, write):
         os.close(fd)
@@ -146,20 +146,20 @@ def test_a_turn_waits_as_long_as_poll_can_and_not_longer() -> None:
     assert select.poll().poll(0) == []
     with pytest.raises(OverflowError):
         select.poll().poll(LONGEST_MS + 1)
-    engine = Engine()
-    engine.after(-1e300, engine.stop)
-    engine.turn()
-    assert engine.stopped
+    loop = EventLoop()
+    loop.after(-1e300, loop.stop)
+    loop.turn()
+    assert loop.stopped
 
 
-def test_a_wish_has_nothing_that_the_engine_cannot_take() -> None:
-    wish = Wish()
-    wish.set("--watchdog", "999999999:999999999")
-    engine = Engine()
-    for limit in wish.watchdog:
-        engine.after(limit, engine.stop)
-    engine.after(0, lambda: None)
+def test_an_option_has_nothing_that_the_engine_cannot_take() -> None:
+    options = Options()
+    options.set("--watchdog", "999999999:999999999")
+    loop = EventLoop()
+    for limit in options.watchdog:
+        loop.after(limit, loop.stop)
+    loop.after(0, lambda: None)
     began = time.monotonic()
-    engine.turn()
+    loop.turn()
     assert time.monotonic() - began < 5
-    assert not engine.stopped
+    assert not loop.stopped

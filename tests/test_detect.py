@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from cross_init.detect import Evidence, detect
-from cross_init.model import Failure
+from cross_init.detect import detect
+from cross_init.errors import Failure
+from cross_init.kernel.evidence import Evidence
 from tests.support.command import PATH, run
 
 PID = str(os.getpid()).encode()

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from cross_init.cli import OPTIONS
-from cross_init.front_door import COMMANDS
+from cross_init.commands.front_door import COMMANDS
+from cross_init.commands.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,3 +31,12 @@ def test_links_lead_somewhere() -> None:
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
             assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_files_that_are_named_are_there() -> None:
+    ours = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("t*/**/*.py"))]
+    texts = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"))
+    named = {
+        (path.name, name) for path in texts for name in re.findall(r"(?<![\w/.}])\w[\w/]*\.py\b", path.read_text())
+    }
+    assert [each for each in sorted(named) if not any(f"/{path}".endswith(f"/{each[1]}") for path in ours)] == []

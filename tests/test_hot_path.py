@@ -28,22 +28,31 @@ exec(compile(text, __file__, "exec"))
 CHECK = """
 import sys
 sys.path.append(sys.argv[1])
-from cross_init.front_door import answer
+from cross_init.commands.front_door import answer
 answer("check", [])
 print(*sys.modules)
 """
 ALWAYS = {
-    *("cross_init", "cross_init.readiness", "cross_init.shapes", "cross_init.systems", "cross_init.start"),
-    *("cross_init.bridge", "cross_init.cli", "cross_init.detect", "cross_init.linux", "cross_init.model"),
-    *("cross_init.plan", "cross_init.complaints", "cross_init.launch"),
+    *("cross_init", "cross_init.commands", "cross_init.kernel", "cross_init.notify", "cross_init.readiness"),
+    *("cross_init.shapes", "cross_init.sockets", "cross_init.store", "cross_init.systems", "cross_init.watch"),
+    *("cross_init.start", "cross_init.kernel.evidence", "cross_init.request", "cross_init.gather"),
+    *(
+        "cross_init.bridge",
+        "cross_init.commands.options",
+        "cross_init.detect",
+        "cross_init.kernel.linux",
+        "cross_init.model",
+    ),
+    *("cross_init.plan", "cross_init.errors", "cross_init.launch"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 CONTAINER = {"cross_init.systems.container"}
-SOCKETS = {"cross_init.sockets", "_socket", "errno", "fcntl"}
-WATCH = {"cross_init.shapes.watch", "cross_init.linux", "cross_init.readiness.notify_socket", "_socket"}
+SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
+WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
-GUARD = {"cross_init.shapes.guard", "_socket"}
-OPTIONS = "cross_init.socket_options"  # of --listen
+GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
+HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.parent"}
+OPTIONS = "cross_init.sockets.options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 ON_UPSTART = {"UPSTART_JOB": "web"}
@@ -59,7 +68,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {SYSTEMD, UPSTART} | WATCH),
     "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
     "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, "fcntl"} | WATCH),
-    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, "cross_init.shapes.hand_over"} | PARENT),
+    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, *HAND_OVER} | PARENT),
     "supervise": (
         "-t upstart -N --init none",
         {},
@@ -68,7 +77,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "a descriptor store": (
         "-t systemd -N --fd-store 5 --init none",
         {},
-        {NONE, SYSTEMD, "cross_init.store", "cross_init.store.way", "cross_init.connection", "_blake2"}
+        {NONE, SYSTEMD, "cross_init.store.client", "cross_init.sockets.connection", "_blake2"}
         | {NUMBERS}
         | SOCKETS
         | WATCH,
@@ -82,17 +91,17 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "health": (
         "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.health", "cross_init.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
+        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
         {},
-        {NONE, SYSTEMD, "cross_init.telling", "cross_init.front", "select"} | WATCH,
+        {NONE, SYSTEMD, "cross_init.notify.options", "cross_init.shapes.front", "select"} | WATCH,
     ),
     "listen": (
         "-t systemd --init none --listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.listen", OPTIONS, NUMBERS} | SOCKETS,
+        {NONE, SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
     ),
 }
 EXPENSIVE = {
@@ -125,7 +134,7 @@ def test_a_check_is_as_cheap() -> None:
         timeout=60,
     )
     imported = set(said.stdout.decode().split())
-    assert "cross_init.state" in imported
+    assert "cross_init.watch.state_file" in imported
     assert not imported & EXPENSIVE
 
 

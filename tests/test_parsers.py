@@ -12,23 +12,27 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cross_init import listen, news, report
 from cross_init.bounds import PORT_MAX, UINT64_MAX
-from cross_init.cli import OPTIONS, Wish, parse
-from cross_init.complaints import printable
-from cross_init.detect import INITS, TARGETS, Evidence, detect, init_named, target_named
-from cross_init.model import DESCRIPTOR, Claim, Environment, Failure
+from cross_init.commands.options import OPTIONS, Options, parse
+from cross_init.commands.status import table, understand
+from cross_init.detect import INITS, TARGETS, detect, init_named, target_named
+from cross_init.errors import Failure, printable
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import Environment
+from cross_init.model import DESCRIPTOR, Claim
+from cross_init.readiness import sd_notify
 from cross_init.readiness.bus import BusName, bus_address
 from cross_init.readiness.conditions import KINDS, parse_all
-from cross_init.sockets import Passed, listen_fds
-from cross_init.status import table, understand
-from cross_init.store.way import from_keeper
+from cross_init.sockets import listen
+from cross_init.sockets.passed import Passed, listen_fds
+from cross_init.store.client import from_keeper
 from cross_init.systems import dinit, openrc, s6, systemd, upstart
 from cross_init.systems.s6_programs import unquoted
-from cross_init.wire import encode
+from cross_init.watch import log
+from cross_init.watch.wire import encode
 from tests.support.odd import BYTES, NUMBERS, TEXTS, VALUES, WORDS
 
-KEYS = st.sampled_from([*report.NUMBERS, *report.UNSAID, "STATUS", "STOPPING", "RELOADING", "FDSTORE", "X"])
+KEYS = st.sampled_from([*log.NUMBERS, *log.UNSAID, "STATUS", "STOPPING", "RELOADING", "FDSTORE", "X"])
 LINES = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=40) | NUMBERS
 
 
@@ -46,12 +50,12 @@ def failure_of(do: Callable[[], object]) -> object:
 
 
 @given(st.lists(TEXTS | st.sampled_from([*OPTIONS, "-t", "-N", "systemd", "s6:4", "inetd:nowait:5", "--"]), max_size=8))
-def test_a_command_line_is_a_wish_within_bounds_or_a_failure(words: list[str]) -> None:
-    wish = failure_of(lambda: parse(words))
-    if isinstance(wish, Wish):
-        assert 0 <= wish.fd_store <= 999_999
-        assert all(0 <= time <= 999_999_999 for time in (wish.ready_timeout, *wish.watchdog))
-        assert all(0 <= number <= 64 for number in (wish.stop_signal, wish.reload_signal))
+def test_a_command_line_has_options_within_bounds_or_a_failure(words: list[str]) -> None:
+    options = failure_of(lambda: parse(words))
+    if isinstance(options, Options):
+        assert 0 <= options.fd_store <= 999_999
+        assert all(0 <= time <= 999_999_999 for time in (options.ready_timeout, *options.watchdog))
+        assert all(0 <= number <= 64 for number in (options.stop_signal, options.reload_signal))
 
 
 PLACES = st.tuples(st.sampled_from(["", "web=", "="]), st.sampled_from([*listen.KINDS, "x"]), WORDS, NUMBERS)
@@ -68,9 +72,8 @@ def test_an_address_is_one_or_a_failure(text: str) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([*KINDS, "https", "x"]), TEXTS | PLACES.map("//{0[2]}:{0[3]}/".format))))
 def test_a_condition_is_one_or_a_failure(words: list[tuple[str, str]]) -> None:
-    wish = Wish()
-    wish.ready_when = [":".join(each) for each in words]
-    failure_of(lambda: parse_all(wish))
+    texts = [":".join(each) for each in words]
+    failure_of(lambda: parse_all(texts, "system", leaves=False))
 
 
 @given(st.sampled_from(INITS), TEXTS | NUMBERS.map("web={}".format) | NUMBERS.map("fd={}".format))
@@ -187,26 +190,26 @@ def test_the_address_of_a_bus_is_one_or_a_failure(where: str, environ: Environme
 @given(BYTES)
 def test_a_message_is_assignments_or_malformed(message: bytes) -> None:
     try:
-        assignments = news.parse(message)
-    except news.Malformed:
+        assignments = sd_notify.parse(message)
+    except sd_notify.Malformed:
         return
     for key, value in assignments:
-        said = report.report(key, value)
-        assert said is None or report.printable(said).isprintable()
+        said = log.report(key, value)
+        assert said is None or log.printable(said).isprintable()
 
 
 @given(KEYS, LINES)
 def test_what_is_reported_is_printable_and_names_no_number_that_is_none(key: str, value: str) -> None:
-    said = report.report(key, value)
-    wrong = report.is_no(key, value)
+    said = log.report(key, value)
+    wrong = log.is_no(key, value)
     if said is not None:
-        assert report.printable(said).isprintable()
+        assert log.printable(said).isprintable()
         assert not wrong or wrong in said
-    assert bool(wrong) == (key in report.NUMBERS and not is_within(key, value))
+    assert bool(wrong) == (key in log.NUMBERS and not is_within(key, value))
 
 
 def is_within(key: str, value: str) -> bool:
-    least, most, _ = report.NUMBERS[key]
+    least, most, _ = log.NUMBERS[key]
     return value.isascii() and value.isdigit() and len(value) <= 32 and least <= int(value) <= most
 
 

@@ -1,4 +1,4 @@
-"""The plan, exhaustively: for every init, target and wish which shape it is, and what --explain says gets lost."""
+"""The plan, exhaustively: for every init, target and request which shape it is, and what --explain says gets lost."""
 
 from importlib import import_module
 from itertools import product
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.cli import Wish, parse
+from cross_init.commands.effects import effects
+from cross_init.commands.options import parse
 from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
-from cross_init.effects import effects
 from cross_init.model import MESSAGE, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
+from cross_init.request import Request
 from tools.make_table import VARIANTS, rows, text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,8 +90,8 @@ LOSSES: dict[tuple[str, str], set[str]] = {
 }
 
 
-def wish_of(target: str, *options: str) -> Wish:
-    return parse(["-t", target, *options, "--", "daemon"])
+def request_of(init: str, target: str, *options: str) -> Request:
+    return Request(parse(["-t", target, *options, "--", "daemon"]), init_named(init), target_named(target))
 
 
 def test_the_documented_table_is_what_the_code_decides() -> None:
@@ -113,7 +114,7 @@ CASES = [
 @pytest.mark.parametrize(("init", "target", "notify", "extra"), CASES)
 def test_the_shape_is_the_cheapest_that_translates(init: str, target: str, notify: bool, extra: str) -> None:
     options = [*(["-N"] if notify else []), *([extra] if extra else [])]
-    plan = choose(init_named(init), target_named(target), wish_of(target, *options))
+    plan = choose(request_of(init, target, *options))
     assert plan.shape == (SHAPES[init, target] if notify else EXEC)
     assert plan.same == (init == target and not EXTRAS[extra])
     assert plan.reason
@@ -121,18 +122,18 @@ def test_the_shape_is_the_cheapest_that_translates(init: str, target: str, notif
 
 @pytest.mark.parametrize(("init", "target"), LOSSES)
 def test_with_readiness_translated_the_losses_are_named_one_by_one(init: str, target: str) -> None:
-    on, to, wish = init_named(init), target_named(target), wish_of(target, "-N")
-    said, lost = effects(choose(on, to, wish), on, to, wish)
+    request = request_of(init, target, "-N")
+    said, lost = effects(choose(request), request)
     assert {line.partition(":")[0] for line in lost} == LOSSES[init, target]
-    assert all(on.called in line for line in lost)
+    assert all(request.init.called in line for line in lost)
     assert any(line.startswith("readiness: ") for line in said) == ("readiness" not in LOSSES[init, target])
 
 
 @pytest.mark.parametrize("init", [init for init, target in LOSSES if target == "systemd"])
 def test_descriptors_are_kept_in_the_same_shape_where_that_is_asked_for(init: str) -> None:
-    on, to, wish = init_named(init), target_named("systemd"), wish_of("systemd", "-N", "--fd-store=5")
-    plan = choose(on, to, wish)
-    said, lost = effects(plan, on, to, wish)
+    request = request_of(init, "systemd", "-N", "--fd-store=5")
+    plan = choose(request)
+    said, lost = effects(plan, request)
     assert plan.shape == SHAPES[init, "systemd"]
     assert "descriptors to keep: kept here over a restart, 5 at most" in said
     assert {line.partition(":")[0] for line in lost} == LOSSES[init, "systemd"] - {"descriptors to keep"}
@@ -140,15 +141,15 @@ def test_descriptors_are_kept_in_the_same_shape_where_that_is_asked_for(init: st
 
 @pytest.mark.parametrize(("init", "target"), LOSSES)
 def test_without_readiness_that_is_the_loss(init: str, target: str) -> None:
-    on, to, wish = init_named(init), target_named(target), wish_of(target)
-    assert effects(choose(on, to, wish), on, to, wish)[1] == ["readiness: not asked for (-N)"]
+    request = request_of(init, target)
+    assert effects(choose(request), request)[1] == ["readiness: not asked for (-N)"]
 
 
 @pytest.mark.parametrize("name", sorted(set(INITS) & set(TARGETS) - {"inetd"}))  # which has no readiness to pass on
 def test_between_equals_nothing_gets_lost(name: str) -> None:
     for options in ([], ["-N"], ["--listen=tcp::80"]):
-        on, to, wish = init_named(name), target_named(name), wish_of(name, *options)
-        said, lost = effects(choose(on, to, wish), on, to, wish)
+        request = request_of(name, name, *options)
+        said, lost = effects(choose(request), request)
         assert any("talks to the init itself" in line for line in said)
         assert not lost
 
@@ -158,23 +159,22 @@ def test_between_equals_nothing_gets_lost(name: str) -> None:
 def test_a_daemon_for_one_connection_gets_it_from_us_if_the_init_passes_a_socket_that_listens(
     init: str, options: tuple[str, ...]
 ) -> None:
-    on, wish = init_named(init), wish_of("inetd:nowait", *options)
-    assert choose(on, target_named("inetd:nowait"), wish, True).shape == SERVE
-    assert choose(on, target_named("inetd:wait"), wish, True).shape != SERVE
-    assert choose(on, target_named("inetd:nowait"), wish, False).shape != SERVE
+    assert choose(request_of(init, "inetd:nowait", *options), True).shape == SERVE
+    assert choose(request_of(init, "inetd:wait", *options), True).shape != SERVE
+    assert choose(request_of(init, "inetd:nowait", *options), False).shape != SERVE
 
 
 def test_what_was_never_tried_is_said_so() -> None:
-    on, to, wish = init_named("launchd"), target_named("systemd"), wish_of("systemd", "-N")
-    lost = effects(choose(on, to, wish), on, to, wish)[1]
+    request = request_of("launchd", "systemd", "-N")
+    lost = effects(choose(request), request)[1]
     assert "certainty: launchd was written to its manual, and never tried" in lost
     assert "## On launchd (untested: written to its manual)" in rows()
 
 
 def test_when_nobody_stays_everything_later_is_lost() -> None:
-    on, to, wish = init_named("upstart"), target_named("systemd"), wish_of("systemd", "-N", "--end-after-ready")
-    said, lost = effects(choose(on, to, wish), on, to, wish)
-    assert {line.partition(":")[0] for line in lost} == set(to.news)
+    request = request_of("upstart", "systemd", "-N", "--end-after-ready")
+    said, lost = effects(choose(request), request)
+    assert {line.partition(":")[0] for line in lost} == set(request.target.news)
     assert any("no process of ours remains" in line for line in said)
 
 
@@ -193,15 +193,14 @@ def test_every_init_but_none_has_a_clue() -> None:
 
 
 def test_a_start_stop_daemon_that_waits_for_a_message_does_not_follow_a_daemon_that_forks() -> None:
-    on, to = init_named("sysv"), target_named("sysv")
-    wish = wish_of("sysv", "-N", "--pid-file=/run/web.pid")
-    assert choose(on, to, wish).shape == EXEC
-    on.hears = MESSAGE
-    assert choose(on, to, wish).shape == SUPERVISE
+    request = request_of("sysv", "sysv", "-N", "--pid-file=/run/web.pid")
+    assert choose(request).shape == EXEC
+    request.init.hears = MESSAGE
+    assert choose(request).shape == SUPERVISE
 
 
 @pytest.mark.parametrize("more", ["--ready-timeout=5", "--ready-when=listening"])
 def test_what_is_asked_for_beside_what_both_sides_do_is_not_left_out(more: str) -> None:
     for name, shape in (("systemd", HAND_OVER), ("sysv", SUPERVISE), ("s6", SUPERVISE if "timeout" in more else WATCH)):
-        on, to, wish = init_named(name), target_named(name), wish_of(name, "-N", "--pid-file=/run/web.pid", more)
-        assert choose(on, to, wish).shape == shape, name
+        request = request_of(name, name, "-N", "--pid-file=/run/web.pid", more)
+        assert choose(request).shape == shape, name

@@ -32,11 +32,12 @@ with its reasons.
 
 def rows() -> list[str]:
     """The table's lines, an init after the other."""
-    from cross_init.cli import Wish
+    from cross_init.commands.effects import carried
+    from cross_init.commands.options import Options
     from cross_init.detect import INITS, TARGETS, init_named, target_named
-    from cross_init.effects import carried
     from cross_init.model import NOTHING
     from cross_init.plan import choose
+    from cross_init.request import Request
 
     lines: list[str] = []
     for on in INITS:
@@ -45,11 +46,12 @@ def rows() -> list[str]:
         lines += ["", f"## On {on}{note}", ""]
         for number, to in enumerate(name for each in TARGETS for name in VARIANTS.get(each, (each,))):
             target = target_named(OPTIONS.get(to, to))
-            wish = Wish()
+            options = Options()
             listens = bool(target.clients_at_a_time) and init.name != target.name
-            wish.notify = target.says != NOTHING or listens
-            wish.ready_when = [] if wish.notify else ["tcp:HOST:PORT"]
-            cells = {"target": to, **carried(choose(init, target, wish, listens), init, target, wish)}
+            options.notify = target.says != NOTHING or listens
+            options.ready_when = [] if options.notify else ["tcp:localhost:80"]
+            request = Request(options, init, target)
+            cells = {"target": to, **carried(choose(request, listens), request)}
             if not number:
                 lines += ["| " + " | ".join(cells) + " |", "|" + "---|" * len(cells)]
             lines.append("| " + " | ".join(cells.values()) + " |")

@@ -4,10 +4,10 @@ Not "which init is PID 1": a service of a user's manager, or of a supervisor in 
 A system's file is imported only if its clue, below, is there: whoever runs under systemd does not pay for the others.
 """
 
-import posix
-
-from cross_init.linux import read
-from cross_init.model import Claim, Environment, Failure, Init
+from cross_init.errors import Failure
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import read_for_decision
+from cross_init.model import Claim, Init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,44 +54,6 @@ LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-noti
 PRESENT = (("upstart", ("init", "upstart", "")),)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
 TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "inetd", "plain")
-
-
-class Evidence:
-    """What can be known of how this process was started; what costs a system call is looked at when it is asked for."""
-
-    def __init__(self, environ: Environment) -> None:
-        self.environ = environ
-        self.pid = posix.getpid()
-        self.parent = posix.getppid()
-        self._parent_name: str | None = None
-        self._parent_words: list[str] | None = None
-        self._cgroups: list[str] | None = None
-
-    @property
-    def parent_name(self) -> str:
-        """The parent's command name, "" if it cannot be read."""
-        if self._parent_name is None:
-            self._parent_name = read(f"/proc/{self.parent}/comm").rstrip("\n")
-        return self._parent_name
-
-    @property
-    def parent_words(self) -> list[str]:
-        """The parent's command line, empty if it cannot be read."""
-        if self._parent_words is None:
-            self._parent_words = read(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
-        return self._parent_words
-
-    @property
-    def cgroups(self) -> list[str]:
-        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1.
-
-        A line feed is all that cannot be in a path.
-        """
-        if self._cgroups is None:
-            lines = [line.split(":", 2) for line in read("/proc/self/cgroup").split("\n")]
-            wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
-            self._cgroups = [path for path in wanted if path != "/"]
-        return self._cgroups
 
 
 def init_named(words: str) -> Init:
@@ -152,7 +114,7 @@ def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
 
 
 def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
-    process_1 = read("/proc/1/comm").rstrip("\n")
+    process_1 = read_for_decision("/proc/1/comm").rstrip("\n")
     for name, names in PRESENT:
         strange = init_named(name).stranger(evidence) if process_1 in names else None
         if strange is not None:

@@ -3,18 +3,19 @@
 import _signal
 import posix
 
-from cross_init.linux import why
-from cross_init.model import CANNOT_RUN, NOT_FOUND, Channel, Environment, Failure, Init, Service, Target
+from cross_init.errors import CANNOT_RUN, NOT_FOUND, Failure, why
+from cross_init.kernel.linux import Environment
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
-    from cross_init.health import Endpoint
-    from cross_init.placing import Removal
     from cross_init.readiness.condition import Condition
-    from cross_init.sockets import Passed
+    from cross_init.request import Request
+    from cross_init.sockets.passed import Passed
+    from cross_init.sockets.placing import Removal
+    from cross_init.store.client import HolderClient
     from cross_init.store.kept_sockets import KeptSockets
-    from cross_init.store.way import Way
+    from cross_init.watch.health import Endpoint
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
@@ -24,33 +25,33 @@ class Start:
 
     __slots__ = (
         *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
-        *("program", "removals", "service", "sockets", "target", "watchdog_usec", "way", "wish"),
+        *("program", "removals", "service", "sockets", "target", "watchdog_usec", "store", "request"),
     )
 
-    def __init__(self, wish: "Wish", init: Init, target: Target, service: Service, original: Environment) -> None:
-        self.wish = wish
-        self.init = init
-        self.target = target
-        self.service = service
-        self.original = original  # as the init gave it: how to reach it
-        self.environ = dict(original)  # as the daemon gets it
+    def __init__(self, request: "Request") -> None:
+        self.request = request
+        self.init = request.init  # as it is told that the daemon is ready: perhaps otherwise than in its own way
+        self.target = request.target
+        self.service = request.service
+        self.original = request.environ  # as the init gave it: how to reach it
+        self.environ = dict(request.environ)  # as the daemon gets it
         self.sockets: list[Passed] = []
-        self.command = wish.command
+        self.command = request.command
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
         self.endpoint: Endpoint | None = None  # where --health-listen answers
         self.kept_sockets: KeptSockets | None = None  # those that stay open over a restart, if there are any (keep)
         self.removals: list[Removal] = []  # paths of sockets that go with the service (remove-on-stop)
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
-        self.kept = wish.fd_store  # how many descriptors are kept for it over a restart, at most
-        self.way: Way | None = None  # to these, if it is we who keep them
+        self.kept = request.fd_store  # how many descriptors are kept for it over a restart, at most
+        self.store: HolderClient | None = None  # to these, if it is we who keep them
         self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
-        self.target.notify_socket = self.wish.notify_socket
+        self.target.notify_socket = self.request.notify_socket
         try:
-            return self.target.channel(leaving) if self.wish.notify else Channel()
+            return self.target.channel(leaving) if self.request.notify else Channel()
         except OSError as error:
             raise Failure(f"opening the daemon's way to say that it is ready: {why(error)}") from None
 
@@ -73,7 +74,7 @@ class Start:
     def close_sockets(self) -> None:
         """Close the daemon's sockets in a process that is not the daemon: a port must be free when that is gone."""
         if self.sockets:
-            from cross_init.sockets import close
+            from cross_init.sockets.passed import close
 
             close(self.sockets)
 

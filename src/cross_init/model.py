@@ -7,15 +7,18 @@ This file is on the way from start to exec. That way imports nothing that costs 
 no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes with slots.
 """
 
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from cross_init.detect import Evidence
-    from cross_init.news import Assignments
-    from cross_init.sockets import Passed
-    from cross_init.watched import Watched
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.readiness.sd_notify import Assignments
+    from cross_init.readiness.subject import Subject
+    from cross_init.sockets.passed import Passed
 
     class Cancellation(Protocol):
         """An init's news, without a signal, that a start is cancelled or that a service is to stay down."""
@@ -47,11 +50,6 @@ if TYPE_CHECKING:
             """Keep it no longer. Raises OSError."""
 
 
-Environment = dict[bytes, bytes]
-
-# Exit codes as env(1) and nice(1) have them.
-FAILED, CANNOT_RUN, NOT_FOUND = 125, 126, 127
-
 # How an init hears that the service is ready, and how a daemon says that it is.
 MESSAGE = "message"  # a datagram on a notification socket
 STOP = "stop"  # the main process stops on a signal
@@ -78,15 +76,16 @@ def is_for(environ: Environment, pid: int) -> bool:
     return environ.get(b"LISTEN_PID") == str(pid).encode()
 
 
-class Failure(Exception):
-    """Our own failure: one line that says what was tried, on what, why it failed and what to do.
+def announced(environ: Environment, pid: int, who: str) -> "list[Passed]":
+    """The sockets of LISTEN_FDS from descriptor 3 on, if they are for the process pid (sd_listen_fds(3)).
 
-    code: the exit code, FAILED, CANNOT_RUN or NOT_FOUND.
+    who: the init that passed them. Raises Failure if one is not open.
     """
+    if not is_for(environ, pid):
+        return []
+    from cross_init.sockets.passed import listen_fds
 
-    def __init__(self, message: str, code: int = FAILED) -> None:
-        super().__init__(message)
-        self.code = code
+    return listen_fds(environ, who)
 
 
 class Service:
@@ -128,7 +127,7 @@ class Channel:
     def expose(self, environ: Environment) -> None:
         """Offer it to the daemon, in the process that becomes it. Raises OSError."""
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Listen, in the process that watches. Each readiness that it will tell is expected there."""
 
     def catch_up(self) -> None:
@@ -190,6 +189,13 @@ class Init:
         """Whether this init started us, and by what evidence."""
         raise NotImplementedError
 
+    @property
+    def without_readiness(self) -> str:
+        """What it means to tell it that the daemon is ready where it hears nothing, for people."""
+        return (
+            f"{self.name} waits for no daemon to be ready; it goes to syslog{f'; {self.instead}' * bool(self.instead)}"
+        )
+
     def look(self, evidence: "Evidence") -> None:
         """Find out what differs from service to service: by which of its ways it hears this one."""
 
@@ -235,7 +241,7 @@ class Init:
         pidfd: of the main process, which is the daemon itself unless we supervise it.
         An init that hears nothing is told nothing: it goes where all goes that an init has no ear for.
         """
-        from cross_init.report import Reporter
+        from cross_init.watch.log import Reporter
 
         reporter = Reporter(str(service), pid, False)
         reporter.say(f"ready after {seconds:.3f} s")

@@ -1,4 +1,4 @@
-"""(init, target, wish) -> Plan: which shape, and why. Pure: no I/O. What is translated and lost: effects.py.
+"""request -> Plan: which shape, and why. Pure: no I/O. What is translated and lost: effects.py.
 
 The shapes, from the cheapest on (docs/design.md):
 
@@ -11,11 +11,11 @@ serve       the bridge stays the main process and starts a daemon for each clien
             where the init passes the socket that listens.
 """
 
-from cross_init.model import ANYONE, EXIT, FILE, STOP, Init, Target
+from cross_init.model import ANYONE, EXIT, FILE, STOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
+    from cross_init.request import Request
 
 EXEC, WATCH, HAND_OVER, SUPERVISE, SERVE = "exec", "watch", "hand over", "supervise", "serve"
 
@@ -31,92 +31,87 @@ class Plan:
         self.same = same
 
 
-def choose(init: Init, target: Target, wish: "Wish", listens: bool = False) -> Plan:
+def choose(request: "Request", listens: bool = False) -> Plan:
     """The cheapest shape that translates what was asked for. listens: the daemon's socket is one that listens."""
+    init, target = request.init, request.target
     if listens and target.clients_at_a_time:
         return Plan(SERVE, f"each client gets a daemon of its own, as {target.name} has it", False)
-    needed = forced(init, target, wish)
+    needed = why_supervise(request)
     native = init.name == target.name and not target.option
-    if native and not (asks_for_more(wish) or needed):
-        changes = wish.listen or wish.selects or wish.wait_for_client
+    if native and not (asks_for_more(request) or needed):
+        changes = request.listen or request.selects or request.wait_for_client
         return Plan(EXEC, f"{init.called} is what the daemon was written for", not changes)
     if needed:
         return Plan(SUPERVISE, needed, False)
-    if is_one_contract(init, target, wish):
+    if is_one_contract(request):
         return Plan(EXEC, f"{init.called} waits for a command that forks away, and so does the daemon", False)
-    if not wish.waits:
+    if not request.waits:
         return Plan(EXEC, "without -N nothing has to be watched", False)
-    if not stops(target, wish) and init.from_whom == ANYONE:
+    if not stops(request) and init.from_whom == ANYONE:
         return Plan(WATCH, f"{init.called} can be told from beside the daemon, which keeps the PID it tracks", False)
-    why = "only its parent sees a daemon stop" if stops(target, wish) else f"{init.called} hears only the main process"
+    why = "only its parent sees a daemon stop" if stops(request) else f"{init.called} hears only the main process"
     if init.moves_main:
         return Plan(HAND_OVER, f"{why}, and {init.called} can be given another main process", False)
     return Plan(SUPERVISE, f"{why}, and {init.called} cannot be given another main process", False)
 
 
-def stops(target: Target, wish: "Wish") -> bool:
+def stops(request: "Request") -> bool:
     """Whether the daemon says that it is ready by stopping itself."""
-    return wish.notify and target.says == STOP
+    return request.notify and request.target.says == STOP
 
 
-def removes(wish: "Wish") -> bool:
+def removes(request: "Request") -> bool:
     """Whether a socket's path is to be removed at the service's end."""
-    return bool(wish.listen) and listens_with(wish, "remove-on-stop")
+    return any(address.options.remove_on_stop for address in request.listen)
 
 
-def keeps(wish: "Wish") -> bool:
+def keeps(request: "Request") -> bool:
     """Whether a socket is to be kept over a restart."""
-    return bool(wish.listen) and listens_with(wish, "keep")
+    return any(address.options.keep for address in request.listen)
 
 
-def listens_with(wish: "Wish", option: str) -> bool:
-    """Whether a socket of --listen has this option, which takes no value."""
-    from cross_init.socket_options import has
-
-    return any(has(text, option) for text in wish.listen)
-
-
-def is_one_contract(init: Init, target: Target, wish: "Wish") -> bool:
+def is_one_contract(request: "Request") -> bool:
     """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
-    return init.hears in (EXIT, FILE) and target.forks and not asks_for_more(wish)
+    return request.init.hears in (EXIT, FILE) and request.target.forks and not asks_for_more(request)
 
 
-def asks_for_more(wish: "Wish") -> str:
+def asks_for_more(request: "Request") -> str:
     """The option that asks for what init and daemon do not have in common even if they are made for each other."""
     asked = {
-        "--ready-when": wish.ready_when,
-        "--ready-timeout": wish.ready_timeout,
-        "--health-listen": wish.health_listen,
-        "--state-file": wish.state_file,
+        "--ready-when": request.ready_when,
+        "--ready-timeout": request.ready_timeout,
+        "--health-listen": request.health_listen,
+        "--state-file": request.state_file,
     }
     return next((option for option, value in asked.items() if value), "")
 
 
-def forced(init: Init, target: Target, wish: "Wish") -> str:
+def why_supervise(request: "Request") -> str:
     """Why the bridge has to stay the main process, whatever would be cheaper; "" if it need not."""
-    if wish.supervise:
+    init, target = request.init, request.target
+    if request.supervise:
         return "--supervise says so"
-    if init.stays and wish.waits:
+    if init.stays and request.waits:
         return init.stays
-    if target.forks and not is_one_contract(init, target, wish):
+    if target.forks and not is_one_contract(request):
         if init.hears in (EXIT, FILE):
-            return f"{init.called} sees a daemon leave, and not what else was asked for ({asks_for_more(wish)})"
+            return f"{init.called} sees a daemon leave, and not what else was asked for ({asks_for_more(request)})"
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
-    if any(condition.startswith("log:") for condition in wish.ready_when) and init.from_whom != ANYONE:
+    if any(condition.lasting for condition in request.conditions) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
-    if keeps(wish) and (stops(target, wish) or init.from_whom != ANYONE):
+    if keeps(request) and (stops(request) or init.from_whom != ANYONE):
         return "somebody has to stay for whom the daemon's sockets are kept (keep)"
-    if removes(wish) and (not wish.waits or stops(target, wish) or init.from_whom != ANYONE):
+    if removes(request) and (not request.waits or stops(request) or init.from_whom != ANYONE):
         return "somebody has to stay and remove the socket's path (remove-on-stop)"
-    if wish.stop_signal or wish.reload_signal:
+    if request.stop_signal or request.reload_signal:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
-    if init.from_whom != ANYONE or stops(target, wish):
-        if wish.watchdog[0]:
+    if init.from_whom != ANYONE or stops(request):
+        if request.watchdog[0]:
             return "somebody has to stay and count the daemon's signs of life (--watchdog)"
-        if wish.fd_store:
+        if request.fd_store:
             return "somebody has to stay and keep the daemon's descriptors (--fd-store)"
-        if wish.health_listen:
+        if request.health_listen:
             return "somebody has to stay and answer (--health-listen)"
-    if wish.ready_timeout and not init.moves_main:
+    if request.ready_timeout and not init.moves_main:
         return "only the main process can end with an exit code of ours when the time is over (--ready-timeout)"
     return ""

@@ -32,9 +32,15 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-PACKAGES = ("systems", "shapes", "readiness")  # those on the way to exec; their own files have nothing but a docstring
+    from cross_init.commands.options import Options
+
+# Our folders; their own files have nothing but a docstring.
+PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
 # On that way, too, each behind those that it imports.
-ALWAYS = ("model", "linux", "complaints", "detect", "cli", "plan", "launch", "bridge")
+ALWAYS = (
+    *("errors", "kernel.linux", "kernel.evidence", "model", "detect", "commands.options"),
+    *("request", "plan", "gather", "launch", "bridge"),
+)
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
@@ -99,19 +105,20 @@ def find_modules() -> None:
 def load_always() -> None:
     """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
     for name in ALWAYS:
-        code = compiled(FOLDER, name)
+        folder, _, last = f"/{name}".replace(".", "/").rpartition("/")
+        code = compiled(FOLDER + folder, last)
         if code is None:
             return  # it is imported when it is needed
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
-        module.__package__ = "cross_init"
-        module.__file__ = f"{FOLDER}/{name}.py"
+        module.__package__ = f"cross_init{folder.replace('/', '.')}"
+        module.__file__ = f"{FOLDER}{folder}/{last}.py"
         exec(code, module.__dict__)  # noqa: S102 (this is what importing is)
 
 
 def main(argv: list[str]) -> None:
     """Do what the command line says, under the name that we have. Does not return."""
     if argv[0].rpartition("/")[2] == "cross-init":
-        from cross_init.front_door import main as open_front_door
+        from cross_init.commands.front_door import main as open_front_door
 
         open_front_door(argv)
     run_bridge(argv)
@@ -121,39 +128,53 @@ def run_bridge(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
     if is_isolated():
         load_always()
-    from cross_init.cli import parse
-    from cross_init.complaints import NAME, complain, complain_of_mistake, write_out
-    from cross_init.linux import NO_MEMORY, why
-    from cross_init.model import FAILED, Failure
+    from cross_init.commands.options import parse
+    from cross_init.errors import FAILED, NAME, Failure, print_error, print_unexpected, why, write_out
+    from cross_init.kernel.linux import NO_MEMORY
 
     try:
         isolate(argv)
         occupy_standard_descriptors()
-        wish = parse(argv[1:])
-        if wish.help:
+        options = parse(argv[1:])
+        if options.help:
+            from cross_init.commands.help import text
             from cross_init.detect import INITS, TARGETS
-            from cross_init.help import text
 
             code = write_out(text(TARGETS, INITS))
-        elif wish.version:
+        elif options.version:
             from cross_init.version import VERSION
 
             code = write_out(f"{NAME} {VERSION}\n")
         else:
-            from cross_init.bridge import run
-
-            code = run(wish, clean_environment())
+            code = start(options)
     except Failure as failure:
-        code = complain(str(failure), failure.code)
+        code = print_error(str(failure), failure.code)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        code = complain(f"a system call failed{where}: {why(error)}", FAILED)
+        code = print_error(f"a system call failed{where}: {why(error)}", FAILED)
     except MemoryError:
-        code = complain(NO_MEMORY, FAILED)
+        code = print_error(NO_MEMORY, FAILED)
     except Exception as error:
-        code = complain_of_mistake(error)
+        code = print_unexpected(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.
     posix._exit(code)
+
+
+def start(options: "Options") -> int:
+    """Start the daemon, or explain what that would be. Returns an exit code if this process does not become it.
+
+    Raises Failure, OSError.
+    """
+    from cross_init.request import resolve
+
+    request = resolve(options, clean_environment())
+    if options.explain:
+        from cross_init.commands.explain import show
+
+        return show(request, options.explain)
+    from cross_init.bridge import run
+
+    return run(request)
 
 
 def clean_environment() -> dict[bytes, bytes]:

@@ -240,17 +240,21 @@ class Container(StandIn):
     before = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
     def begin(self, words: Sequence[str]) -> None:
+        self.old = self._state()  # of one that was killed: it tells of no process that lives
         self.changes = inotify(str(PLACE))
         self.loop.watch(self.changes, self._look)
         super().begin(words)
 
     def _look(self) -> None:
         os.read(self.changes, 65536)
+        text = self._state()
+        self.told = self.told or (text != self.old and re.search(r"\bready\b", text) is not None)
+
+    def _state(self) -> str:
         try:
-            text = (PLACE / "state").read_text()
+            return (PLACE / "state").read_text()
         except OSError:
-            return
-        self.told = self.told or re.search(r"\bready\b", text) is not None
+            return ""
 
     def stop(self, daemon: int) -> None:
         if self.ended is None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ class Manager(Init):
         self.jobs: dict[str, subprocess.Popen[bytes]] = {}
         self.pidfds: list[int] = []
         self.unit = ""
+        self.since = 0.0  # when it was started
 
     def begin(self, words: Sequence[str]) -> None:
         # Containers may share their control groups with others: no two units are to be of one name.
@@ -60,6 +62,7 @@ class Manager(Init):
             file.write_text(text)
             self.container.run("systemctl", "daemon-reload")
         self.is_deciding = True
+        self.since = time.time()
         self._job("start")
 
     def _job(self, word: str) -> None:
@@ -101,9 +104,14 @@ class Manager(Init):
     def said(self) -> str:
         self.lines = self.errors.read_text(errors="replace").splitlines()
         if not self.told:  # what is said of a daemon goes to the log
-            of = self.container.run("systemctl", "show", "--value", "--property=InvocationID", self.unit).stdout.strip()
             self.container.run("journalctl", "--sync")
-            words = ("journalctl", "--quiet", "--output=cat", f"_SYSTEMD_INVOCATION_ID={of}")
+            words = (
+                "journalctl",
+                "--quiet",
+                "--output=cat",
+                f"--since=@{self.since:.6f}",
+                f"_SYSTEMD_UNIT={self.unit}",
+            )
             self.lines += self.container.run(*words, check=False).stdout.splitlines()
         return super().said()
 

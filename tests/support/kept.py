@@ -1,12 +1,14 @@
 """Descriptors that puppets want kept, and who keeps them."""
 
+import os
+import signal
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cross_init.sock_diag import unix_listeners
+from cross_init.kernel.sock_diag import unix_listeners
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job
@@ -91,9 +93,33 @@ def serve(puppet: Puppet, number: int) -> None:
     )
 
 
+OTHERS: set[Path | bytes] = set()  # where others' holders were listening before this test
+
+
 def holders() -> list[Path]:
-    """The sockets of all holders that there are, or were killed."""
-    return sorted(FOLDER.glob("cross-init.*"))
+    """The sockets of this test's holders that there are, or were killed."""
+    return sorted(path for path in FOLDER.glob("cross-init.*") if path not in OTHERS)
+
+
+def users_holders() -> set[bytes]:
+    """The abstract names of this test's holders that users have."""
+    return {name for name, _, _, _ in unix_listeners() if name.startswith(b"\0cross-init/store/")} - OTHERS
+
+
+@contextmanager
+def only_ours() -> Iterator[None]:
+    """A test: what others have is none of its business, and what it has left at its end is ended."""
+    OTHERS.update(holders(), users_holders())
+    try:
+        yield
+    finally:
+        places: list[Path | bytes] = [*holders(), *users_holders()]
+        for place in places:
+            with suppress(OSError):  # it was killed, or ends
+                os.kill(holder(place), signal.SIGKILL)
+            if isinstance(place, Path):
+                place.unlink(missing_ok=True)
+        OTHERS.clear()
 
 
 def holder(path: Path | bytes) -> int:

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cross_init.linux import process_state
+from cross_init.kernel.linux import process_stat, process_state
 from tests.support.waiting import until
 
 
@@ -16,6 +16,11 @@ def children(pid: int) -> list[int]:
         return [int(word) for task in tasks for word in (task / "children").read_text().split()]
     except OSError:
         return []
+
+
+def parent(pid: int) -> int:
+    """The process's parent; 0 if it has ended."""
+    return int((process_stat(pid)[1:2] or ["0"])[0])
 
 
 def descendants(pid: int) -> list[int]:
@@ -29,18 +34,25 @@ def descendants(pid: int) -> list[int]:
 def watcher_among(pids: Callable[[], Iterable[int]]) -> int:
     """The one watcher among these processes and their children.
 
-    Its witness, which goes when the init has been told, has another name, and is its parent until then.
+    Its witness, which goes when the init has been told, has another name, and is its parent until then. What it has
+    started itself for a moment, to receive what comes with descriptors, has its name.
     """
 
     def watchers() -> list[int]:
-        return [each for pid in pids() for each in (pid, *children(pid)) if is_watcher(each)]
+        of_its_name = {each for pid in pids() for each in (pid, *children(pid)) if is_named(each)}
+        return [each for each in of_its_name if parent(each) not in of_its_name]
 
-    def is_watcher(pid: int) -> bool:
+    def is_named(pid: int) -> bool:
         return named(pid) == "cross-init" and process_state(pid) != "Z"
 
-    until(lambda: bool(watchers()), "the watcher has settled down")
-    (pid,) = watchers()
-    return pid
+    found: list[int] = []
+
+    def is_alone() -> bool:
+        found[:] = watchers()
+        return len(found) == 1
+
+    until(is_alone, "the watcher has settled down")
+    return found[0]
 
 
 def stop(pid: int) -> None:

@@ -8,11 +8,11 @@ io_uring. What we may not look at is no evidence; who asks is told.
 import posix
 from sys import byteorder
 
-from cross_init.linux import read
+from cross_init.kernel.linux import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 EPOLL = "anon_inode:[eventpoll]"
 ACCEPTS_TCP = "inet_csk_accept"  # where in the kernel a thread waits then (proc_pid_wchan(5))

@@ -9,24 +9,23 @@ import _socket
 from select import POLLIN, POLLOUT
 
 from cross_init.bounds import as_pid
-from cross_init.linux import why
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.libraries import find_library
-from cross_init.readiness.repeated import Repeated
+from cross_init.readiness.repeated import Connecting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jeepney.low_level import Message
 
     from cross_init.bounds import Pid
-    from cross_init.cli import Wish
 
 SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-known Message Bus Instances"
 NAME_MAX = 255
 
 
-class BusName(Repeated):
+class BusName(Connecting):
     """A name on a bus. where: system, session, or an address as D-Bus has it."""
 
     def __init__(self, text: str, name: str, where: str) -> None:
@@ -34,7 +33,6 @@ class BusName(Repeated):
         self.name = name
         self.where = where
         self.places: list[str] = []
-        self.socket: _socket.socket | None = None
         self.complaint = ""
         self.place = ""  # where it was found, and whether its processes have other numbers
         self.is_elsewhere = False
@@ -131,8 +129,8 @@ class BusName(Repeated):
         except OSError as error:
             self._lost(why(error))
             return
-        self.watched.engine.forget(self.socket.fileno())
-        self.watched.engine.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
+        self.watched.loop.forget(self.socket.fileno())
+        self.watched.loop.watch(self.socket.fileno(), self._hear, POLLIN | (POLLOUT if self.unsent else 0))
 
     def _hear(self) -> None:
         assert self.socket is not None
@@ -186,7 +184,7 @@ class BusName(Repeated):
         """Ask which process owns this connection."""
         if self.is_elsewhere:
             from cross_init.readiness.bus_owner import Owner
-            from cross_init.readiness.porter import porters_of
+            from cross_init.readiness.worker import porters_of
 
             porters_of(self.watched).send(Owner(self.place, owner, self._found))
         else:
@@ -196,7 +194,7 @@ class BusName(Repeated):
 
     def _found(self, said: str, failed: str) -> None:
         """What a porter has found on a bus that is in another PID namespace."""
-        from cross_init.kernel_knows import start_time
+        from cross_init.kernel.procfs import start_time
         from cross_init.readiness.bus_owner import INSTEAD, NO_PIDFD, NOBODY, NOT_HERE, NOT_SAID
 
         if self.over or self.socket is None:
@@ -204,9 +202,9 @@ class BusName(Repeated):
         if failed:
             self._lost(failed)
         elif said == NOT_SAID:
-            self._complain(f"{NO_PIDFD}: {INSTEAD}")
+            self._explain(f"{NO_PIDFD}: {INSTEAD}")
         elif said == NOT_HERE:
-            self._complain(f"{self.name} belongs to a process of another PID namespace, which is not of this service")
+            self._explain(f"{self.name} belongs to a process of another PID namespace, which is not of this service")
         elif said != NOBODY:
             text, _, started = said.partition(" ")
             pid = as_pid(text)
@@ -215,33 +213,21 @@ class BusName(Repeated):
     def _compare(self, pid: "Pid | None", said: str) -> None:
         """See whether this process, which owns the name, is of the service."""
         if pid is not None and self.watched.belongs(pid):
-            self._close()
+            self.close()
             self.answer(True)
         else:
-            self._complain(f"{self.name} belongs to process {said}, which is not of this service")
+            self._explain(f"{self.name} belongs to process {said}, which is not of this service")
 
     def _lost(self, reason: str) -> None:
         """Try again, some time."""
-        self._complain(f"talking to the bus ({self.where}): {reason}")
-        self._close()
+        self._explain(f"talking to the bus ({self.where}): {reason}")
+        self.close()
         self.answer(False)
 
-    def _complain(self, text: str) -> None:
+    def _explain(self, text: str) -> None:
         if text != self.complaint:
             self.complaint = text
             self.watched.reporter.say(f"--ready-when {self.text}: {text}; waiting on")
-
-    def _close(self) -> None:
-        if self.socket is not None:
-            self.watched.engine.forget(self.socket.fileno())
-            self.socket.close()
-            self.socket = None
-
-    def stop(self) -> None:
-        """Leave the bus."""
-        super().stop()
-        if hasattr(self, "watched"):
-            self._close()
 
 
 def bus_address(where: str, environ: Environment) -> str:
@@ -258,10 +244,10 @@ def bus_address(where: str, environ: Environment) -> str:
     return where
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     parts = rest.split(".")
     good = all(part and (part.replace("_", "a").replace("-", "a").isalnum()) and part.isascii() for part in parts)
     if len(parts) < 2 or not good or len(rest) > NAME_MAX or rest[0].isdigit():
         raise Failure(f"--ready-when {text}: {rest} is no bus name, as org.example.Name is")
-    return BusName(text, rest, wish.bus or "system")
+    return BusName(text, rest, bus)

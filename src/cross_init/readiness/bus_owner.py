@@ -2,23 +2,22 @@
 
 The numbers that such a bus gives of processes are those of its own namespace. A pidfd means the same process on both
 sides, so the bus is asked for that (D-Bus specification, GetConnectionCredentials, ProcessFD). Who can be sent one
-descriptor can be sent others, by anybody on the bus; so a porter asks, on a connection of its own (porter.py).
+descriptor can be sent others, by anybody on the bus; so a porter asks, on a connection of its own (worker.py).
 """
 
 import _signal
 import posix
 
-from cross_init.connection import credentials, prober
-from cross_init.kernel_knows import field, process_of, start_time
-from cross_init.linux import why
-from cross_init.model import Failure
-from cross_init.readiness.porter import Errand
+from cross_init.errors import Failure, why
+from cross_init.kernel.procfs import field, process_of, start_time
+from cross_init.readiness.worker import Errand
+from cross_init.sockets.connection import credentials, prober
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.readiness.porter import Tell
+    from cross_init.readiness.worker import Tell
 
 OWNER = b"o"  # a porter's word for what it has found
 PATIENCE_S = 5.0

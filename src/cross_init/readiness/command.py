@@ -3,14 +3,9 @@
 import _signal
 import posix
 
-from cross_init.linux import open_nothing
-from cross_init.model import Environment
+from cross_init.kernel.linux import Environment, open_nothing
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cross_init.cli import Wish
 
 SHELL = "/bin/sh"
 
@@ -61,7 +56,7 @@ class Command(Repeated):
             posix.kill(self.pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
             self._hear()
             return
-        self.watched.engine.watch(self.pidfd, self._hear)
+        self.watched.loop.watch(self.pidfd, self._hear)
 
     def _hear(self) -> None:
         status = self._wait()
@@ -78,7 +73,7 @@ class Command(Repeated):
     def _forget(self) -> None:
         self.watched.helpers.pop(self.pid, None)
         if self.pidfd >= 0:
-            self.watched.engine.forget(self.pidfd)
+            self.watched.loop.forget(self.pidfd)
             posix.close(self.pidfd)
         self.pid, self.pidfd = 0, -1
 
@@ -93,6 +88,6 @@ class Command(Repeated):
                 pass  # it had not come to lead its group
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Any command."""
     return Command(text, rest)

@@ -2,8 +2,8 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import Environment
-    from cross_init.watched import Watched
+    from cross_init.kernel.linux import Environment
+    from cross_init.readiness.subject import Subject
 
 
 class Condition:
@@ -24,7 +24,7 @@ class Condition:
     def expose(self) -> None:
         """In the process that becomes the daemon: give it what has to be observed. Raises OSError."""
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Begin to observe, in the process that watches; the condition is expected there."""
         raise NotImplementedError
 

@@ -1,11 +1,7 @@
 """--ready-when CONDITION: from its words to something that observes the daemon. One file per way of looking."""
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 from cross_init.readiness.condition import Condition
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cross_init.cli import Wish
 
 # Kind: (the module with a class Observed, what stands behind the colon).
 KINDS: dict[str, tuple[str, str]] = {
@@ -23,12 +19,22 @@ KINDS: dict[str, tuple[str, str]] = {
 FORMS = ", ".join(f"{kind}:{rest}" if rest else kind for kind, (_, rest) in KINDS.items())
 
 
-def parse_all(wish: "Wish") -> list[Condition]:
-    """The conditions that were asked for, in their order. Raises Failure."""
-    return [parse(text, wish) for text in wish.ready_when]
+def parse_all(texts: list[str], bus: str, leaves: bool) -> list[Condition]:
+    """The conditions that these texts name, in their order. bus: where bus names are looked for.
+
+    leaves: no process of ours is to stay behind a daemon that is ready. Raises Failure.
+    """
+    conditions = [parse(text, bus) for text in texts]
+    for condition in conditions:
+        if condition.lasting and leaves:
+            raise Failure(
+                f"--ready-when {condition.text}: the daemon's output goes through us, so we cannot leave "
+                "(--end-after-ready)"
+            )
+    return conditions
 
 
-def parse(text: str, wish: "Wish") -> Condition:
+def parse(text: str, bus: str) -> Condition:
     """One condition. Raises Failure."""
     kind, _, rest = text.partition(":")
     if kind == "https" or (kind == "http" and rest.startswith("//")):
@@ -40,5 +46,5 @@ def parse(text: str, wish: "Wish") -> Condition:
         needs = f"write {kind}:{what}" if what else "nothing stands behind it"
         raise Failure(f"--ready-when {text}: {needs}")
     found = __import__(f"cross_init.readiness.{module}", fromlist=("make",))
-    made: Condition = found.make(kind, rest, text, wish)
+    made: Condition = found.make(kind, rest, text, bus)
     return made

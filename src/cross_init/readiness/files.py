@@ -2,19 +2,20 @@
 
 import posix
 
-from cross_init.linux import absolute
-from cross_init.model import Environment, Failure
-from cross_init.pidfile import Foreign
-from cross_init.readiness.appearance import Appearance
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment, absolute
+from cross_init.notify.pid_file import Foreign
 from cross_init.readiness.condition import Condition
+from cross_init.readiness.path_watch import PathWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
+    from cross_init.watch.event_loop import Timer
 
+PAUSE_S = 0.5  # until it is looked at again where nothing tells of a change
 Identity = tuple[int, int, int, int]
 
 
@@ -25,38 +26,68 @@ class File(Condition):
         super().__init__(text)
         self.path = path
         self.before: Identity | None = None
-        self.news: Appearance | None = None
+        self.news: PathWatch | None = None
         self.held: Callable[[], None] | None = None
-        self.watched: Watched | None = None
+        self.timer: Timer | None = None
+        self.is_said = False  # that it cannot be looked at
+        self.watched: Subject | None = None
 
     def prepare(self, environ: Environment) -> None:
         """Remember what is there. Relative paths count from here, as the watcher is elsewhere. Raises Failure."""
         self.path = absolute(self.path, f"--ready-when {self.text}")
-        self.before = identity(self.path)
+        try:
+            self.before = identity(self.path)
+        except PermissionError:
+            pass  # it is looked at again when the daemon runs, which may change that
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
         self.watched = watched
         self.held = watched.expect(self.text)
-        self.news = Appearance(watched.engine, self.path, self._look)
-        watched.engine.after(0, self._look)
+        self.news = PathWatch(watched.loop, self.path, self._look)
+        watched.loop.after(0, self._look)
 
     def _look(self) -> None:
-        if self.held is not None and self.holds():
-            held, self.held = self.held, None
-            self.stop()
-            held()
+        if self.held is None or self.watched is None:
+            return
+        try:
+            if self.is_new():
+                if self.holds():
+                    held, self.held = self.held, None
+                    self.stop()
+                    held()
+                else:
+                    self._look_later()  # it may hold without a change of the file
+        except OSError as error:
+            if not self.is_said:
+                self.is_said = True
+                self.watched.reporter.say(f"--ready-when {self.text}: {self.path}: {why(error)}; trying again")
+            self._look_later()
 
-    def holds(self) -> bool:
-        """Whether it is there and new."""
+    def _look_later(self) -> None:
+        def due() -> None:
+            self.timer = None
+            self._look()
+
+        if self.timer is None and self.watched is not None:
+            self.timer = self.watched.loop.after(PAUSE_S, due)
+
+    def is_new(self) -> bool:
+        """Whether it is there and new. Raises OSError if that cannot be known."""
         now = identity(self.path)
         return now is not None and now != self.before
+
+    def holds(self) -> bool:
+        """Whether a new one is all that was waited for. Raises OSError."""
+        return True
 
     def stop(self) -> None:
         """Look no more."""
         self.held = None
         if self.news is not None:
             self.news.close()
+        if self.watched is not None:
+            self.watched.loop.cancel(self.timer)
 
 
 class PidFile(File):
@@ -65,29 +96,27 @@ class PidFile(File):
     It has to be new as well: in a container a dead predecessor had the same number.
     """
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
         self.foreign = Foreign(self.path, lambda text: watched.reporter.say(f"--ready-when {self.text}: {text}"))
         super().attach(watched)
 
     def holds(self) -> bool:
-        """Whether it was written and names a process of the service."""
-        if not super().holds() or self.watched is None:
-            return False
+        """Whether it names a process of the service."""
         pid = self.foreign.read()
-        return pid is not None and self.watched.belongs(pid)
+        return pid is not None and self.watched is not None and self.watched.belongs(pid)
 
 
 def identity(path: str) -> Identity | None:
-    """What changes when a file is made or written anew; None if there is none."""
+    """What changes when a file is made or written anew; None if there is none. Raises OSError if that is not known."""
     try:
         status = posix.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     if rest.endswith("/"):
         raise Failure(f"--ready-when {text}: {rest} is a folder, not a file")

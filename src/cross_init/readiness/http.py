@@ -3,14 +3,10 @@
 import posix
 from _thread import start_new_thread
 
-from cross_init.linux import NO_THREAD
-from cross_init.model import Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import NO_THREAD, Environment
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cross_init.cli import Wish
 
 PATIENCE_S = 5.0  # for each step of one attempt
 YES, NO = b"y", b"n"
@@ -41,7 +37,7 @@ class Http(Repeated):
     def ask(self) -> None:
         """Start a thread, and hear of its answer."""
         self.news, tell = posix.pipe2(posix.O_CLOEXEC)
-        self.watched.engine.watch(self.news, self._hear)
+        self.watched.loop.watch(self.news, self._hear)
         try:
             start_new_thread(self._ask, (tell,))
         except RuntimeError:
@@ -59,7 +55,7 @@ class Http(Repeated):
 
     def _close(self) -> None:
         if self.news >= 0:
-            self.watched.engine.forget(self.news)
+            self.watched.loop.forget(self.news)
             posix.close(self.news)
             self.news = -1
 
@@ -102,7 +98,7 @@ def is_host(name: str) -> bool:
     return name.isprintable() and " " not in name and (":" in name or all(0 < len(label) < 64 for label in labels))
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     from urllib.parse import urlsplit
 

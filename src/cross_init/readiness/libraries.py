@@ -8,7 +8,7 @@ these are as trustworthy as the program is; the working directory and PYTHONPATH
 import posix
 import sys
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 
 
 def find_library(name: str, what_for: str) -> None:

@@ -6,17 +6,16 @@ One that it was given listened before: it counts when the daemon attends to it, 
 
 import posix
 
-from cross_init.linux import read, why
-from cross_init.model import Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import open_descriptors, read
+from cross_init.kernel.sock_diag import unix_listeners, why_not
 from cross_init.readiness.attending import Sockets
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
-from cross_init.sock_diag import unix_listeners, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 SAY_WHY = 0.5  # the step, in seconds, from which on it is said why it does not hold: after two seconds or so
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
@@ -28,9 +27,9 @@ class Listening(Repeated):
     complaint = ""
     has_said_why = False
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """What is open before the daemon's first step is what it was given."""
-        self.passed = Sockets(watched.start.sockets, watched.start.passed_inodes)
+        self.passed = Sockets(watched.passed_sockets, watched.passed_inodes)
         self.given = self.passed.links
         super().attach(watched)
 
@@ -46,16 +45,7 @@ class Listening(Repeated):
             )
 
     def _listens(self, pid: int) -> bool:
-        folder = f"/proc/{pid}/fd"
-        links: dict[int, str] = {}
-        try:
-            for name in posix.listdir(folder):
-                try:
-                    links[int(name)] = posix.readlink(f"{folder}/{name}")
-                except OSError:
-                    continue
-        except OSError:
-            return False  # it has ended, or is not ours to look at
+        links = open_descriptors(pid) or {}  # none if it has ended, or is not ours to look at
         own = {link for link in links.values() if link.startswith("socket:")} - self.given
         if self.given and self.passed.are_attended(pid, links):
             return True
@@ -120,7 +110,7 @@ def listeners_in(network: int) -> set[int]:
 
 def enter_network(network: int) -> None:
     """Open sockets there from now on: this thread, and nobody else. Raises Failure."""
-    from cross_init.system_calls import move_to_network
+    from cross_init.kernel.system_calls import move_to_network
 
     try:
         move_to_network(network)
@@ -128,6 +118,6 @@ def enter_network(network: int) -> None:
         raise Failure(f"the daemon is in another network namespace, which only root may enter: {why(error)}") from None
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """There is only one."""
     return Listening(text)

@@ -12,18 +12,19 @@ from struct import pack
 from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
-from cross_init.connection import may_claim
-from cross_init.linux import why
+from cross_init.errors import why
+from cross_init.kernel.linux import open_descriptors
+from cross_init.kernel.procfs import process_owner, start_of_living, variables
 from cross_init.model import READY, RELOADING, STOPPING
-from cross_init.news import MESSAGE_MAX, Assignments, Malformed, first, has, parse
-from cross_init.readiness.notify_socket import let_go
-from cross_init.readiness.porter import porters_of
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
-from cross_init.report import is_no, report
+from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
+from cross_init.readiness.worker import porters_of
+from cross_init.sockets.connection import may_claim
+from cross_init.watch.log import is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
@@ -32,12 +33,17 @@ LAST_S = 3.0  # for all that is there at the end
 
 
 class Listener:
-    """One daemon's notification socket, heard on its behalf. access: whose messages count (NotifyAccess=)."""
+    """One daemon's notification socket, heard on its behalf.
 
-    def __init__(self, watched: "Watched", sock: _socket.socket, access: str) -> None:
+    access: whose messages count (NotifyAccess=). secret: what the daemon has in its variables and nobody else can know,
+    the socket's path; nothing if its name is an abstract one, which the kernel shows to everybody.
+    """
+
+    def __init__(self, watched: "Subject", sock: _socket.socket, access: str, secret: bytes) -> None:
         self.watched = watched
         self.socket = sock
         self.access = access
+        self.secret = secret
         self.held = watched.expect("READY=1")
         self.porters = porters_of(watched)
         self.heeded: Head | None = None  # what was, but for what came with it
@@ -51,11 +57,32 @@ class Listener:
             if self.porters.are_at_work or not self.receive():
                 return
 
-    def counts(self, sender: int) -> bool:
-        """Whether what this process says is said for the service (systemd.service(5), NotifyAccess=)."""
-        if self.access in ("main", "exec"):
-            return sender == self.watched.pid
-        return self.access == "all" and self.watched.belongs(sender)
+    def counts(self, sender: int, user: int) -> bool:
+        """Whether what this process of this user says is said for the service (systemd.service(5), NotifyAccess=)."""
+        if sender == self.watched.pid:
+            return self.access != "none"
+        if self.access != "all":
+            return False
+        # Root may name another process as the sender: systemd-notify(1) names its parent, which we are to orphans.
+        return sender == posix.getpid() or self.watched.belongs(sender) or self._was_told(sender, user)
+
+    def _was_told(self, sender: int, user: int) -> bool:
+        """Whether it was told where the socket is by being started in the service, though it has lost its parents.
+
+        One that lives has the path in its variables. Of one that has ended since nothing is left but who it was: nobody
+        else knows the path but those who may read a process of the service, its user's and root's.
+        """
+        if not self.secret:
+            return False
+        try:
+            told = variables(sender) if start_of_living(sender) else b""
+        except (FileNotFoundError, ProcessLookupError):
+            told = b""
+        except OSError:
+            return False  # not ours to look at
+        if told:  # it has none any more when it is ending
+            return b"\0NOTIFY_SOCKET=%b\0" % self.secret in b"\0" + told
+        return user in (0, posix.geteuid(), process_owner(self.watched.pid))
 
     def receive(self) -> bool:
         """Take in one message, or have a porter do so if there are descriptors with it; False if none is waiting."""
@@ -122,7 +149,7 @@ class Listener:
             return None, f"ignored a notification from process {head.sender}: {error}"
         if has(message, "BARRIER", "1"):
             return None, ""  # nothing else counts beside it (sd_notify(3))
-        if not self.counts(head.sender):
+        if not self.counts(head.sender, head.user):
             return None, (
                 f"ignored a notification from process {head.sender}, which may not speak for the service "
                 f"(--notify-access {self.access}, process {self.watched.pid})"
@@ -190,7 +217,7 @@ class Listener:
         if self.watched.pass_on is None:
             self._report(message)
         elif not (is_carried and stores(message)):
-            self.watched.pass_on(message, descriptors or [])
+            self.watched.pass_on(message, descriptors or [], 0)
         if has(message, "READY", "1"):
             self.held()
 
@@ -243,18 +270,7 @@ class Listener:
     def is_held_by(self, pid: int) -> bool:
         """Whether this process has the socket open, so that it will be there when we are gone."""
         wanted = f"socket:[{posix.fstat(self.socket.fileno()).st_ino}]"
-        folder = f"/proc/{pid}/fd"
-        try:
-            names = posix.listdir(folder)
-        except OSError:
-            return False
-        for name in names:
-            try:
-                if posix.readlink(f"{folder}/{name}") == wanted:
-                    return True
-            except OSError:
-                continue
-        return False
+        return wanted in (open_descriptors(pid) or {}).values()
 
     def catch_up(self) -> None:
         """Take in what is there, with what it takes to do so, for a bounded time."""
@@ -285,7 +301,9 @@ class Listener:
                 self.porters.wait(until)
             elif not self.receive():
                 break
-        let_go(self.socket)
+        # Not closed: that would drop what is in its queue, with the descriptors in that, for which a process may have
+        # to wait (worker.py). One that ends waits for no connection that lingers.
+        self.socket.detach()
 
 
 def drop_everything(sock: _socket.socket) -> None:

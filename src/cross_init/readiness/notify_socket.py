@@ -16,13 +16,14 @@ where no folder can be had.
 import _socket
 import posix
 
-from cross_init.linux import is_private
-from cross_init.model import Channel, Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import SO_TIMESTAMPNS, Environment, is_private
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.readiness.notification import Listener
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 ROOT_FOLDER = "/run/cross-init"
 BEGINNING = "cross-init-"  # of the names of these sockets
@@ -31,7 +32,6 @@ BEGINNING = "cross-init-"  # of the names of these sockets
 # (/proc/net/unix), and whoever does not know the other one reaches nobody.
 UNBOUND, BOUND = ".socket", ".notify"
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
-SO_TIMESTAMPNS = 35  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
 
@@ -70,13 +70,13 @@ class NotifyChannel(Channel):
             except OSError:  # the limit on open files is lower than that
                 fcntl(self.socket.fileno(), F_DUPFD, 3)
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Listen; and now that the daemon need not wait for it, tidy up after watchers that were killed."""
         from cross_init.readiness.notification import Listener
         from cross_init.readiness.out_of_reach import Reach
 
-        watched.start.conditions.append(Reach(self.path))
-        self.listener = Listener(watched, self.socket, watched.start.wish.notify_access)
+        watched.observe_as_well(Reach(self.path))
+        self.listener = Listener(watched, self.socket, watched.notify_access, self.variable if self.path else b"")
         if self.path:
             from cross_init.readiness.sweeping import sweep
 
@@ -105,7 +105,7 @@ class NotifyChannel(Channel):
     def discard(self) -> None:
         """Remove the path."""
         self._remove()
-        let_go(self.socket)
+        self.socket.detach()  # closed with our end: what is in its queue may hold up who closes it (worker.py)
 
     def _remove(self) -> None:
         if self.path:
@@ -113,15 +113,6 @@ class NotifyChannel(Channel):
                 posix.unlink(self.path)
             except OSError:
                 pass  # gone already
-
-
-def let_go(sock: _socket.socket) -> None:
-    """Be done with the socket, and leave its descriptor to our end.
-
-    To close it drops what is in its queue, with the descriptors in that, for which a process may have to wait
-    (porter.py); one that ends waits for no connection that lingers.
-    """
-    sock.detach()
 
 
 def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:

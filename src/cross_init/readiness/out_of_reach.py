@@ -8,13 +8,13 @@ not answer.
 
 import posix
 
-from cross_init.linux import read
+from cross_init.kernel.linux import read
 from cross_init.readiness.condition import Condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.engine import Timer
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
+    from cross_init.watch.event_loop import Timer
 
 LOOKS_S = (2.0, 8.0, 50.0)  # until each look, in seconds; a start of more than a minute is not looked at any more
 SAID = "READY=1"  # what is waited for, as notification.py has it
@@ -29,19 +29,19 @@ class Reach(Condition):
         super().__init__("")
         self.path = path
         self.looks = list(LOOKS_S)
-        self.watched: Watched | None = None
+        self.watched: Subject | None = None
         self.timer: Timer | None = None
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Look in a while."""
         self.watched = watched
-        self.timer = watched.engine.after(self.looks.pop(0), self._look)
+        self.timer = watched.loop.after(self.looks.pop(0), self._look)
 
     def _look(self) -> None:
         self.timer = None
         self.time_is_over()
         if self.looks and self.watched is not None:
-            self.timer = self.watched.engine.after(self.looks.pop(0), self._look)
+            self.timer = self.watched.loop.after(self.looks.pop(0), self._look)
 
     def time_is_over(self) -> None:
         """Say it if it is so. Once is enough."""
@@ -49,7 +49,7 @@ class Reach(Condition):
         if watched is None or SAID not in watched.outstanding:
             self.looks = []
             return
-        speakers = watched.family() if watched.start.wish.notify_access == "all" else [watched.pid]
+        speakers = watched.family() if watched.notify_access == "all" else [watched.pid]
         for pid in speakers:
             if reason := why_not(pid, self.path):
                 who = "" if pid == watched.pid else f"its process {pid} "
@@ -63,7 +63,7 @@ class Reach(Condition):
     def stop(self) -> None:
         """Look no more."""
         if self.watched is not None:
-            self.watched.engine.cancel(self.timer)
+            self.watched.loop.cancel(self.timer)
             self.watched, self.looks = None, []
 
 

@@ -7,21 +7,20 @@ import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 from select import POLLIN, POLLOUT, poll
 
-from cross_init.complaints import AT_ONCE
-from cross_init.engine import Engine
-from cross_init.model import Environment, Failure
+from cross_init.errors import AT_ONCE, Failure
+from cross_init.kernel.linux import Environment
+from cross_init.kernel.nonblocking import write_now
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.pipe import is_same
-from cross_init.surroundings import leave_surroundings
-from cross_init.unwaiting import write_now
+from cross_init.watch.detach import detach
+from cross_init.watch.event_loop import EventLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from re import Pattern
 
-    from cross_init.cli import Wish
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 LINE_MAX = 65536  # of a longer line only the last this many bytes are looked at
 LAST_WORDS_S = 5.0  # how long we wait for a slow reader when the daemon has ended
@@ -53,11 +52,11 @@ class Output(Condition):
             for number in stream.numbers:
                 posix.dup2(stream.theirs, number, True)
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Read, look, and pass on."""
         self.held = watched.expect(self.text)
         for stream in self.streams:
-            stream.attach(watched.engine, self._look)
+            stream.attach(watched.loop, self._look)
 
     def _look(self, stream: "Stream", data: bytes) -> None:
         if self.held is None:
@@ -74,18 +73,18 @@ class Output(Condition):
 
     def outlive(self) -> None:
         """Pass on what is there. If others still write, a process stays for them, as nobody else could read it."""
-        engine = Engine()
+        loop = EventLoop()
         for stream in self.streams:
             if stream.is_open:
-                stream.move(engine)
-        too_late = engine.after(LAST_WORDS_S, engine.stop)
-        while not engine.stopped and not all(is_empty(each.ours) and not each.unsent for each in self._open()):
-            engine.turn()
-        engine.cancel(too_late)
+                stream.move(loop)
+        too_late = loop.after(LAST_WORDS_S, loop.stop)
+        while not loop.stopped and not all(is_empty(each.ours) and not each.unsent for each in self._open()):
+            loop.turn()
+        loop.cancel(too_late)
         if self._open() and posix.fork() == 0:
             try:
-                leave_surroundings({fd for each in self._open() for fd in (each.ours, each.onward)})
-                engine.run()
+                detach({fd for each in self._open() for fd in (each.ours, each.onward)})
+                loop.run()
             finally:
                 posix._exit(0)
 
@@ -104,24 +103,24 @@ class Stream:
         self.unsent = b""
         self.is_open = True
 
-    def attach(self, engine: Engine, look: "Callable[[Stream, bytes], None]") -> None:
+    def attach(self, loop: EventLoop, look: "Callable[[Stream, bytes], None]") -> None:
         """Copy from now on, showing what goes through."""
         if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
             posix.close(self.theirs)
         self.look = look
-        self.move(engine)
+        self.move(loop)
 
-    def move(self, engine: Engine) -> None:
-        """Go on in this engine."""
-        self.engine = engine
+    def move(self, loop: EventLoop) -> None:
+        """Go on in this loop."""
+        self.loop = loop
         if self.unsent:
-            engine.watch(self.onward, self._pass_on, POLLOUT)
+            loop.watch(self.onward, self._pass_on, POLLOUT)
         else:
             self._wait_for_more()
 
     def _wait_for_more(self) -> None:
-        self.engine.watch(self.ours, self._copy)
-        self.engine.watch(self.onward, self.close, 0)  # only errors: whoever reads there has gone
+        self.loop.watch(self.ours, self._copy)
+        self.loop.watch(self.onward, self.close, 0)  # only errors: whoever reads there has gone
 
     def _copy(self) -> None:
         data = posix.read(self.ours, AT_ONCE)
@@ -134,7 +133,7 @@ class Stream:
 
     def _pass_on(self) -> None:
         """Never wait for whoever reads: signals and other daemons' news have to go through meanwhile."""
-        had_to_wait = self.ours not in self.engine.sources
+        had_to_wait = self.ours not in self.loop.sources
         try:
             while self.unsent and (written := write_now(self.onward, self.unsent)):
                 self.unsent = self.unsent[written:]
@@ -142,17 +141,17 @@ class Stream:
             self.close()  # nobody reads any more: let the daemon see that as it would without us
             return
         if self.unsent and not had_to_wait:
-            self.engine.forget(self.ours)
-            self.engine.forget(self.onward)
-            self.engine.watch(self.onward, self._pass_on, POLLOUT)
+            self.loop.forget(self.ours)
+            self.loop.forget(self.onward)
+            self.loop.watch(self.onward, self._pass_on, POLLOUT)
         elif not self.unsent and had_to_wait:
-            self.engine.forget(self.onward)
+            self.loop.forget(self.onward)
             self._wait_for_more()
 
     def close(self) -> None:
         """The last writer, or the reader, has gone."""
-        self.engine.forget(self.ours)
-        self.engine.forget(self.onward)
+        self.loop.forget(self.ours)
+        self.loop.forget(self.onward)
         posix.close(self.ours)
         posix.close(self.onward)
         self.is_open = False
@@ -165,14 +164,10 @@ def is_empty(fd: int) -> bool:
     return not asked.poll(0)
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     import re
 
-    if wish.end_after_ready:
-        raise Failure(
-            f"--ready-when {text}: the daemon's output goes through us, so we cannot leave (--end-after-ready)"
-        )
     try:
         pattern = re.compile(rest.encode("utf-8", "surrogateescape"))
     except (re.error, OverflowError, RecursionError) as error:  # of repetitions, and of groups in groups

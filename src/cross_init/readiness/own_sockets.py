@@ -8,14 +8,15 @@ answer ourselves (--health-listen). Conversely, started says nothing without a s
 import _socket
 import posix
 
-from cross_init.model import Failure
+from cross_init.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cross_init.cli import Wish
-    from cross_init.sockets import Passed
+    from cross_init.readiness.condition import Condition
+    from cross_init.sockets.listen import Address
+    from cross_init.sockets.passed import Passed
 
 PASSED, PATH, HEALTH = (
     "the daemon is passed this very socket, so it would hold before the daemon has done anything",
@@ -34,21 +35,16 @@ NO_SOCKET = (
 )
 
 
-def refuse(wish: "Wish", sockets: "list[Passed]") -> None:
-    """Raise Failure for the first such condition. sockets: those that are passed, or announced."""
-    from cross_init.readiness.conditions import parse
+def refuse(conditions: "list[Condition]", sockets: "list[Passed]", health: "Address | None") -> None:
+    """Raise Failure for the first such condition.
 
+    sockets: those that are passed, or announced. health: where we answer ourselves (--health-listen).
+    """
     own: list[tuple[Passed, str, tuple[str, ...]]]
     own = [(each, PASSED, ("tcp", "unix")) for each in sockets] + [(each, PATH, ("file",)) for each in sockets]
-    if wish.health_listen:
-        from cross_init.health import parse_endpoint
-
-        own.append((parse_endpoint(wish.health_listen).announced(), HEALTH, ("tcp", "unix", "file", "http")))
-    for text in wish.ready_when:
-        try:
-            condition = parse(text, wish)
-        except Failure:
-            continue  # which is said elsewhere
+    if health is not None:
+        own.append((health.announced(), HEALTH, ("tcp", "unix", "file", "http")))
+    for condition in conditions:
         kind = condition.text.partition(":")[0]
         if kind == "started" and all(each.connected for each in sockets):
             raise Failure(f"--ready-when {condition.text}: {NO_SOCKET}")

@@ -2,11 +2,13 @@
 
 import posix
 
-from cross_init.model import Channel, Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.watched import Watched
+    from cross_init.readiness.subject import Subject
 
 
 ENDING_S = 0.5  # longer than a process takes from closing its descriptors to its end
@@ -25,7 +27,7 @@ class PipeChannel(Channel):
         self.newline = newline
         self.ours, self.theirs = posix.pipe2(posix.O_CLOEXEC)
         self.descriptors = (self.ours,)
-        self.watched: Watched | None = None
+        self.watched: Subject | None = None
 
     def expose(self, environ: Environment) -> None:
         """Move the writing end to its number, to stay open over exec."""
@@ -43,13 +45,13 @@ class PipeChannel(Channel):
                     "is the limit on open files (ulimit -n) above it?"
                 ) from None
 
-    def attach(self, watched: "Watched") -> None:
+    def attach(self, watched: "Subject") -> None:
         """Read until it is said, or until nobody is left who could say it."""
         if is_same(self.theirs, self.ours):  # else the watcher has closed it, and its number may be another's now
             posix.close(self.theirs)  # or its end would never be seen
         self.watched = watched
         self.held = watched.expect("a newline on its descriptor" if self.newline else "a write to its descriptor")
-        watched.engine.watch(self.ours, self._hear)
+        watched.loop.watch(self.ours, self._hear)
 
     def _hear(self) -> None:
         assert self.watched is not None
@@ -57,10 +59,10 @@ class PipeChannel(Channel):
         if b"\n" in data or (data and not self.newline):
             self.held()
         elif not data:
-            self.watched.engine.forget(self.ours)
+            self.watched.loop.forget(self.ours)
             if not self.watched.ready:
                 # A daemon that ends closes it too, just before it is gone; that is its init's to report.
-                self.watched.engine.after(ENDING_S, self._complain)
+                self.watched.loop.after(ENDING_S, self._complain)
 
     def _complain(self) -> None:
         assert self.watched is not None
@@ -73,7 +75,7 @@ class PipeChannel(Channel):
     def close(self) -> None:
         """Close our end."""
         if self.watched is not None:
-            self.watched.engine.forget(self.ours)
+            self.watched.loop.forget(self.ours)
         posix.close(self.ours)
 
     def discard(self) -> None:

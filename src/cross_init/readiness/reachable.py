@@ -7,30 +7,28 @@ from select import POLLOUT
 from struct import pack
 
 from cross_init.bounds import PORT_MAX, as_port
-from cross_init.connection import prober
-from cross_init.linux import why
-from cross_init.model import Environment, Failure
-from cross_init.readiness.appearance import Appearance
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import Environment
 from cross_init.readiness.condition import Condition
-from cross_init.readiness.repeated import Repeated
+from cross_init.readiness.path_watch import PathWatch
+from cross_init.readiness.repeated import Connecting
+from cross_init.sockets.connection import prober
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cross_init.cli import Wish
-    from cross_init.engine import Timer
+    from cross_init.watch.event_loop import Timer
 
 PATIENCE_S = 5.0  # how long one attempt may take: a firewall may swallow it
 IN_PROGRESS = (errno.EINPROGRESS, errno.EAGAIN)
 
 
-class Reachable(Repeated):
+class Reachable(Connecting):
     """places: what to connect to, one after the other: (address family, type of socket, address)."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.socket: _socket.socket | None = None
         self.too_late: Timer | None = None
         self.places: list[tuple[int, int, Any]] = []
         self.next = 0
@@ -46,8 +44,8 @@ class Reachable(Repeated):
             self._done(False)
             return
         if refused in IN_PROGRESS and family != _socket.AF_UNIX:
-            self.watched.engine.watch(self.socket.fileno(), self._hear, POLLOUT)
-            self.too_late = self.watched.engine.after(PATIENCE_S, lambda: self._done(False))
+            self.watched.loop.watch(self.socket.fileno(), self._hear, POLLOUT)
+            self.too_late = self.watched.loop.after(PATIENCE_S, lambda: self._done(False))
         else:
             # A UNIX socket whose queue is full (EAGAIN) has somebody who listens.
             self._done(refused in (0, errno.EAGAIN) and not self._is_itself())
@@ -70,21 +68,13 @@ class Reachable(Repeated):
         return True
 
     def _done(self, holds: bool) -> None:
-        self._close()
+        self.close()
         self.answer(holds)
 
-    def _close(self) -> None:
-        self.watched.engine.cancel(self.too_late)
-        if self.socket is not None:
-            self.watched.engine.forget(self.socket.fileno())
-            self.socket.close()
-            self.socket = None
-
-    def stop(self) -> None:
-        """Close the attempt that is under way."""
-        super().stop()
-        if hasattr(self, "watched"):
-            self._close()
+    def close(self) -> None:
+        """Close the attempt that is under way, and wait for it no longer."""
+        self.watched.loop.cancel(self.too_late)
+        super().close()
 
 
 class Tcp(Reachable):
@@ -118,7 +108,7 @@ class Unix(Reachable):
         where = "\0" + path[1:] if path.startswith("@") else path
         kinds = (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET, _socket.SOCK_DGRAM)
         self.places = [(int(_socket.AF_UNIX), int(kind), where) for kind in kinds]
-        self.news: Appearance | None = None
+        self.news: PathWatch | None = None
 
     def ask(self) -> None:
         """All three kinds at once: the wrong ones are refused without any effect (EPROTOTYPE)."""
@@ -136,7 +126,7 @@ class Unix(Reachable):
         if refused != errno.ENOENT or not isinstance(address, str) or address.startswith("\0"):
             self.answer(False)  # that a socket is bound already but nobody listens yet, nothing tells of
         elif self.news is None and not self.over:
-            self.news = Appearance(self.watched.engine, address, self._look)
+            self.news = PathWatch(self.watched.loop, address, self._look)
             self._look()  # it may have been bound before we looked there
 
     def _look(self) -> None:
@@ -159,7 +149,7 @@ class Unix(Reachable):
         self._close_news()
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """Raises Failure."""
     if kind == "unix":
         if not rest.startswith(("/", "@")) or len(rest) < 2:

@@ -13,10 +13,10 @@ import sys
 from select import POLLIN, poll
 from time import monotonic
 
-from cross_init.kernel_knows import process_of, start_time
-from cross_init.news import Assignments, has
-from cross_init.readiness.notify_socket import SO_TIMESTAMPNS
-from cross_init.readiness.porter import TAKEN, Errand, Tell
+from cross_init.kernel.linux import SO_TIMESTAMPNS
+from cross_init.kernel.procfs import process_of, start_time
+from cross_init.readiness.sd_notify import Assignments, has
+from cross_init.readiness.worker import SILENT, TAKEN, Errand, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ CARRY_S = 5.0  # the same for one that asks who keeps descriptors, and may start
 
 
 class Head:
-    """The message that is next. sender: a PID, by the kernel's word. stamp: when it came, to know it again by."""
+    """The message that is next. sender, user: by the kernel's word. stamp: when it came, to know it again by."""
 
-    __slots__ = ("body", "has_descriptors", "sender", "stamp")
+    __slots__ = ("body", "has_descriptors", "sender", "stamp", "user")
 
     def __init__(self, body: bytes, extra: list[tuple[int, int, bytes]], flags: int) -> None:
         self.body = body
         self.has_descriptors = bool(flags & _socket.MSG_CTRUNC)
-        self.sender = 0
+        self.sender, self.user = 0, -1
         self.stamp = b""
         for level, kind, data in extra:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
-                self.sender = numbers(data)[0]
+                self.sender, self.user, _ = numbers(data)
             elif level == _socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
                 self.stamp = data
 
@@ -114,11 +114,13 @@ class Carrying(Errand):
         if keeping is not None:
             keeping.store(self.message, descriptors, tell)
         if watched.pass_on is not None:
-            watched.init.speaker = self.main_process
-            watched.pass_on(self.message, descriptors)
+            watched.pass_on(self.message, descriptors, self.main_process)
 
     def hear(self, kind: bytes, text: bytes) -> None:
-        """It is off the queue."""
+        """It is off the queue, or who keeps descriptors does not answer."""
+        keeping = self.listener.watched.keeping
+        if kind == SILENT and keeping is not None:
+            keeping.let_rest()
         if kind == TAKEN and not self.is_taken:
             self.is_taken = True
             pid, _, started = text.decode().partition(" ")

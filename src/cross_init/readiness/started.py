@@ -9,18 +9,11 @@ was to become it. Nobody tells of that, so it is looked at in steps that grow.
 
 import posix
 
-from cross_init.linux import process_stat
-from cross_init.model import Environment
+from cross_init.kernel.linux import Environment, process_stat
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cross_init.cli import Wish
-
-EXITING = (
-    0x4  # PF_EXITING of linux/sched.h, in the flags of proc_pid_stat(5): it closes all, too, and never was started
-)
+EXITING = 0x4  # PF_EXITING of linux/sched.h, in the flags of proc_pid_stat(5): all is closed then, though never started
 FLAGS = 6  # of the fields of process_stat()
 
 
@@ -57,6 +50,6 @@ def link_of(path: str) -> str:
         return ""
 
 
-def make(kind: str, rest: str, text: str, wish: "Wish") -> Condition:
+def make(kind: str, rest: str, text: str, bus: str) -> Condition:
     """There is only one."""
     return Started(text)

@@ -4,8 +4,8 @@ import _socket
 import posix
 from time import time
 
-from cross_init.connection import prober
 from cross_init.readiness.notify_socket import BEGINNING, BOUND, HOLDER, UNBOUND
+from cross_init.sockets.connection import prober
 
 UNFINISHED_S = 60  # how old a socket is, in seconds, that may yet be about to listen, before it counts as left
 # How their names begin and end, of which kind they are, and how old they have to be.

@@ -17,8 +17,9 @@ import _socket
 import posix
 import sys
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, why
+from cross_init.errors import print_error, print_unexpected, why
+from cross_init.kernel.linux import fork
+from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
 
     from cross_init.launch import Start
 
-FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
 # What is said when it has ended before we have.
 UNGUARDED = "the process that guards it has ended: if this one is killed as well, the daemon stays"
-YES, NO = b"y", b"n"
 AT_ONCE = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT  # a guard that was stopped reads nothing
 END_MS = 2000  # it may have something to say first
 ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped must not stop us
@@ -53,9 +52,9 @@ class Guard:
 
                 run(theirs, start, bridge, pidfd)
             except OSError as error:  # the limit on open files
-                complain(f"guarding the daemon: {why(error)}", 0)
+                print_error(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
-                complain_of_mistake(error)
+                print_unexpected(error)
             finally:
                 posix._exit(0)
         theirs.close()
@@ -74,7 +73,7 @@ class Guard:
             finally:
                 posix.close(pidfd)
         except OSError as error:  # no reason not to serve
-            complain(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
+            print_error(f"having the daemon guarded: {why(error)}; if the bridge is killed, the daemon stays", 0)
 
     def follow(self, pidfd: int) -> None:
         """This process, too, is to be ended if we are killed."""

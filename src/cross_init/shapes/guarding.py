@@ -9,13 +9,16 @@ import posix
 import sys
 from select import POLLIN, poll
 
-from cross_init.kernel_knows import descends, process_of
-from cross_init.linux import patiently, why
+from cross_init.errors import why
+from cross_init.kernel.linux import patiently
+from cross_init.kernel.pidfds import send
+from cross_init.kernel.procfs import descends, process_of, variables
 from cross_init.model import UNHEARD_S
-from cross_init.report import Reporter
-from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, NO, YES
-from cross_init.shapes.processes import send
-from cross_init.surroundings import leave_surroundings
+from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, MARK, NO, YES
+from cross_init.watch.detach import detach
+from cross_init.watch.log import Reporter
+
+PASSES = 5  # what is killed may have started another one just before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: int) -> None:
     """The guard's whole life. The bridge may have been killed before it begins."""
-    leave_surroundings({bridge.fileno(), bridge_pidfd})
+    detach({bridge.fileno(), bridge_pidfd})
     mains: list[int] = []  # the main process, and those that were it and still live
     said_something = poll()
     said_something.register(bridge.fileno(), POLLIN)
@@ -55,6 +58,8 @@ def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: i
         elif not said:
             for main in mains:
                 _end_all(main)
+            if MARK in start.environ:
+                _end_marked(b"\0%b=%b\0" % (MARK, start.environ[MARK]))
             return
 
 
@@ -84,6 +89,39 @@ def _end_all(main: int) -> None:
                 family.append(pidfd)
     for each in family:
         send(each, _signal.SIGKILL)
+
+
+def _end_marked(mark: bytes) -> None:
+    """SIGKILL for what has this variable, until there is nothing: a daemon that was just forking away.
+
+    What has overwritten its variables, as some do to show a title, or is not for us to look at, is not found.
+    """
+    for _ in range(PASSES):
+        found = [
+            pidfd for name in posix.listdir("/proc") if name.isdigit() and (pidfd := _marked(int(name), mark)) >= 0
+        ]
+        for pidfd in found:
+            send(pidfd, _signal.SIGKILL)
+            posix.close(pidfd)
+        if not found:
+            return
+
+
+def _marked(pid: int, mark: bytes) -> int:
+    """A pidfd of this process, if it has the mark; else -1."""
+    try:
+        if mark not in b"\0" + variables(pid):
+            return -1
+        pidfd = posix.pidfd_open(pid)
+    except OSError:
+        return -1  # it has ended, or is not for us to look at
+    try:
+        if mark in b"\0" + variables(pid):  # only now the number cannot become another process's
+            return pidfd
+    except OSError:
+        pass
+    posix.close(pidfd)
+    return -1
 
 
 def _look(start: "Start", pid: int, pidfd: int) -> None:

@@ -3,15 +3,16 @@
 import _signal
 import posix
 
-from cross_init.engine import Engine
-from cross_init.kernel_knows import pending_signals
-from cross_init.linux import why
-from cross_init.model import FAILED, STOP, Channel, Failure
-from cross_init.shapes.hand_over import ENDED, STOPPED, Keeper
-from cross_init.shapes.processes import end_like, has_ended, send
+from cross_init.errors import FAILED, Failure, why
+from cross_init.kernel.pidfds import has_ended, send
+from cross_init.kernel.procfs import pending_signals
+from cross_init.model import STOP, Channel
+from cross_init.shapes.parent import ENDED, STOPPED, Keeper
+from cross_init.shapes.processes import end_like
 from cross_init.shapes.signals import Signals
-from cross_init.shapes.witness import TELLING, TOLD
-from cross_init.watched import Watched
+from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.watched import Watched
+from cross_init.watch.witness import TELLING, TOLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ class HandOver:
     """The bridge's part. status: the daemon's wait status, if it has ended before it was ready."""
 
     def __init__(
-        self, engine: Engine, start: "Start", keeper: "Keeper", pid: int, channel: Channel, began: float
+        self, loop: EventLoop, start: "Start", keeper: "Keeper", pid: int, channel: Channel, began: float
     ) -> None:
-        self.engine = engine
+        self.loop = loop
         self.start = start
         self.keeper = keeper
         self.channel = channel
@@ -34,13 +35,13 @@ class HandOver:
             pidfd = posix.pidfd_open(pid)
         except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
             pidfd = posix.pidfd_open(keeper.pid)
-        self.watched = Watched(engine, start, pid, pidfd, began, engine.stop)
-        stops = start.wish.notify and start.target.says == STOP
+        self.watched = Watched(loop, start, pid, pidfd, began, loop.stop)
+        stops = start.request.notify and start.target.says == STOP
         self.stops = self.watched.expect("the daemon to stop itself") if stops else None
         channel.attach(self.watched)
         self.watched.observe()
-        engine.watch(keeper.news, self._hear_keeper)
-        Signals(engine, self._signalled)
+        loop.watch(keeper.news, self._hear_keeper)
+        Signals(loop, self._signalled)
 
     def _hear_keeper(self) -> None:
         line = self.keeper.read_line()
@@ -54,7 +55,7 @@ class HandOver:
                     send(self.watched.pidfd, _signal.SIGCONT)
         elif line.startswith(ENDED):
             self.status = int(line.removeprefix(ENDED))
-            self.engine.stop()
+            self.loop.stop()
         else:
             send(self.watched.pidfd, _signal.SIGKILL)
             raise Failure(

@@ -1,11 +1,11 @@
-"""What the shapes have in common: block signals, fork the daemon, send it signals, see its end, end as it ended."""
+"""What the shapes have in common: block signals, fork the daemon, end as it ended."""
 
 import _signal
 import posix
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.linux import fork, patiently, why
-from cross_init.model import Channel, Failure
+from cross_init.errors import Failure, print_error, print_unexpected, why
+from cross_init.kernel.linux import fork
+from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,34 +41,6 @@ def block() -> Given:
     return Given(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*PASSED_ON, _signal.SIGCHLD)), children)
 
 
-def send(pidfd: int, number: int) -> None:
-    """Send the daemon a signal; that it has ended is no error here, as its end is looked for elsewhere."""
-    try:
-        _signal.pidfd_send_signal(pidfd, number)
-    except OSError:
-        pass
-
-
-def send_group(pid: int, pidfd: int, number: int) -> None:
-    """The same, to the process group that the daemon leads, if it does."""
-    try:
-        if posix.getpgid(pid) == pid:
-            posix.killpg(pid, number)
-        else:
-            _signal.pidfd_send_signal(pidfd, number)
-    except OSError:
-        pass
-
-
-def has_ended(pidfd: int) -> bool:
-    """Whether the process has, be it waited for or not."""
-    from select import POLLIN, poll
-
-    look = poll()
-    look.register(pidfd, POLLIN)
-    return bool(patiently(look.poll, 0))
-
-
 def fork_daemon(
     start: "Start",
     given: Given,
@@ -96,11 +68,11 @@ def fork_daemon(
                 enrol()  # at last: who hears it would compete with us for the processor
             start.execute()
         except Failure as failure:
-            code = complain(str(failure), failure.code)
+            code = print_error(str(failure), failure.code)
         except OSError as error:
-            code = complain(f"preparing the daemon's descriptors: {why(error)}", 125)
+            code = print_error(f"preparing the daemon's descriptors: {why(error)}", 125)
         except Exception as error:
-            code = complain_of_mistake(error)
+            code = print_unexpected(error)
     finally:
         posix._exit(code)
 

@@ -11,14 +11,14 @@ import _socket
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
 
-from cross_init.complaints import complain, complain_of_mistake
-from cross_init.engine import Engine
-from cross_init.linux import fork, why
-from cross_init.model import FAILED, STOPPING, Failure
+from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
+from cross_init.kernel.linux import fork
+from cross_init.model import STOPPING
 from cross_init.plan import SERVE
 from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.sockets import describe
-from cross_init.watched import Watched
+from cross_init.sockets.passed import describe
+from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,26 +36,26 @@ class Server:
     daemons: those that serve somebody; our children, not waited for. given: see Given.
     """
 
-    def __init__(self, engine: Engine, start: "Start", given: "Given", guard: Guard | None, began: float) -> None:
-        self.engine = engine
+    def __init__(self, loop: EventLoop, start: "Start", given: "Given", guard: Guard | None, began: float) -> None:
+        self.loop = loop
         self.start = start
         self.given = given
         self.guard = guard
         self.daemons: set[int] = set()
         self.stopping = False
         pid = posix.getpid()
-        self.watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell_ready)
+        self.watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell_ready)
         self.reporter = self.watched.reporter
         self.listening = _socket.socket(fileno=start.sockets[0].fd)
         # Another process that shares the socket may be faster, and accept() would wait, deaf, for the next client.
         self.blocks = posix.get_blocking(self.listening.fileno())
         posix.set_blocking(self.listening.fileno(), False)
         posix.set_inheritable(self.listening.fileno(), False)
-        engine.watch(given.news, self._hear)
+        loop.watch(given.news, self._hear)
         self._attend()
         self.watched.answer_questions(SERVE)
         self.watched.observe()
-        if start.wish.notify:
+        if start.request.notify:
             self.watched.expect("a socket that listens")()  # it does
 
     def _tell_ready(self) -> None:
@@ -74,9 +74,9 @@ class Server:
         fd = self.listening.fileno()
         has_room = len(self.daemons) < self.start.target.clients_at_a_time
         if self.stopping or not has_room:
-            self.engine.forget(fd)
-        elif fd not in self.engine.sources:
-            self.engine.watch(fd, self._accept)
+            self.loop.forget(fd)
+        elif fd not in self.loop.sources:
+            self.loop.watch(fd, self._accept)
         self.watched.status = f"clients: {len(self.daemons)}"
 
     def _accept(self) -> None:
@@ -103,8 +103,8 @@ class Server:
     def _rest(self, reason: str) -> None:
         """Something is used up: whoever is told at once that a client waits would only spin."""
         self.reporter.say(f"{reason}; trying again in {AGAIN_S:g} s")
-        self.engine.forget(self.listening.fileno())
-        self.engine.after(AGAIN_S, self._attend)
+        self.loop.forget(self.listening.fileno())
+        self.loop.after(AGAIN_S, self._attend)
 
     def _become(self, fd: int) -> None:
         """In the new process: become the daemon for this connection. Does not return."""
@@ -118,11 +118,11 @@ class Server:
                 self.given.restore()
                 self.start.become()
             except Failure as failure:
-                code = complain(str(failure), failure.code)
+                code = print_error(str(failure), failure.code)
             except OSError as error:
-                code = complain(f"preparing the daemon's descriptors: {why(error)}", FAILED)
+                code = print_error(f"preparing the daemon's descriptors: {why(error)}", FAILED)
             except Exception as error:
-                code = complain_of_mistake(error)
+                code = print_unexpected(error)
         finally:
             posix._exit(code)
 
@@ -153,7 +153,7 @@ class Server:
                     self.reporter.say(f"a client's daemon (PID {pid}) was ended by signal {posix.WTERMSIG(status)}")
         self._attend()
         if self.stopping and not self.daemons:
-            self.engine.stop()
+            self.loop.stop()
 
     def _stop(self, number: int) -> None:
         self.stopping = True
@@ -161,7 +161,7 @@ class Server:
         self._attend()
         self._tell((("STOPPING", "1"),))
         if not self.daemons:
-            self.engine.stop()
+            self.loop.stop()
         elif not self.start.init.signals_all:
             self._send_all(number)
         else:  # the init may be about to tell them itself
@@ -169,7 +169,7 @@ class Server:
                 self.start.init.settle(self.start.original)
             except OSError:
                 pass
-            self.engine.after(GROUP_S, lambda: self._send_unless_all(number))
+            self.loop.after(GROUP_S, lambda: self._send_unless_all(number))
 
     def _send_unless_all(self, number: int) -> None:
         """Pass it on if it was sent to us alone."""
@@ -177,7 +177,7 @@ class Server:
             self._send_all(number)
 
     def _send_all(self, number: int) -> None:
-        wanted = self.start.wish.stop_signal if number == _signal.SIGTERM else 0
+        wanted = self.start.request.stop_signal if number == _signal.SIGTERM else 0
         for pid in self.daemons:
             posix.kill(pid, wanted or number)
 
@@ -185,14 +185,14 @@ class Server:
         """The next client's daemon reads its configuration by itself; those that run are told only if asked for."""
         usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
         self._tell((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))))
-        if self.start.wish.reload_signal:
+        if self.start.request.reload_signal:
             for pid in self.daemons:
-                posix.kill(pid, self.start.wish.reload_signal)
+                posix.kill(pid, self.start.request.reload_signal)
         self._tell((("READY", "1"),))
 
     def _tell(self, assignments: "tuple[tuple[str, str], ...]") -> None:
         """What a daemon would say to an init that has an ear for it."""
-        if self.start.wish.notify and self.start.init.news:
+        if self.start.request.notify and self.start.init.news:
             try:
                 self.start.init.pass_on(self.start.original, assignments, [])
             except OSError as error:
@@ -206,7 +206,7 @@ class Server:
 
 
 class Given:
-    """Signals as news for an engine, and what was given before, for the daemons.
+    """Signals as news for a loop, and what was given before, for the daemons.
 
     The handlers write the signals' numbers to a pipe. A thread, as the shape "supervise" has it, would be in the way of
     all the forks to come.
@@ -246,9 +246,9 @@ def run(start: "Start") -> int:
     began = monotonic()
     mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
     guard = Guard(start, True) if start.init.signals_all or not start.init.ends_all else None
-    engine = Engine()
-    server = Server(engine, start, Given(mask), guard, began)
-    engine.run()
+    loop = EventLoop()
+    server = Server(loop, start, Given(mask), guard, began)
+    loop.run()
     server.close()
     start.init.ended()
     if guard is not None:

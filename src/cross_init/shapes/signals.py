@@ -4,10 +4,10 @@ import _signal
 import posix
 from _thread import start_new_thread
 
-from cross_init.engine import Engine
-from cross_init.linux import NO_THREAD
-from cross_init.model import Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import NO_THREAD
 from cross_init.shapes.processes import PASSED_ON
+from cross_init.watch.event_loop import EventLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,24 +15,39 @@ if TYPE_CHECKING:
 
 SI_KERNEL = -128  # si_code 0x80, as the low byte of it: the kernel sent the signal, as a terminal's driver does
 
+UP = bytes(2)  # the thread's first news, which is of no signal
+UP_S = 1.0
+
 
 class Signals:
-    """What is sent to this process, as news for an engine: callback(number, si_code).
+    """What is sent to this process, as news for a loop: callback(number, si_code).
 
     The signals have to be blocked, see block(). A thread waits for them, as Python has no signalfd(2) and a handler is
     not told who sent a signal.
     """
 
-    def __init__(self, engine: Engine, callback: "Callable[[int, int], None]") -> None:
+    def __init__(self, loop: EventLoop, callback: "Callable[[int, int], None]") -> None:
         self.callback = callback
         self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
-        engine.watch(self.news, self._hear)
+        loop.watch(self.news, self._hear)
+        self.loop = loop
+        self.is_up = False
+        self._start()
+
+    def _start(self) -> None:
         try:
             start_new_thread(self._wait, ())
         except RuntimeError:
             raise Failure(f"waiting for signals to pass on: {NO_THREAD} The daemon was ended") from None
+        self.loop.after(UP_S, self._start_again)
+
+    def _start_again(self) -> None:
+        """A thread for which there was no memory ends without a word."""
+        if not self.is_up:
+            self._start()
 
     def _wait(self) -> None:
+        posix.write(self.tell, UP)
         while True:
             try:
                 got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
@@ -42,4 +57,7 @@ class Signals:
 
     def _hear(self) -> None:
         number, code = posix.read(self.news, 2)
+        if not number:
+            self.is_up = True
+            return
         self.callback(number, code - 256 if code > 127 else code)

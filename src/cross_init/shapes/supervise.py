@@ -11,9 +11,12 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.model import FAILED, Failure
+from cross_init.errors import FAILED, Failure
 from cross_init.shapes.guard import Guard
+from cross_init.shapes.guard_words import MARK
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
+
+MAIN_PID = "main PID"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
-    forks_away = start.target.forks or bool(start.wish.pid_file)
-    if forks_away:
-        adopt(start)
     given = block()
     channel = start.channel(False)
     guard = None
@@ -33,24 +33,34 @@ def run(start: "Start") -> int:
     try:
         if start.init.signals_all or not start.init.ends_all:
             guard = Guard(start, leads_session or start.target.forks)
-        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
+        # The new process waits until we adopt orphans, which we do meanwhile: its first act may be to leave one.
+        held, release = posix.pipe2(posix.O_CLOEXEC)
+
+        def enrol() -> None:
+            posix.close(release)
+            if guard is not None:
+                guard.enrol()
+            posix.read(held, 1)
+
+        pid = fork_daemon(start, given, channel, leads_session, enrol)
     except BaseException:
         channel.discard()
         raise
-    start.close_sockets()
     try:
-        if not forks_away:
-            adopt(start)  # only now, as it takes time: the daemon has started meanwhile, and does not fork away
-        from cross_init.engine import Engine
+        adopt(start)
+        posix.close(release)
+        posix.close(held)
+        start.close_sockets()
         from cross_init.shapes.supervisor import Supervisor
+        from cross_init.watch.event_loop import EventLoop
 
-        engine = Engine()
-        supervisor = Supervisor(engine, start, pid, channel, began, guard)
+        loop = EventLoop()
+        supervisor = Supervisor(loop, start, pid, channel, began, guard)
     except BaseException:  # the limit on open files; a daemon that nobody supervises must not remain
         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
         channel.discard()
         raise
-    engine.run()
+    loop.run()
     try:
         channel.close()
     except OSError:
@@ -64,9 +74,15 @@ def run(start: "Start") -> int:
     return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
 
 
+def mark(start: "Start") -> None:
+    """Let the guard know by a variable what the daemon has left as it was forking away, if it is one that may do so."""
+    if not start.init.ends_all and (start.target.forks or start.request.pid_file or MAIN_PID in start.target.news):
+        start.environ[MARK] = posix.urandom(16).hex().encode()
+
+
 def adopt(start: "Start") -> None:
     """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
-    from cross_init.system_calls import adopt_orphans
+    from cross_init.kernel.system_calls import adopt_orphans
 
     try:
         adopt_orphans()

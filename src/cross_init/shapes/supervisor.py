@@ -7,29 +7,31 @@ import _signal
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from cross_init.engine import Engine
-from cross_init.kernel_knows import exit_of_stranger, pidfd_identity, start_time
-from cross_init.linux import process_stat, why
+from cross_init.errors import why
+from cross_init.kernel.linux import process_stat
+from cross_init.kernel.pidfds import has_ended, send
+from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
 from cross_init.model import STOP, STOPPING
-from cross_init.pidfile import Foreign
+from cross_init.notify.pid_file import Foreign
 from cross_init.plan import SUPERVISE
-from cross_init.readiness.appearance import Appearance
+from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.shapes.processes import has_ended, is_leader, send
+from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals
-from cross_init.watched import Watched
+from cross_init.watch.event_loop import EventLoop, pause
+from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
     from cross_init.model import Channel
-    from cross_init.news import Assignments
+    from cross_init.readiness.sd_notify import Assignments
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
-STRANGER_S = 0.1  # for a parent to wait for its child; some never do
+OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
 
 class Supervisor:
@@ -42,9 +44,9 @@ class Supervisor:
     """
 
     def __init__(
-        self, engine: Engine, start: "Start", pid: int, channel: "Channel", began: float, guard: Guard | None
+        self, loop: EventLoop, start: "Start", pid: int, channel: "Channel", began: float, guard: Guard | None
     ) -> None:
-        self.engine = engine
+        self.loop = loop
         self.start = start
         self.channel = channel
         self.first = self.main = pid
@@ -52,11 +54,11 @@ class Supervisor:
         self.is_guess = self.was_signalled = self.is_failing = self.owes = False
         self.stop = 0
         self.guard = guard
-        wish = start.wish
-        chosen = ((_signal.SIGTERM, wish.stop_signal), (_signal.SIGHUP, wish.reload_signal))
+        request = start.request
+        chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
         self.instead = {sent: wanted for sent, wanted in chosen if wanted}
-        self.watched = watched = Watched(engine, start, pid, posix.pidfd_open(pid), began, self._tell)
-        self.pid_file = Foreign(wish.pid_file, watched.reporter.say) if wish.pid_file else None
+        self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
+        self.pid_file = Foreign(request.pid_file, watched.reporter.say) if request.pid_file else None
         watched.root = posix.getpid()
         watched.follow = self._named
         if start.init.news:
@@ -64,17 +66,18 @@ class Supervisor:
         if guard is not None:
             watched.helpers[guard.pid] = None
         self.stops = self.forked = None
-        if start.wish.notify and start.target.says == STOP:
+        self.news: PathWatch | None = None  # of the PID file, while the daemon is on its way
+        if start.request.notify and start.target.says == STOP:
             self.stops = watched.expect("the daemon to stop itself")
-        if start.wish.waits and start.target.forks:  # before that it is not known which process is to be told
+        if start.request.waits and start.target.forks:  # before that it is not known which process is to be told
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
         watched.is_on_its_way = start.target.forks
-        if start.way is not None:
-            watched.keep_descriptors(start.way, posix.pidfd_open(posix.getpid()))
+        if start.store is not None:
+            watched.keep_descriptors(start.store, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
-        Signals(engine, self._signalled)
+        Signals(loop, self._signalled)
         watched.answer_questions(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
     def _tell(self) -> None:
@@ -93,9 +96,13 @@ class Supervisor:
         except OSError as error:
             watched.tell_again(error)
 
-    def _pass_on(self, message: "Assignments", descriptors: list[int]) -> None:
-        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too."""
+    def _pass_on(self, message: "Assignments", descriptors: list[int], speaker: int = 0) -> None:
+        """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too.
+
+        speaker: the process that the init knows, if it is another one than this.
+        """
         watched = self.watched
+        watched.init.speaker = speaker
         said = tuple(each for each in message if watched.ready or each != ("READY", "1"))
         try:
             self.watched.init.pass_on(self.start.original, said, descriptors)
@@ -109,7 +116,7 @@ class Supervisor:
         self.main = self.watched.pid = pid
         self.watched.note()
         self.watched.is_on_its_way = False
-        self.engine.watch(self.watched.pidfd, self._main_ended)
+        self.loop.watch(self.watched.pidfd, self._main_ended)
         if self.guard is not None and pid != self.first:  # that one has told the guard itself
             self.guard.follow(self.watched.pidfd)
         if self.owes:
@@ -137,7 +144,7 @@ class Supervisor:
         if not is_meant or not self.watched.belongs(pid):  # looked up by its number only once a pidfd holds that
             posix.close(mine)
             return False
-        self.engine.forget(self.watched.pidfd)
+        self.loop.forget(self.watched.pidfd)
         posix.close(self.watched.pidfd)
         self.watched.pidfd = mine
         self._attend(pid)
@@ -153,28 +160,36 @@ class Supervisor:
         """The command that was started has ended with 0; find the daemon that it has left."""
         self.main = 0
         self.watched.is_on_its_way = True
-        self.engine.forget(self.watched.pidfd)  # it has ended, and would call us for ever
+        self.loop.forget(self.watched.pidfd)  # it has ended, and would call us for ever
         if self.guard is not None:  # whichever of them it will be
             self.guard.follow_all(self.watched.family())
         if self.pid_file is not None:
-            news = Appearance(self.engine, self.pid_file.path, lambda: self._look_for_pid_file(news))
-            self._look_for_pid_file(news)
+            self.news = PathWatch(self.loop, self.pid_file.path, self._find)
+            self._find_again(0)
         else:
             # A daemon that forks twice: the process between the two is about to go.
-            self.engine.after(BETWEEN_S, self._guess)
+            self.loop.after(BETWEEN_S, lambda: self._find_again(0))
 
-    def _guess(self) -> None:
-        """Without a PID file: the newest of the processes that became our children."""
-        children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
-        newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
-        if not self.main and self._move(newest):
-            self.is_guess = True
-            if self.forked is not None:
-                self.forked()
+    def _find_again(self, tries: int) -> None:
+        """Look for it until it is found: a moment ago the kernel may have had no descriptor or no memory for that."""
+        self._find()
+        if not self.main and not self.is_failing:
+            self.loop.after(pause(tries + 1), lambda: self._find_again(tries + 1))
 
-    def _look_for_pid_file(self, news: Appearance) -> None:
-        if self._successor():
-            news.close()
+    def _find(self) -> None:
+        """Take what the PID file names for the daemon; without one, the newest of those that became our children."""
+        if self.main:
+            return
+        if self.pid_file is not None:
+            found = self._successor()
+        else:
+            children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
+            newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
+            found = self.is_guess = self._move(newest)
+        if found:
+            if self.news is not None:
+                self.news.close()
+                self.news = None
             if self.forked is not None:
                 self.forked()
 
@@ -184,19 +199,19 @@ class Supervisor:
         """The main process's pidfd says that it has ended."""
         main = self.main
         self._reap()
-        if self.main == main and not self.engine.stopped and main:
+        if self.main == main and not self.loop.stopped and main:
             # Not our child: its own parent is still there, and gets the status. When it has that, the pidfd hangs up.
-            self.engine.watch(self.watched.pidfd, lambda: self._stranger_ended(main), 0)
-            self.engine.after(STRANGER_S, lambda: self._stranger_ended(main))
+            self.loop.watch(self.watched.pidfd, lambda: self._other_ended(main), 0)
+            self.loop.after(OTHERS_CHILD_S, lambda: self._other_ended(main))
 
-    def _stranger_ended(self, main: int) -> None:
+    def _other_ended(self, main: int) -> None:
         if self.main == main:
-            self.engine.forget(self.watched.pidfd)
-            self.status = exit_of_stranger(self.watched.pidfd)
+            self.loop.forget(self.watched.pidfd)
+            self.status = exit_status_of_other(self.watched.pidfd)
             self._end(main)
 
     def _reap(self) -> None:
-        while not self.engine.stopped:
+        while not self.loop.stopped:
             try:
                 pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
             except ChildProcessError:
@@ -220,10 +235,10 @@ class Supervisor:
                         self.guard.follow_all(self.watched.family())  # what it has left is ours only now
                 if pid == self.main:
                     self._end(pid)
-        if not self.main and not self.engine.stopped and not self.watched.family():
+        if not self.main and not self.loop.stopped and not self.watched.family():
             if not self.is_failing:
                 self.status = self.orphans_status
-            self.engine.stop()  # it has forked away, and died there
+            self.loop.stop()  # it has forked away, and died there
 
     def _end(self, pid: int) -> None:
         """The main process has ended, with self.status."""
@@ -242,10 +257,10 @@ class Supervisor:
         """The service has ended. What is left of a daemon that was on its way ends with the process that it left."""
         if self.watched.is_on_its_way and self.watched.family():
             self.main, self.is_failing = 0, True
-            self.engine.forget(self.watched.pidfd)  # it would call us for ever
+            self.loop.forget(self.watched.pidfd)  # it would call us for ever
             self.watched.end_for_good()
         else:
-            self.engine.stop()
+            self.loop.stop()
 
     def _has_forked_away(self, pid: int) -> bool:
         return pid == self.first and self.start.target.forks
@@ -278,7 +293,7 @@ class Supervisor:
         else:
             self._settle()
             if not self.guard.has(number):
-                self.engine.after(GROUP_S, lambda: self._pass_unless_all(number))
+                self.loop.after(GROUP_S, lambda: self._pass_unless_all(number))
 
     def _pass_unless_all(self, number: int) -> None:
         """Pass it on if it was sent to us alone."""

@@ -13,9 +13,9 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.complaints import complain
-from cross_init.linux import NO_PROCESS, fork, reason, why
-from cross_init.model import EXIT, NOTHING, Channel, Failure
+from cross_init.errors import Failure, print_error, why
+from cross_init.kernel.linux import NO_PROCESS, fork, reason
+from cross_init.model import EXIT, NOTHING, Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(start: "Start") -> int:
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
-    channel = start.channel(start.wish.end_after_ready)
+    channel = start.channel(start.request.end_after_ready)
     try:
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -42,9 +42,9 @@ def run(start: "Start") -> int:
             raise Failure(f"starting the watcher: {NO_PROCESS}")
         assert isinstance(children, int)
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
-        start.expose(channel)
         if pair is not None:
             pair.await_both()
+        start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
         start.execute()
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.
@@ -55,7 +55,7 @@ def run(start: "Start") -> int:
 
 def needs_witness(start: "Start") -> bool:
     """Whether it matters to somebody that the watcher was killed, and nobody else would see it."""
-    return start.init.hears not in (EXIT, NOTHING) or bool(start.wish.watchdog[0])
+    return start.init.hears not in (EXIT, NOTHING) or bool(start.request.watchdog[0])
 
 
 class Pair:
@@ -104,14 +104,14 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
         posix.setsid()
         if posix.fork() == 0:
             if pair is not None and pair.split():
-                from cross_init.shapes.witness import be_beside_watcher
+                from cross_init.watch.witness import be_beside_watcher
 
                 be_beside_watcher(start, pid, pidfd, pair.line[0], began)
             try:
-                from cross_init.watcher import run as run_watcher
+                from cross_init.watch.watcher import run as run_watcher
             except Exception as error:
                 # An upgrade is under way, say. Unsaid, nobody would know why it never gets ready.
-                complain(
+                print_error(
                     f"starting the watcher: {reason(error)}; nobody hears whether the daemon is ready: start it anew", 0
                 )
                 channel.discard()

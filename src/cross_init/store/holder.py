@@ -9,23 +9,23 @@ import _socket
 import errno
 import posix
 
-from cross_init.acceptor import Acceptor
 from cross_init.bounds import as_count
-from cross_init.connection import credentials
-from cross_init.engine import Engine
-from cross_init.kernel_knows import process_of
-from cross_init.linux import process_stat, why
-from cross_init.model import Failure
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import process_stat
+from cross_init.kernel.procfs import process_of
+from cross_init.kernel.system_calls import same_open_file
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.store.way import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
-from cross_init.system_calls import same_open_file
-from cross_init.turning_away import turn_away
+from cross_init.sockets.connection import credentials
+from cross_init.store.client import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
+from cross_init.watch.acceptor import Acceptor
+from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.untrusted import turn_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.engine import Timer
     from cross_init.model import Cancellation
-    from cross_init.store.way import Way
+    from cross_init.store.client import HolderClient
+    from cross_init.watch.event_loop import Timer
 
 GRACE_S = 10.0  # for the next start, where the init cannot say whether there will be one
 PATIENCE_S = 1.0  # for who has connected and says nothing
@@ -51,27 +51,27 @@ class Holder:
     is_last: we were told to end, as everybody is when the machine goes down: let go as soon as that process has ended.
     """
 
-    def __init__(self, engine: Engine, way: "Way", listener: _socket.socket, pidfd: int) -> None:
+    def __init__(self, loop: EventLoop, client: "HolderClient", listener: _socket.socket, pidfd: int) -> None:
         """Raises OSError when the init's own keeper has something and does not give it."""
-        self.engine = engine
-        self.way = way
+        self.loop = loop
+        self.client = client
         self.listener = listener
         self.entries: list[Entry] = []
         self.pidfd = self.parent = -1
         self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
-        self.keeper = way.keeper()
-        for name, fd, polled, number in reversed(from_keeper(way)):
+        self.keeper = client.keeper()
+        for name, fd, polled, number in reversed(from_keeper(client)):
             self._enter(Entry(fd, name, polled, number))
-        Acceptor(engine, listener, self._serve)
+        Acceptor(loop, listener, self._serve)
         self.follow(pidfd)
 
     # What it is asked.
 
     def _serve(self, asker: _socket.socket) -> None:
         if credentials(asker.fileno())[1] not in (0, posix.geteuid()):
-            turn_away(self.engine, asker)  # with all that he has sent, which is not received
+            turn_away(self.loop, asker)  # with all that he has sent, which is not received
             return
         try:
             asker.settimeout(PATIENCE_S)
@@ -81,7 +81,7 @@ class Holder:
         finally:
             asker.close()
         if not self.entries:
-            self.engine.stop()
+            self.loop.stop()
 
     def _answer(self, asker: _socket.socket) -> None:
         room = _socket.CMSG_SPACE(4 * FDS_MAX)
@@ -133,24 +133,24 @@ class Holder:
                 self.keeper.put(entry.text, entry.fd)
                 return ""
             except OSError as error:
-                reason = f"only the holder keeps {entry.name}, and not {self.way.init.called}: {why(error)}"
+                reason = f"only the holder keeps {entry.name}, and not {self.client.init.called}: {why(error)}"
         entry.text = ""
         return reason
 
     def _enter(self, entry: Entry) -> None:
         self.entries.insert(0, entry)
         if entry.polled:
-            self.engine.watch(entry.fd, lambda: self._hung_up(entry), 0)
+            self.loop.watch(entry.fd, lambda: self._hung_up(entry), 0)
 
     def _hung_up(self, entry: Entry) -> None:
         self._remove([entry])
         if not self.entries:
-            self.engine.stop()
+            self.loop.stop()
 
     def _remove(self, entries: list[Entry]) -> None:
         for entry in entries:
             self.entries.remove(entry)
-            self.engine.forget(entry.fd)
+            self.loop.forget(entry.fd)
             posix.close(entry.fd)
             if self.keeper is not None and entry.text:
                 try:
@@ -165,31 +165,31 @@ class Holder:
         self._stop_waiting()
         self.is_last = False
         if self.pidfd >= 0:
-            self.engine.forget(self.pidfd)
+            self.loop.forget(self.pidfd)
             posix.close(self.pidfd)
         if self.parent >= 0:
             posix.close(self.parent)
         self.pidfd = pidfd
         self.parent = parent_of(pidfd)
-        self.engine.watch(pidfd, self._ended)
+        self.loop.watch(pidfd, self._ended)
 
     def _ended(self) -> None:
-        self.engine.forget(self.pidfd)
+        self.loop.forget(self.pidfd)
         posix.close(self.pidfd)
         self.pidfd = -1
         if self.is_last:
             self._let_go()
             return
         try:
-            self.news = self.way.init.for_good(self.way.service, self.way.original)
+            self.news = self.client.init.for_good(self.client.service, self.client.original)
         except (OSError, Failure):
             pass  # it does not let us know
         if self.news is None:
             self._grant_time()
             return
-        self.engine.watch(self.news.fileno(), self._ask)
+        self.loop.watch(self.news.fileno(), self._ask)
         if self.parent >= 0:
-            self.engine.watch(self.parent, self._grant_time)
+            self.loop.watch(self.parent, self._grant_time)
         self._ask()
 
     def _ask(self) -> None:
@@ -206,11 +206,11 @@ class Holder:
     def _grant_time(self) -> None:
         """Nobody can say, or nobody any more, as the supervisor is gone: let go if there is no next start soon."""
         self._stop_waiting()
-        self.timer = self.engine.after(GRACE_S, self._let_go)
+        self.timer = self.loop.after(GRACE_S, self._let_go)
 
     def _let_go(self) -> None:
         self._remove(list(self.entries))
-        self.engine.stop()
+        self.loop.stop()
 
     def told_to_end(self) -> None:
         """SIGTERM has come."""
@@ -219,12 +219,12 @@ class Holder:
             self._let_go()
 
     def _stop_waiting(self) -> None:
-        self.engine.cancel(self.timer)
+        self.loop.cancel(self.timer)
         self.timer = None
         if self.parent >= 0:
-            self.engine.forget(self.parent)
+            self.loop.forget(self.parent)
         if self.news is not None:
-            self.engine.forget(self.news.fileno())
+            self.loop.forget(self.news.fileno())
             self.news.close()
             self.news = None
 

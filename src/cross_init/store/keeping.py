@@ -4,18 +4,20 @@ FDSTORE=1 with FDNAME= and FDPOLL=, and FDSTOREREMOVE=1 with FDNAME=. The holder
 first needed.
 """
 
-from cross_init.model import Failure
-from cross_init.news import Assignments, first, has
-from cross_init.readiness.porter import LEFT, Errand, Tell, porters_of
+from cross_init.errors import Failure
 from cross_init.readiness.receiving import CARRY_S
+from cross_init.readiness.sd_notify import Assignments, first, has
+from cross_init.readiness.worker import LEFT, SILENT, Errand, porters_of
+from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, HolderClient, connect
 from cross_init.store.process import start
-from cross_init.store.way import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, Way, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.watched import Watched
+    Tell = Callable[[bytes, str], None]
+
+    from cross_init.readiness.subject import Subject
 
 DEFAULT = "stored"  # the name of a descriptor that came without one
 NAME_MAX = 255
@@ -30,17 +32,23 @@ class Asking(Errand):
         self.keeping = keeping
         self.ask = ask
 
-    def do(self, tell: Tell) -> None:
+    def do(self, tell: "Tell") -> None:
         """Ask it."""
         try:
             self.ask(tell)
         except (OSError, Failure) as error:
-            self.keeping.complain(error)
+            self.keeping.print_error(error, tell)
+
+    def hear(self, kind: bytes, text: bytes) -> None:
+        """It does not answer."""
+        if kind == SILENT:
+            self.keeping.let_rest()
 
     def over(self, done: bool) -> None:
         """Say it if it came to nothing."""
         if not done:
-            self.keeping.complain(Failure("who keeps them does not answer"))
+            self.keeping.print_error(Failure("who keeps them does not answer"))
+            self.keeping.let_rest()
 
 
 class Keeping:
@@ -49,32 +57,32 @@ class Keeping:
     It is a porter that asks the holder, as that may be stopped: whatever takes a Tell is done by one.
     """
 
-    def __init__(self, watched: "Watched", way: Way, pidfd: int) -> None:
+    def __init__(self, watched: "Subject", client: HolderClient, pidfd: int) -> None:
         self.watched = watched
-        self.way = way
+        self.client = client
         self.pidfd = pidfd
         porters_of(watched).send(Asking(self, self._follow))
 
-    def _follow(self, tell: Tell) -> None:
+    def _follow(self, tell: "Tell") -> None:
         """Let a holder that is there know for whom it keeps what it has."""
         try:
-            self.way.ask(FOLLOW, descriptors=(self.pidfd,))
+            self.client.ask(FOLLOW, descriptors=(self.pidfd,))
         except NO_HOLDER:
-            keeper = self.way.keeper()
+            keeper = self.client.keeper()
             if keeper is not None and keeper.names():  # the holder was killed; what the init has is still there
                 self._start_holder(tell)
 
-    def _start_holder(self, tell: Tell) -> None:
-        tell(LEFT, str(start(self.way, self.pidfd)))
+    def _start_holder(self, tell: "Tell") -> None:
+        tell(LEFT, str(start(self.client, self.pidfd)))
 
-    def prepare(self, tell: Tell) -> None:
+    def prepare(self, tell: "Tell") -> None:
         """Have a holder there before descriptors are received.
 
         A process that is started later would have them as well, and could be held up as it closes them.
         """
         try:
             try:
-                connect(self.way.address)[0].close()
+                connect(self.client.address)[0].close()
             except NO_HOLDER:
                 self._start_holder(tell)
         except (OSError, Failure):
@@ -97,33 +105,39 @@ class Keeping:
             return None
         return name
 
-    def store(self, message: Assignments, descriptors: list[int], tell: Tell) -> None:
+    def store(self, message: Assignments, descriptors: list[int], tell: "Tell") -> None:
         """Have these kept, as the message says; they stay the caller's."""
         name = self._name(message)
         how = UNPOLLED if has(message, "FDPOLL", "0") else POLLED
-        words = (str(self.way.most), how, DEFAULT if name is None else name)
+        words = (str(self.client.most), how, DEFAULT if name is None else name)
         request = (STORE, *(word.encode() for word in words))
         try:
             try:
-                said, _ = self.way.ask(*request, descriptors=tuple(descriptors))
+                said, _ = self.client.ask(*request, descriptors=tuple(descriptors))
             except NO_HOLDER:
                 self._start_holder(tell)
-                said, _ = self.way.ask(*request, descriptors=tuple(descriptors))
+                said, _ = self.client.ask(*request, descriptors=tuple(descriptors))
             if said:
                 self.watched.reporter.say(said)
         except (OSError, Failure) as error:
-            self.complain(error)
+            self.print_error(error, tell)
 
     def _remove(self, name: str) -> None:
         try:
-            self.way.ask(REMOVE, name.encode())
+            self.client.ask(REMOVE, name.encode())
         except NO_HOLDER:
             pass  # there is nothing to remove
 
-    def complain(self, error: Exception) -> None:
-        """Say why nothing came of it."""
+    def let_rest(self) -> None:
+        """The holder does not answer: ask it nothing for a while."""
+        self.client.let_rest()
+
+    def print_error(self, error: Exception, tell: "Tell | None" = None) -> None:
+        """Say why nothing came of it. tell: how a worker says that nobody has answered it."""
         why = getattr(error, "strerror", None) or str(error)
         self.watched.reporter.say(f"keeping descriptors for it (--fd-store) failed: {why}")
+        if tell is not None and isinstance(error, TimeoutError):
+            tell(SILENT, "")
 
 
 def is_name(text: str) -> bool:

@@ -7,30 +7,29 @@ wait in the socket's own queue.
 
 import posix
 
-from cross_init.complaints import complain
-from cross_init.folders import KIND
-from cross_init.linux import why
-from cross_init.model import Failure, Init
-from cross_init.sockets import Passed, describe
-from cross_init.store.way import FOLLOW, REMOVE, STORE, TAKE, UNPOLLED, Way
+from cross_init.errors import Failure, print_error, why
+from cross_init.kernel.folders import KIND
+from cross_init.model import Init
+from cross_init.sockets.passed import Passed, describe
+from cross_init.store.client import FOLLOW, REMOVE, STORE, TAKE, UNPOLLED, HolderClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.launch import Start
-    from cross_init.listen import Address
     from cross_init.model import Keeper
+    from cross_init.request import Request
+    from cross_init.sockets.listen import Address
 
 MOST = 250  # of one service
 NO_HOLDER = (FileNotFoundError, ConnectionError)
 
 
-class KeptSockets(Way):
+class KeptSockets(HolderClient):
     """What is kept of one service's sockets. found: by their addresses. passed: those of this start, likewise."""
 
     __slots__ = ("found", "passed")
 
-    def __init__(self, start: "Start", init: Init) -> None:
-        super().__init__(start, init)
+    def __init__(self, request: "Request", init: Init) -> None:
+        super().__init__(request, init)
         self.most = MOST
         # Beside that of --fd-store, in the same folder, or under a name of the same form.
         place = self.address
@@ -100,7 +99,7 @@ def is_still(fd: int, address: "Address") -> bool:
         return False
     if not address.has_path:
         return True
-    from cross_init.sock_diag import unix_at, unix_listeners
+    from cross_init.kernel.sock_diag import unix_at, unix_listeners
 
     try:
         status, own = posix.lstat(address.path), posix.fstat(fd)
@@ -126,25 +125,24 @@ def refuse(init: Init) -> None:
         raise Failure(f"--listen ...,keep: {init.called} ends with its service, and with it who keeps it: leave it out")
 
 
-def prepare(start: "Start", init: Init, addresses: "list[Address]") -> None:
-    """Find what earlier starts have left. Raises Failure."""
-    refuse(init)
-    kept = KeptSockets(start, init)
+def prepare(request: "Request") -> KeptSockets | None:
+    """What earlier starts have left; None if nothing can be kept. Raises Failure."""
+    refuse(request.init)
+    kept = KeptSockets(request, request.init)
     try:
-        kept.take_for(addresses)
+        kept.take_for(request.listen)
     except PermissionError as error:  # whoever took the name must not be able to prevent the start
-        complain(f"--listen ...,keep: nothing can be kept for {start.service}: {why(error)}", 0)
-        return
+        print_error(f"--listen ...,keep: nothing can be kept for {request.service}: {why(error)}", 0)
+        return None
     except OSError as error:
-        raise Failure(f"--listen ...,keep: taking what was kept for {start.service}: {why(error)}") from None
-    start.kept_sockets = kept
+        raise Failure(f"--listen ...,keep: taking what was kept for {request.service}: {why(error)}") from None
+    return kept
 
 
-def keep(start: "Start") -> None:
+def keep(kept: KeptSockets) -> None:
     """To be called in the process that the init tracks, with its sockets in their places."""
-    assert start.kept_sockets is not None
     try:
-        start.kept_sockets.keep()
+        kept.keep()
     except (OSError, Failure) as error:
         reason = why(error) if isinstance(error, OSError) else error
-        complain(f"--listen ...,keep: the sockets of {start.service} are not kept over a restart: {reason}", 0)
+        print_error(f"--listen ...,keep: the sockets of {kept.service} are not kept over a restart: {reason}", 0)

@@ -5,33 +5,33 @@ import _socket
 import errno
 import posix
 
-from cross_init.connection import listener
-from cross_init.engine import Engine
-from cross_init.linux import fork
-from cross_init.model import Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import fork
+from cross_init.sockets.connection import listener
+from cross_init.store.client import new_name, own_names
 from cross_init.store.holder import Holder
-from cross_init.store.way import new_name, own_names
-from cross_init.surroundings import leave_surroundings, settle_down
+from cross_init.watch.detach import detach, ignore_stop_signals
+from cross_init.watch.event_loop import EventLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.store.way import Way
+    from cross_init.store.client import HolderClient
 
 BACKLOG = 8
 LONGEST = 1024
 START_S = 10.0  # how long one may take that first gets back what the init's own keeper has
 
 
-def start(way: "Way", pidfd: int) -> int:
+def start(client: "HolderClient", pidfd: int) -> int:
     """Start a holder; returns its PID when it can be asked. pidfd: what it is to follow. Raises OSError, Failure."""
     told, tell = posix.pipe2(posix.O_CLOEXEC)
     try:
         try:
             helper = fork("starting a process that keeps descriptors")
             if helper == 0:
-                _in_helper(way, pidfd, tell)
+                _in_helper(client, pidfd, tell)
         finally:
             posix.close(tell)
         said = _hear(told)
@@ -57,32 +57,32 @@ def _hear(told: int) -> str:
     return posix.read(told, LONGEST).decode("utf-8", "replace")
 
 
-def _in_helper(way: "Way", pidfd: int, tell: int) -> None:
+def _in_helper(client: "HolderClient", pidfd: int, tell: int) -> None:
     """Between the two forks. Does not return."""
     try:
         posix.setsid()
         if posix.fork() == 0:
-            _hold(way, pidfd, tell)
+            _hold(client, pidfd, tell)
     finally:
         posix._exit(0)
 
 
-def _hold(way: "Way", pidfd: int, tell: int) -> None:
+def _hold(client: "HolderClient", pidfd: int, tell: int) -> None:
     """The holder's whole life. Does not return."""
     listener = None
     try:
-        leave_surroundings({pidfd, tell})
+        detach({pidfd, tell})
         posix.dup2(0, 2)  # it outlives the daemon, whose log must not wait for it; what is to be said is answered
-        settle_down()
+        ignore_stop_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         _raise_limit()
-        listener = listen(way.address)
-        engine = Engine()
-        holder = Holder(engine, way, listener, pidfd)
-        _call_when_told_to_end(engine, holder.told_to_end)
+        listener = listen(client.address)
+        loop = EventLoop()
+        holder = Holder(loop, client, listener, pidfd)
+        _call_when_told_to_end(loop, holder.told_to_end)
         posix.write(tell, b"%d" % posix.getpid())
         posix.close(tell)
-        engine.run()
+        loop.run()
         # Whoever connects from now on finds nobody, or is cut off, and starts another one.
         assert not holder.entries
     except (OSError, Failure) as error:
@@ -91,15 +91,15 @@ def _hold(way: "Way", pidfd: int, tell: int) -> None:
         except OSError:
             pass  # it was told already
     finally:
-        if listener is not None and isinstance(way.address, str):
+        if listener is not None and isinstance(client.address, str):
             try:
-                posix.unlink(way.address)
+                posix.unlink(client.address)
             except OSError:
                 pass
         posix._exit(0)
 
 
-def _call_when_told_to_end(engine: Engine, callback: "Callable[[], None]") -> None:
+def _call_when_told_to_end(loop: EventLoop, callback: "Callable[[], None]") -> None:
     """Call back when SIGTERM comes. Raises OSError."""
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -109,7 +109,7 @@ def _call_when_told_to_end(engine: Engine, callback: "Callable[[], None]") -> No
         if _signal.SIGTERM in posix.read(woken, 64):
             callback()
 
-    engine.watch(woken, hear)
+    loop.watch(woken, hear)
 
 
 def _raise_limit() -> None:

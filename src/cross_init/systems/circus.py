@@ -7,13 +7,15 @@ No variable says where they are. Only in cmd and args circusd writes numbers, fo
 import posix
 
 from cross_init.bounds import as_descriptor
-from cross_init.model import ANYONE, Claim, Environment, Failure
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 
 class Init(Base):
@@ -47,7 +49,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """Those that were named; else all that were left open and serve, and standard input (stdin_socket)."""
-        from cross_init.sockets import describe, standard_input
+        from cross_init.sockets.passed import describe, standard_input
 
         if self.numbers:
             return [named(name, number) for name, number in self.numbers]
@@ -75,7 +77,7 @@ class Init(Base):
 
 def named(name: str, number: int) -> "Passed":
     """The socket of this name. Raises Failure if there is none at its number."""
-    from cross_init.sockets import describe
+    from cross_init.sockets.passed import describe
 
     try:
         passed = describe(number, name)

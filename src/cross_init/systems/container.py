@@ -6,13 +6,14 @@ They ask cross-init check, run inside, or --health-listen. Where the runtime pas
 
 import posix
 
-from cross_init.model import ANYONE, ASKED, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, ASKED, Claim, Service, announced
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 # What stands between the runtime and a container's service and does nothing but reap and pass signals on ...
 REAPERS = ("docker-init", "podman-init", "catatonit", "tini", "tini-static", "dumb-init")
@@ -50,11 +51,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It can always be asked; and perhaps be told."""

@@ -1,13 +1,13 @@
 """daemontools: supervise(8) starts a daemon in its service directory and waits for nothing; svc(8) asks for nothing."""
 
-from cross_init.linux import working_folder
-from cross_init.model import ANYONE, Claim, Environment, Service
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.noted import Noted
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.store.wanted_state import WantedState
 
 
 class Init(Base):
@@ -28,8 +28,8 @@ class Init(Base):
         self.folder = working_folder("naming the service by its directory")
         return Service(self.folder.rpartition("/")[2])
 
-    def for_good(self, service: Service, environ: Environment) -> "Noted":
+    def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As supervise notes it."""
-        from cross_init.noted import Noted, wants_up
+        from cross_init.store.wanted_state import WantedState, wants_up
 
-        return Noted(f"{self.folder}/supervise", wants_up)
+        return WantedState(f"{self.folder}/supervise", wants_up)

@@ -6,14 +6,16 @@ With pipefd:N nothing in the environment says that there is a pipe, or where: it
 import posix
 
 from cross_init.bounds import as_descriptor, number
-from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Environment, Failure, Service, is_for
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment, open_descriptors
+from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 SERVICE = b"DINIT_SERVICE"  # with "load-options = export-service-name"
 SOCKET_FD = 3  # where the socket is (dinit-service(5), socket-listen)
@@ -72,7 +74,7 @@ class Init(Base):
         """At most one, as descriptor 3. Raises Failure if it is not open."""
         if not is_for(environ, pid):
             return []
-        from cross_init.sockets import describe
+        from cross_init.sockets.passed import describe
 
         return [describe(SOCKET_FD)]
 
@@ -93,7 +95,7 @@ class Init(Base):
                 f"descriptors {', '.join(map(str, found))} are pipes, and each could be the one: say which, with "
                 "--init dinit:fd=N or --init dinit:var=NAME"
             )
-        from cross_init.descriptor import keep
+        from cross_init.notify.descriptor import keep
 
         kept = keep(found[0])
         if kept is None:
@@ -108,7 +110,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Any byte says it."""
-        from cross_init.descriptor import tell
+        from cross_init.notify.descriptor import tell
 
         for fd in self.descriptors:
             tell(fd)
@@ -127,20 +129,17 @@ def readiness_pipes() -> list[int]:
 
 def _pipes(process: str, mode: int) -> dict[int, str] | None:
     """The process's pipes that are open in this mode (proc_pid_fd(5)); None if we may not look."""
-    found: dict[int, str] = {}
-    folder = f"/proc/{process}/fd"
-    try:
-        names = posix.listdir(folder)
-    except OSError:
+    opened = open_descriptors(process)
+    if opened is None:
         return None
-    for name in names:
-        try:
-            link = posix.readlink(f"{folder}/{name}")
-            if link.startswith("pipe:") and posix.lstat(f"{folder}/{name}").st_mode & mode:
-                found[int(name)] = link
-        except OSError:
-            pass  # the one by which the folder was read
-    return found
+    return {fd: link for fd, link in opened.items() if link.startswith("pipe:") and _is_open(process, fd, mode)}
+
+
+def _is_open(process: str, fd: int, mode: int) -> bool:
+    try:
+        return bool(posix.lstat(f"/proc/{process}/fd/{fd}").st_mode & mode)
+    except OSError:
+        return False  # it was closed
 
 
 class Target(BaseTarget):

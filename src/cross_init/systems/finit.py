@@ -8,12 +8,13 @@ before READY=1 hides it. We write READY=1 alone. For notify:s6 the number stands
 import posix
 
 from cross_init.bounds import as_descriptor
-from cross_init.model import ANYONE, DESCRIPTOR, MESSAGE, NOTHING, Claim, Environment, Service
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, DESCRIPTOR, MESSAGE, NOTHING, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 CONTROL = "/run/finit/socket"
 SOCKET = b"@run/finit/"
@@ -68,7 +69,7 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, with the newline that the older form ends with."""
         for fd in self.descriptors:
-            from cross_init.descriptor import put
+            from cross_init.notify.descriptor import put
 
             put(fd, b"READY=1\n")
         if self.hears == MESSAGE:

@@ -5,14 +5,16 @@ listens, or one for datagrams, in the same place. inetd and xinetd put it on sta
 tells who the client is by variables (cr.yp.to/proto/ucspi.txt, s6-tcpserverd and s6-ipcserverd in their manuals).
 """
 
-from cross_init.model import ANYONE, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 WAIT, NOWAIT = "wait", "nowait"
 LIMIT, LIMIT_MAX = 40, 9999  # clients at a time, as tcpserver and s6-tcpserver have it; and as many as may be said
@@ -36,13 +38,13 @@ class Init(Base):
 
     def look(self, evidence: "Evidence") -> None:
         """Whether standard error is the client's: then neither we nor the daemon write to it."""
-        from cross_init.standard import free_errors
+        from cross_init.sockets.stdio import free_errors
 
         free_errors()
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """The connection or the socket that is standard input."""
-        from cross_init.sockets import standard_input
+        from cross_init.sockets.passed import standard_input
 
         return standard_input(connections=True)
 
@@ -107,7 +109,7 @@ class Target(BaseTarget):
         """Standard input and output, and who the client is. Standard error stays the log's, as with UCSPI."""
         import posix
 
-        from cross_init.sockets import place
+        from cross_init.sockets.passed import place
 
         place(sockets, 0)
         posix.dup2(0, 1, True)
@@ -117,7 +119,7 @@ class Target(BaseTarget):
 
 def variables(passed: "Passed") -> Environment:
     """A connection, as UCSPI describes it: of two protocols, and without the client's end if that has gone already."""
-    from cross_init.connection import credentials, ends
+    from cross_init.sockets.connection import credentials, ends
 
     local, remote = ends(passed.fd)
     if passed.family == "unix":

@@ -4,13 +4,15 @@ Written to its manuals, and never tried: it runs on macOS only. A job must not f
 running when its process is there.
 """
 
-from cross_init.model import ANYONE, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 LABEL = b"XPC_SERVICE_NAME"  # the job's label
 NO_JOB = b"0"  # what processes have in it that launchd started for a login
@@ -45,7 +47,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """All sockets of each name that was told. Raises Failure."""
-        from cross_init.sockets import describe
+        from cross_init.sockets.passed import describe
 
         return [describe(fd, name) for name in self.names for fd in activate(name)]
 

@@ -1,12 +1,12 @@
 """No init system: a shell, or whatever else starts programs and waits for them. Readiness is a line for a person."""
 
-from cross_init.complaints import complain
+from cross_init.errors import print_error
 from cross_init.model import ANYONE, TEXT, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 
 class Init(Base):
@@ -23,4 +23,4 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Say it, and how long it took."""
-        complain(f"{service} is ready after {seconds:.3f} s (PID {pid})", 0)
+        print_error(f"{service} is ready after {seconds:.3f} s (PID {pid})", 0)

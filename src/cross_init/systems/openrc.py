@@ -6,12 +6,13 @@ command_background waits for the command to end with 0 and takes the main proces
 """
 
 from cross_init.bounds import as_descriptor
-from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Environment, Service
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 # As proc_pid_comm(5) cuts them.
 STARTER, SUPERVISOR, SCRIPT = "start-stop-daem", "supervise-daemo", "openrc-run.sh"
@@ -70,7 +71,7 @@ class Init(Base):
                 "or leave out command_background and supervisor, and say --pid-file with what pidfile= says"
             )
         if self.hears == DESCRIPTOR:
-            from cross_init.descriptor import keep
+            from cross_init.notify.descriptor import keep
 
             kept = keep(self.number)
             if kept is None and self.parent == STARTER:
@@ -87,7 +88,7 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, or a newline. (The other way is the front's.)"""
         if self.hears == DESCRIPTOR:
-            from cross_init.descriptor import tell
+            from cross_init.notify.descriptor import tell
 
             for fd in self.descriptors:
                 tell(fd)

@@ -1,11 +1,13 @@
 """No protocol at all: a daemon that knows of no init. Its readiness is observed (--ready-when)."""
 
-from cross_init.model import Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import Service
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 
 class Target(BaseTarget):

@@ -2,14 +2,14 @@
 
 import posix
 
-from cross_init.linux import working_folder
-from cross_init.model import ANYONE, ASKED, Claim, Environment, Service
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, ASKED, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.noted import Noted
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.store.wanted_state import WantedState
 
 FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot
 SCRIPT = "check"
@@ -49,16 +49,16 @@ class Init(Base):
                 f"the state file has to be made in {folder}/{FOLDER}, where we may not write or which is not there: "
                 "in the run script, change the user behind cross-init-bridge (-- chpst -u USER ...), not before it"
             )
-        from cross_init.state import FILE
+        from cross_init.watch.state_file import FILE
 
         self.state_file = f"{folder}/{FILE}"
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Noted":
+    def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As runsv notes it."""
-        from cross_init.noted import Noted, wants_up
+        from cross_init.store.wanted_state import WantedState, wants_up
 
-        return Noted(f"{self.folder}/{FOLDER}", wants_up)
+        return WantedState(f"{self.folder}/{FOLDER}", wants_up)
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Nobody is told; whoever asks from now on is."""

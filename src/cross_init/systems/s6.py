@@ -5,16 +5,9 @@ program with a listening socket as its standard input. s6-fdholder-getdump leave
 numbers, with their names in its environment.
 """
 
-from cross_init.linux import working_folder
-from cross_init.model import (
-    ANYONE,
-    DESCRIPTOR,
-    Channel,
-    Claim,
-    Environment,
-    Failure,
-    Service,
-)
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment, working_folder
+from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service
 from cross_init.model import (
     Init as Base,
 )
@@ -24,10 +17,10 @@ from cross_init.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.model import Keeper
-    from cross_init.noted import Noted
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
+    from cross_init.store.wanted_state import WantedState
 
 FILE = "notification-fd"
 DEFAULT = 3  # what most services for s6 use
@@ -65,7 +58,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """A listening socket, or one for datagrams, as standard input; and a holder's dump. Raises Failure."""
-        from cross_init.sockets import standard_input
+        from cross_init.sockets.passed import standard_input
 
         return standard_input() + dumped(environ)
 
@@ -79,7 +72,7 @@ class Init(Base):
         number = notification_fd()
         if number is None:
             return f"there is no file {FILE} in the service directory {self.folder}: write a number, say 3, into it"
-        from cross_init.descriptor import keep
+        from cross_init.notify.descriptor import keep
 
         kept = keep(number)
         if kept is None:
@@ -87,12 +80,12 @@ class Init(Base):
         self.descriptors = (kept,)
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Noted":
+    def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As s6-supervise notes it, and s6-svstat reads it."""
-        from cross_init.noted import Noted
+        from cross_init.store.wanted_state import WantedState
         from cross_init.systems.s6_programs import wants_up
 
-        return Noted(f"{self.folder}/supervise", wants_up)
+        return WantedState(f"{self.folder}/supervise", wants_up)
 
     def keeper(self, service: Service) -> "Keeper | None":
         """In an s6-fdholderd, if one was named."""
@@ -104,7 +97,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Write the newline, and close: nothing more can be said there."""
-        from cross_init.descriptor import tell
+        from cross_init.notify.descriptor import tell
 
         for fd in self.descriptors:
             tell(fd)
@@ -116,7 +109,7 @@ def dumped(environ: Environment) -> "list[Passed]":
     if count == b"0":
         return []
     from cross_init.bounds import COUNT_MAX, DESCRIPTOR_MAX
-    from cross_init.sockets import describe
+    from cross_init.sockets.passed import describe
 
     found = []
     for n in range(_number(environ, COUNT, COUNT_MAX)):
@@ -140,9 +133,9 @@ def _number(environ: Environment, variable: bytes, most: int) -> int:
 def notification_fd() -> int | None:
     """The number in the file, None if there is no such file or number."""
     from cross_init.bounds import as_descriptor
-    from cross_init.linux import read
+    from cross_init.kernel.linux import read_for_decision
 
-    return as_descriptor(read(FILE).strip())
+    return as_descriptor(read_for_decision(FILE).strip())
 
 
 class Target(BaseTarget):
@@ -188,6 +181,6 @@ class Target(BaseTarget):
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """The socket as standard input."""
         if sockets:
-            from cross_init.sockets import place
+            from cross_init.sockets.passed import place
 
             place(sockets, 0)

@@ -5,16 +5,16 @@ make-systemd-constructor sets LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES as syste
 for each connection, which is its standard input, output and error, and says nothing of it.
 """
 
-from cross_init.linux import is_socket
-from cross_init.model import ANYONE, FILE, NOTHING, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment, is_socket
+from cross_init.model import ANYONE, FILE, NOTHING, Claim, Service, announced
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 LISTEN = (b"LISTEN_FDS", b"LISTEN_PID", b"LISTEN_FDNAMES")
 
@@ -39,7 +39,7 @@ class Init(Base):
     def look(self, evidence: "Evidence") -> None:
         """Whether standard error is a client's: then neither we nor the daemon write to it."""
         if is_socket(0):
-            from cross_init.standard import free_errors
+            from cross_init.sockets.stdio import free_errors
 
             free_errors()
 
@@ -48,14 +48,10 @@ class Init(Base):
         if b"LISTEN_PID" not in environ:
             if not is_socket(0):
                 return []
-            from cross_init.sockets import standard_input
+            from cross_init.sockets.passed import standard_input
 
             return standard_input(connections=True)
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """It has no other ear than for the PID file."""
@@ -73,7 +69,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """The PID file names the main process."""
-        from cross_init.kernel_knows import process_of
+        from cross_init.kernel.procfs import process_of
 
         main = process_of(pidfd)
         if main is not None:  # else it has ended meanwhile, which the Shepherd sees
@@ -85,7 +81,7 @@ class Init(Base):
         self._name(pid)
 
     def _name(self, pid: int) -> None:
-        from cross_init.pidfile import write
+        from cross_init.notify.pid_file import write
 
         self.main = pid
         write(self.pid_file, pid)
@@ -93,6 +89,6 @@ class Init(Base):
     def ended(self) -> None:
         """The PID file names nobody any more."""
         if self.pid_file:
-            from cross_init.pidfile import remove
+            from cross_init.notify.pid_file import remove
 
             remove(self.pid_file, self.main)

@@ -3,17 +3,19 @@
 A PROCESS_COMMUNICATION event (supervisord.org/events.html, "PROCESS_COMMUNICATION Event Type") for its event listeners.
 Only who has the service's standard output can write it, so the watcher keeps that until the daemon is ready.
 
-An [fcgi-program] has its socket as standard input, which counts as passed on every init (bridge.passed_by()).
+An [fcgi-program] has its socket as standard input, which counts as passed on every init (gather.py).
 """
 
 import posix
 
-from cross_init.model import ANYONE, EVENT, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, EVENT, Claim, Service
 from cross_init.model import Init as Base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
 
 # What supervisord sets for each child (supervisord.org/subprocess.html, "Subprocess Environment").
 ENABLED, NAME, GROUP = b"SUPERVISOR_ENABLED", b"SUPERVISOR_PROCESS_NAME", b"SUPERVISOR_GROUP_NAME"
@@ -76,13 +78,15 @@ class Init(Base):
         if self.hears != EVENT:
             super().ready(service, pid, pidfd, seconds)
         for fd in self.descriptors:
-            from cross_init.descriptor import tell
+            from cross_init.notify.descriptor import tell
 
             tell(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
 
 
 def is_supervisord(evidence: "Evidence") -> bool:
     """Whether our parent is one: by its name, or, where "python3 -m" started it, by its command line."""
-    from cross_init.linux import read
+    from cross_init.kernel.linux import read_for_decision
 
-    return evidence.parent_name == "supervisord" or "supervisord" in read(f"/proc/{evidence.parent}/cmdline")
+    if evidence.parent_name == "supervisord":
+        return True
+    return "supervisord" in read_for_decision(f"/proc/{evidence.parent}/cmdline")

@@ -2,8 +2,8 @@
 
 import posix
 
-from cross_init.linux import patiently
-from cross_init.model import MAIN, MESSAGE, Channel, Claim, Environment, Service, is_for
+from cross_init.kernel.linux import Environment, patiently
+from cross_init.model import MAIN, MESSAGE, Channel, Claim, Service, announced
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
@@ -11,9 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.detect import Evidence
-    from cross_init.news import Assignments
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.readiness.sd_notify import Assignments
+    from cross_init.sockets.passed import Passed
     from cross_init.systems.systemd_manager import Manager
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
@@ -75,11 +75,7 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
-        if not is_for(environ, pid):
-            return []
-        from cross_init.sockets import listen_fds
-
-        return listen_fds(environ, self.name)
+        return announced(environ, pid, self.name)
 
     def deaf(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
@@ -234,7 +230,7 @@ class Target(BaseTarget):
 
 def name_client(environ: Environment, fd: int) -> None:
     """REMOTE_ADDR and REMOTE_PORT, as a service with Accept=yes has them (systemd.exec(5))."""
-    from cross_init.connection import ends
+    from cross_init.sockets.connection import ends
 
     _, remote = ends(fd)
     if isinstance(remote, tuple):

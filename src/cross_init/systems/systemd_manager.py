@@ -6,7 +6,7 @@ import posix
 import sys
 from time import monotonic
 
-from cross_init.linux import patiently
+from cross_init.kernel.linux import patiently
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Manager:
         rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
         extra = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
         if speaker:
-            from cross_init.connection import claim
+            from cross_init.sockets.connection import claim
 
             extra.append(claim(speaker))
         end = monotonic() + wait_ms / 1000

@@ -7,14 +7,16 @@ instead; it takes it from anyone (dpkg 1.21, utils/start-stop-daemon.c, wait_for
 
 import posix
 
-from cross_init.model import ANYONE, EXIT, MESSAGE, Claim, Environment, Failure, Service
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, EXIT, MESSAGE, Claim, Service
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
-    from cross_init.sockets import Passed
+    from cross_init.kernel.evidence import Evidence
+    from cross_init.sockets.passed import Passed
 
 SCRIPTS = ("/etc/init.d/", "/etc/rc")
 # The folder of start-stop-daemon's socket. It is there as long as somebody waits.

@@ -2,14 +2,9 @@
 
 import _signal
 
-from cross_init.model import (
-    ANYONE,
-    STOP,
-    Claim,
-    Environment,
-    Failure,
-    Service,
-)
+from cross_init.errors import Failure
+from cross_init.kernel.linux import Environment
+from cross_init.model import ANYONE, STOP, Claim, Service
 from cross_init.model import (
     Init as Base,
 )
@@ -19,9 +14,9 @@ from cross_init.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.detect import Evidence
+    from cross_init.kernel.evidence import Evidence
     from cross_init.model import Cancellation
-    from cross_init.sockets import Passed
+    from cross_init.sockets.passed import Passed
 
 VARIABLES = b"UPSTART_"
 # What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
@@ -98,9 +93,11 @@ class Init(Base):
         try:
             return Goal(service, environ)
         except (BlockingIOError, PermissionError) as error:  # what others can bring about
-            from cross_init.complaints import complain
+            from cross_init.errors import print_error
 
-            complain(f"asking Upstart whether the start of {service} is cancelled: {error.strerror}; not heard then", 0)
+            print_error(
+                f"asking Upstart whether the start of {service} is cancelled: {error.strerror}; not heard then", 0
+            )
             return None
         except OSError:
             return None
@@ -113,7 +110,7 @@ class Init(Base):
 
     def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
-        from cross_init.linux import process_state
+        from cross_init.kernel.linux import process_state
 
         if process_state(pid) != "T":
             return None
@@ -123,7 +120,7 @@ class Init(Base):
 
 def _announced(fd: int) -> "Passed":
     """The listening socket at fd. Raises Failure if there is none."""
-    from cross_init.sockets import describe
+    from cross_init.sockets.passed import describe
 
     passed = None
     try:
@@ -180,7 +177,7 @@ class Target(BaseTarget):
         environ[b"UPSTART_INSTANCE"] = service.instance.encode("utf-8", "surrogateescape")
         if not sockets:
             return
-        from cross_init.sockets import inherit
+        from cross_init.sockets.passed import inherit
 
         for passed in sockets:
             inherit(passed.fd)

@@ -12,8 +12,9 @@ The few messages that this takes are made by hand: the watcher runs in every bar
 import _socket
 import posix
 
-from cross_init.connection import credentials, listener
-from cross_init.model import Environment, Service
+from cross_init.kernel.linux import Environment
+from cross_init.model import Service
+from cross_init.sockets.connection import credentials, listener
 
 SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
 INSTANCE = "com.ubuntu.Upstart0_6.Instance"

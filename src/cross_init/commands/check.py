@@ -1,0 +1,82 @@
+"""cross-init check: whether a service is ready; for runit's ./check and containers' probes.
+
+A state file tells it, FILE or that of the service directory that we are in. Elsewhere, as in a container, the bridge is
+asked itself: that needs no place to write to, and no word on where it is.
+"""
+
+import posix
+
+from cross_init.errors import Failure, printable, why
+from cross_init.model import READY, RELOADING, STARTING
+from cross_init.watch.state_file import FILE, read
+
+NOT_READY = 1
+CONTAINER = "container"  # the init whose services are meant where there is no service directory
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """The exit code, 0 if the service is ready, and the answer as a line. Raises Failure."""
+    if len(words) > 1 or (words and words[0].startswith("-")):
+        raise Failure("check takes the path of one state file, or nothing in a service directory or in a container")
+    if words or _exists(FILE.partition("/")[0]):
+        return by_file(words[0] if words else FILE)
+    return by_asking()
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def by_file(path: str) -> tuple[int, str]:
+    """What the state file says. Raises Failure."""
+    try:
+        state = read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        where = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+        return NOT_READY, f"no such service: no start of cross-init-bridge -N has left {where}"
+    except OSError as error:
+        raise Failure(f"reading the state file {path}: {why(error)}; ask as the user that may") from None
+    if not state.is_alive:
+        return NOT_READY, f"not running: process {state.pid}, which was {state.word}, has ended"
+    return answer(state.word, state.pid, state.seconds)
+
+
+def by_asking() -> tuple[int, str]:
+    """What the bridges in this container say; if there are several, the first whose service is not ready.
+
+    Only root's, this user's and, for root, those of the user whose container it is are asked. Raises Failure.
+    """
+    from cross_init.commands.status import everything
+    from cross_init.commands.status_client import in_words
+
+    services, left = everything(with_strangers=False)
+    # A bridge in another PID namespace, as another container of a Kubernetes pod has it, has no number in this one.
+    services = [facts for facts in services if facts["init"] == CONTAINER and facts["bridge"]]
+    found = [answer(str(facts["state"]), facts["pid"], facts["age"], facts.get("waits_for")) for facts in services]
+    if found:
+        code, line = max(found, key=lambda each: each[0])
+    else:
+        code, line = (
+            NOT_READY,
+            (
+                "no such service: this is no service directory, and no cross-init-bridge -N answers that runs in a "
+                "container and is this user's"
+            ),
+        )
+    if code and left:
+        from cross_init.commands.front_door import remark
+
+        remark(in_words(left))
+    return code, printable(line)
+
+
+def answer(word: str, pid: object, seconds: object, waits_for: object = "") -> tuple[int, str]:
+    """The exit code and the line for a service in this state, whose process was started seconds ago."""
+    if word in (READY, RELOADING):
+        return 0, f"{word} (PID {pid})"
+    since = f" since {seconds:.0f} s" if word == STARTING and isinstance(seconds, float) else ""
+    return NOT_READY, f"{word}{since} (PID {pid}){f', waits for {waits_for}' if waits_for else ''}"

@@ -1,0 +1,72 @@
+"""The command cross-init, the project's front door: its first word chooses what is done.
+
+It starts as fast as the bridge: a probe may run it every few seconds. A command's module is imported when it is asked
+for, and answers with an exit code and the text for standard output.
+"""
+
+import posix
+
+from cross_init.errors import FAILED, Failure, printable
+
+NAME = "cross-init"
+# Command: (what stands behind it, what it does).
+COMMANDS = {
+    "status": ("[--json] [SERVICE...]", "the services that bridges look after: what they do, and since when"),
+    "check": ("[FILE]", "exit with 0 if the service is ready, with 1 if not, and say why"),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Do what the command line says. Does not return."""
+    command, *words = argv[1:] or ["--help"]
+    try:
+        code, text = answer(command, words)
+        fd = 1
+    except Failure as failure:
+        code, text, fd = failure.code, f"{NAME}: {printable(str(failure))}", 2
+    except Exception as error:
+        code, text, fd = FAILED, f"{NAME}: a mistake in {NAME} itself: {printable(repr(error))}; please report it", 2
+    write(fd, text)
+    posix._exit(code)
+
+
+def remark(text: str) -> None:
+    """Say beside the answer what people should know of it, in one line."""
+    write(2, f"{NAME}: {printable(text)}")
+
+
+def write(fd: int, text: str) -> None:
+    """Write this and end the line."""
+    data = f"{text}\n".encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[posix.write(fd, data) :]
+    except OSError:
+        pass  # sv(8) closes standard output for ./check; the exit code tells
+
+
+def answer(command: str, words: list[str]) -> tuple[int, str]:
+    """The exit code, and what to say. Raises Failure."""
+    if command in ("-h", "--help"):
+        return 0, "\n".join(usage())
+    if command in ("-V", "--version"):
+        from cross_init.version import VERSION
+
+        return 0, f"{NAME} {VERSION}"
+    if command not in COMMANDS:
+        raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)} (see {NAME} --help)")
+    module = __import__(f"cross_init.commands.{command}", fromlist=("run",))
+    done: tuple[int, str] = module.run(words)
+    return done
+
+
+def usage() -> list[str]:
+    """The help, by lines."""
+    lines = [f"  {NAME} {f'{command} {behind}':<29}  {does}" for command, (behind, does) in COMMANDS.items()]
+    return [
+        "Usage:",
+        *lines,
+        "",
+        "FILE is a service's state file; without one, that of the service directory we are in, or, in a container, the",
+        "bridges are asked themselves.",
+    ]

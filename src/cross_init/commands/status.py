@@ -1,0 +1,132 @@
+"""cross-init status: the services that bridges look after, as their watching processes answer. Root sees all."""
+
+import posix
+
+from cross_init.bounds import PID_MAX
+from cross_init.commands.front_door import remark
+from cross_init.commands.status_client import OTHER_FORM, OTHERS, Left, ask_all, in_words
+from cross_init.errors import Failure, printable
+from cross_init.model import READY, RELOADING, STARTING, STOPPING
+from cross_init.watch.wire import Malformed, Value, decode
+
+STATES = (STARTING, READY, RELOADING, STOPPING)
+LONG_AGO_S = 1e10
+PIDS = range(1, PID_MAX + 1)
+CELL_MAX = 200  # characters of a cell of the table
+# What an answer has to say, and what it may say; anything else is news from a later version.
+SAID: dict[str, type] = {
+    **dict.fromkeys(("service", "init", "target", "shape"), str),
+    "pid": int,
+    "state": str,
+    **dict.fromkeys(("since", "age"), float),
+    **dict.fromkeys(("waits_for", "status"), str),
+}
+MAY_BE_SAID: dict[str, type] = {"watchdog_age": float, "watchdog_limit": float}  # both, or neither
+COLUMNS = ("SERVICE", "USER", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
+
+Facts = dict[str, Value]
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """The exit code (1 if services were named and one is not there) and the answer. Raises Failure."""
+    names = [word for word in words if not word.startswith("-")]
+    unknown = [word for word in words if word.startswith("-") and word != "--json"]
+    if unknown:
+        raise Failure(f"status {unknown[0]}: no such option; there is --json")
+    found, left = everything(with_strangers=posix.geteuid() == 0)
+    left = {(why, user): pids for (why, user), pids in left.items() if why != OTHERS}  # nobody expects those here
+    if left:
+        remark(in_words(left))
+    services = [facts for facts in found if not names or facts["service"] in names]
+    services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
+    code = 1 if set(names) - {facts["service"] for facts in services} else 0
+    if "--json" in words:
+        from json import dumps
+
+        return code, dumps(services, indent=2)  # in ASCII: exact, and nothing in it moves a terminal's cursor
+    if not services:
+        return code, "no service of that name is looked after" if names else "no service is looked after"
+    return code, table(services)
+
+
+def everything(with_strangers: bool) -> tuple[list[Facts], Left]:
+    """What the watching processes say of their services, and what is left out. Raises Failure.
+
+    Whose process it is, and which one, is the kernel's word.
+    """
+    answers, left = ask_all(with_strangers)
+    services: list[Facts] = []
+    for bridge, user, said in answers:
+        facts = understand(said)
+        if facts is not None:
+            services.append(facts | {"bridge": bridge, "user": user})
+        elif said:  # else it has ended meanwhile
+            left.setdefault((OTHER_FORM, user), []).append(bridge)
+    return services, left
+
+
+def understand(said: bytes) -> Facts | None:
+    """What has been said of a service; None if it is no answer of a bridge that speaks as we do."""
+    try:
+        facts = decode(said)
+    except Malformed:
+        return None
+    optional = {key: kind for key, kind in MAY_BE_SAID.items() if key in facts}
+    kinds = SAID | optional
+    if not facts.keys() >= SAID.keys() or len(optional) == 1 or facts["state"] not in STATES:
+        return None
+    facts = {key: facts[key] for key in kinds}
+    if any(type(facts[key]) is not kind for key, kind in kinds.items()):
+        return None
+    for key, value in facts.items():
+        if (isinstance(value, float) and not 0 <= value < LONG_AGO_S) or (key == "pid" and value not in PIDS):
+            return None
+    return facts
+
+
+def user_name(user: Value) -> str:
+    """The name of the user with this number, or the number."""
+    from pwd import getpwuid
+
+    assert isinstance(user, int)
+    try:
+        return getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def table(services: list[Facts]) -> str:
+    """The answers for people, a line each."""
+    rows = [COLUMNS, *(row(facts) for facts in services)]
+    widths = [max(len(line[at]) for line in rows) for at in range(len(COLUMNS) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in rows
+    )
+
+
+def row(facts: Facts) -> tuple[str, ...]:
+    """One service's cells."""
+    state, watchdog = str(facts["state"]), ""
+    if "watchdog_age" in facts:
+        watchdog = f"{facts['watchdog_age']:.1f}/{facts['watchdog_limit']:g} s"
+    text = str(facts.get("status", ""))
+    if facts.get("waits_for"):
+        text = f"waits for {facts['waits_for']}" + (f"; {text}" if text else "")
+    words = (
+        *(facts["service"], user_name(facts["user"]), facts["init"], facts["target"], facts["pid"]),
+        *(state, duration(facts["since"]), watchdog),
+    )
+    return tuple(printable(str(word)[:CELL_MAX]) for word in (*words, text))
+
+
+def duration(seconds: Value) -> str:
+    """A time for people: the two largest units of it."""
+    assert isinstance(seconds, float)
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])

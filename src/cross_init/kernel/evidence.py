@@ -1,0 +1,43 @@
+"""How this process was started, as far as it can be seen: the parent process, variables, control groups."""
+
+import posix
+
+from cross_init.kernel.linux import Environment, read_for_decision
+
+
+class Evidence:
+    """What can be known of how this process was started; what costs a system call is looked at when it is asked for."""
+
+    def __init__(self, environ: Environment) -> None:
+        self.environ = environ
+        self.pid = posix.getpid()
+        self.parent = posix.getppid()
+        self._parent_name: str | None = None
+        self._parent_words: list[str] | None = None
+        self._cgroups: list[str] | None = None
+
+    @property
+    def parent_name(self) -> str:
+        """The parent's command name, "" if it cannot be read."""
+        if self._parent_name is None:
+            self._parent_name = read_for_decision(f"/proc/{self.parent}/comm").rstrip("\n")
+        return self._parent_name
+
+    @property
+    def parent_words(self) -> list[str]:
+        """The parent's command line, empty if it cannot be read."""
+        if self._parent_words is None:
+            self._parent_words = read_for_decision(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
+        return self._parent_words
+
+    @property
+    def cgroups(self) -> list[str]:
+        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1.
+
+        A line feed is all that cannot be in a path.
+        """
+        if self._cgroups is None:
+            lines = [line.split(":", 2) for line in read_for_decision("/proc/self/cgroup").split("\n")]
+            wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
+            self._cgroups = [path for path in wanted if path != "/"]
+        return self._cgroups

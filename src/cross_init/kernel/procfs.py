@@ -1,0 +1,144 @@
+"""What the kernel knows of processes: whose they are, which one a pidfd means, what waits for them, how they ended."""
+
+import posix
+
+from cross_init.bounds import Pid, as_pid
+from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision
+
+PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
+PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
+
+THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
+
+
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether pid is the ancestor, one of its descendants, or in the session that it leads.
+
+    A descendant whose parents have ended belongs to init; only its session still tells where it came from.
+    """
+    own = process_stat(ancestor)
+    leads = len(own) > 3 and own[3] == str(ancestor)
+    first = process_stat(pid)
+    if leads and len(first) > 3 and first[3] == str(ancestor):
+        return True
+    for _ in range(1000):  # longer than any real line of descent; processes come and go while we look
+        if pid == ancestor:
+            return True
+        fields = process_stat(pid)
+        pid = int(fields[1]) if len(fields) > 1 else 0
+        if pid <= 1:
+            return pid == ancestor
+    return False
+
+
+def field(path: str, key: str) -> str:
+    """What stands behind this key, in a file of /proc that has a line for each; "" if it does not.
+
+    The kernel escapes the line feeds in a process's name and in nothing else what Python takes for a line's end.
+    """
+    lines = [line for line in read(path).split("\n") if line.startswith(f"{key}:")]
+    return lines[0].partition(":")[2].strip() if lines else ""
+
+
+def pending_signals(pid: int) -> int:
+    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
+    return int(field(f"/proc/{pid}/status", "ShdPnd") or "0", 16)
+
+
+def process_owner(pid: int) -> int:
+    """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
+    users = field(f"/proc/{pid}/status", "Uid").split()
+    return max(map(int, users[:2]), default=-1)  # real and effective
+
+
+def start_time(pid: int) -> str:
+    """When this process was started, in ticks since boot: with its PID, that is no other process. "" if it is gone.
+
+    Raises OSError if it cannot be known.
+    """
+    return (fields_of_stat(read_for_decision(f"/proc/{pid}/stat"))[START_TIME:] or [""])[0]
+
+
+def start_of_living(pid: int) -> str:
+    """The same, but "" of a process that has ended and is not waited for yet. Raises OSError."""
+    fields = fields_of_stat(read_for_decision(f"/proc/{pid}/stat"))
+    # One whose first thread has ended looks like a zombie while the others go on.
+    if len(fields) <= START_TIME or (fields[0] in "ZX" and int(fields[THREADS]) < 2):
+        return ""
+    return fields[START_TIME]
+
+
+def variables(pid: int) -> bytes:
+    """A process's variables as it was started, each with a NUL behind it (proc_pid_environ(5)). Raises OSError."""
+    fd = posix.open(f"/proc/{pid}/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        text = b""
+        while part := posix.read(fd, 65536):
+            text += part
+        return text
+    finally:
+        posix.close(fd)
+
+
+def own_mark() -> str:
+    """What a name begins with that is this process's: see is_marked_by_living()."""
+    pid = posix.getpid()
+    return f"{pid}-{start_time(pid)}-"
+
+
+def is_marked_by_living(name: str) -> bool:
+    """Whether the process lives whose own_mark() this name begins with, as far as its PID is one of our namespace's.
+
+    With its start time, no other process that has the number by now is taken for it.
+    """
+    pid, _, rest = name.partition("-")
+    number = as_pid(pid)
+    return number is not None and start_of_living(number) == (rest.partition("-")[0] or "-")
+
+
+def own_users() -> set[int]:
+    """Whose word on services counts here, by number: this user's and, for root, the user's whose container it is."""
+    user = posix.geteuid()
+    return {user} if user else {0, max(process_owner(1), 0)}
+
+
+def process_of(pidfd: int) -> Pid | None:
+    """The process that a pidfd refers to (proc_pid_fdinfo(5)); None if it is none, or has ended.
+
+    Other descriptors may have a text there in which their owner has a say, such as the paths of an io_uring's files.
+    """
+    try:
+        if not posix.readlink(f"/proc/self/fd/{pidfd}").startswith(PIDFD):
+            return None
+    except OSError:
+        return None
+    return as_pid(field(f"/proc/self/fdinfo/{pidfd}", "Pid"))
+
+
+def pidfd_identity(pidfd: int) -> int:
+    """The number that no other process's pidfd ever has (sd_notify(3), MAINPIDFDID); 0 before Linux 6.9.
+
+    pidfd: not of this process, and open. Before, all pidfds shared one inode.
+    """
+    own = posix.pidfd_open(posix.getpid())
+    shared = posix.fstat(own).st_ino
+    posix.close(own)
+    number = posix.fstat(pidfd).st_ino
+    return 0 if number == shared else number
+
+
+def exit_status_of_other(pidfd: int) -> int:
+    """The wait status of an ended process that is not our child; 0 if the kernel does not tell.
+
+    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT).
+    """
+    from fcntl import ioctl
+    from sys import byteorder
+
+    info = bytearray(PIDFD_INFO_EXIT.to_bytes(8, byteorder) + bytes(56))
+    try:
+        ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return 0
+    has = int.from_bytes(info[:8], byteorder) & PIDFD_INFO_EXIT
+    return int.from_bytes(info[60:], byteorder) if has else 0

@@ -1,0 +1,87 @@
+"""The few system calls that Python has no function for."""
+
+import posix
+
+from cross_init.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
+KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
+CLONE_NEWNET = 0x40000000
+SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
+KCMP_FILE = 0  # linux/kcmp.h
+PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
+
+
+def _call(name: str, *arguments: int | bytes) -> int:
+    """A function of the C library, of ints and paths. Raises OSError, and Failure where Python has no ctypes."""
+    try:
+        import ctypes
+    except ImportError:  # Debian's python3-minimal
+        raise Failure(f"calling {name}: this Python has no module ctypes; install python3") from None
+    library = ctypes.CDLL(None, use_errno=True)
+    result: int = library[name](*arguments)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, posix.strerror(number))
+    return result
+
+
+def inotify_open() -> int:
+    """A descriptor to watch paths with (inotify(7)), non-blocking. Raises OSError."""
+    return _call("inotify_init1", posix.O_NONBLOCK | posix.O_CLOEXEC)
+
+
+def inotify_add(fd: int, path: str, events: int) -> None:
+    """Watch a path as well. Raises OSError."""
+    _call("inotify_add_watch", fd, path.encode("utf-8", "surrogateescape"), events)
+
+
+def move_to_network(network: int) -> None:
+    """Let this thread be in the network namespace of this descriptor (setns(2)). Raises OSError, Failure."""
+    _call("setns", network, CLONE_NEWNET)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)).
+
+    Raises OSError, and Failure where Python has no ctypes. Its C part alone takes a fifth of the time, and a daemon
+    waits for this.
+    """
+    try:
+        from _ctypes import call_function, dlopen, dlsym
+
+        program: Any = None  # this one
+        done: int = call_function(dlsym(dlopen(program, 0), "prctl"), SUBREAPER)
+        if done < 0:
+            raise OSError(0, "the kernel refuses to make this process the parent of orphans")
+    except (ImportError, AttributeError):
+        _call("prctl", *SUBREAPER)
+
+
+def copy_descriptor(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor, closed at exec (pidfd_getfd(2)). Raises OSError."""
+    return _call("syscall", PIDFD_GETFD, pidfd, fd, 0)
+
+
+def same_open_file(one: int, other: int) -> bool:
+    """Whether two of our descriptors are the same open file (kcmp(2), open(2)).
+
+    Where the kernel does not say: whether they are the same file, opened in the same way, as systemd has it then.
+    """
+    from fcntl import F_GETFL, fcntl
+
+    first, second = posix.fstat(one), posix.fstat(other)
+    if (first.st_dev, first.st_ino) != (second.st_dev, second.st_ino):
+        return False
+    number, pid = KCMP.get(posix.uname().machine), posix.getpid()
+    if number is not None:
+        try:
+            return _call("syscall", number, pid, pid, KCMP_FILE, one, other) == 0
+        except (OSError, Failure):
+            pass  # forbidden, or left out of this kernel
+    same: bool = fcntl(one, F_GETFL) == fcntl(other, F_GETFL)
+    return same

@@ -1,0 +1,128 @@
+"""One start as it was asked for: the options, resolved once. This value goes down; no room below reads the options.
+
+What they ask for that cannot be is noted, not raised: --explain tells all of it, a start the first of it.
+"""
+
+from cross_init.detect import detect, init_named, target_named
+from cross_init.errors import Failure
+from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.linux import Environment
+from cross_init.model import Claim, Init, Service, Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.commands.options import Options
+    from cross_init.readiness.condition import Condition
+    from cross_init.sockets.listen import Address
+
+
+class Request:
+    """What one start is to do.
+
+    init, target: the pair. claim: why it is this init. pid: of the process that the init started. environ: as the init
+    gave it. service: who the daemon is for its init.
+    listen, adopt_socket, health_listen: addresses. conditions: what is observed of the daemon, ready_when in words.
+    notify_socket: "path" or "abstract", how the notification socket has to be named; "": as it fits.
+    ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
+    SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
+    what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be.
+    """
+
+    __slots__ = (
+        *("adopt_socket", "all_sockets", "claim", "command", "conditions", "daemonize", "end_after_ready", "environ"),
+        *("fd_store", "health_listen", "init", "listen", "notify", "notify_access", "notify_socket", "pid", "pid_file"),
+        *("ready_fd", "ready_timeout", "ready_when", "refusals", "reload_signal", "service", "socket", "state_file"),
+        *("stop_signal", "supervise", "target", "wait_for_client", "watchdog"),
+    )
+
+    def __init__(self, options: "Options", init: Init, target: Target) -> None:
+        """What the options mean for this pair. Looks at nothing, opens nothing."""
+        self.init = init
+        self.target = target
+        self.command = options.command
+        self.notify = options.notify
+        self.notify_access = options.notify_access
+        self.notify_socket = options.notify_socket
+        self.end_after_ready = options.end_after_ready
+        self.daemonize = options.daemonize
+        self.pid_file = options.pid_file
+        self.ready_fd = options.ready_fd
+        self.state_file = options.state_file
+        self.supervise = options.supervise
+        self.socket = options.socket
+        self.all_sockets = options.all_sockets
+        self.wait_for_client = options.wait_for_client
+        self.ready_timeout = options.ready_timeout
+        self.watchdog = options.watchdog
+        self.fd_store = options.fd_store
+        self.stop_signal = options.stop_signal
+        self.reload_signal = options.reload_signal
+        self.ready_when = options.ready_when
+        self.conditions: list[Condition] = []
+        self.listen: list[Address] = []
+        self.adopt_socket: Address | None = None
+        self.health_listen: Address | None = None
+        self.refusals: list[Failure] = []
+        self.claim = Claim("", False)
+        self.environ: Environment = {}
+        self.pid = 0
+        self.service = Service("")
+        if options.listen or options.adopt_socket or options.health_listen:
+            self._take_addresses(options)
+        if options.ready_when:
+            self._take_conditions(options)
+
+    @property
+    def waits(self) -> bool:
+        """Whether readiness is to be told to the init: what the daemon says of itself, or what is observed."""
+        return self.notify or bool(self.ready_when)
+
+    @property
+    def selects(self) -> bool:
+        """Whether the sockets that the init passed are not to be passed on as they are."""
+        return bool(self.socket) or self.all_sockets
+
+    def _take_addresses(self, options: "Options") -> None:
+        from cross_init.sockets.listen import parse, parse_http, parse_stream
+
+        try:
+            self.listen = [parse(text) for text in options.listen]
+            self.adopt_socket = parse_stream(options.adopt_socket) if options.adopt_socket else None
+            self.health_listen = parse_http(options.health_listen) if options.health_listen else None
+        except Failure as failure:
+            self.refusals.append(failure)
+
+    def _take_conditions(self, options: "Options") -> None:
+        from cross_init.readiness.conditions import parse_all
+
+        try:
+            self.conditions = parse_all(options.ready_when, options.bus or "system", options.end_after_ready)
+        except Failure as failure:
+            self.refusals.append(failure)
+
+
+def resolve(options: "Options", environ: Environment) -> Request:
+    """The request that these options make, for the init that they name, or that started us. Raises Failure."""
+    evidence = Evidence(environ)
+    init, claim = init_of(options, evidence)
+    init.look(evidence)
+    request = Request(options, init, target_named(options.target))
+    request.claim, request.environ, request.pid = claim, environ, evidence.pid
+    if options.daemonize or options.pid_file or options.ready_fd or options.state_file:
+        from cross_init.notify.options import adapt
+
+        adapt(request)
+    request.service = init.service(evidence, options.command[0] if options.command else "")
+    return request
+
+
+def init_of(options: "Options", evidence: Evidence) -> tuple[Init, Claim]:
+    """The init, and why it is this one. Raises Failure."""
+    if options.init:
+        return init_named(options.init), Claim("--init says so", True)
+    try:
+        return detect(evidence)
+    except Failure as failure:
+        if not options.explain:
+            raise
+        return init_named("none"), Claim(f"otherwise it is refused: {failure}", False)

@@ -1,0 +1,60 @@
+"""Process 1 of a PID namespace, as a container's first process is: what the kernel asks of that one.
+
+    process 1  reaps whatever loses its parent, passes signals on, and ends as its child does
+      bridge   from here on everything is as below any other init, whatever the shape
+
+The two are kept apart because process 1 gets every orphan of the namespace, also those of a "podman exec": below the
+bridge there is only what belongs to the service. With the end of process 1 the kernel ends all (pid_namespaces(7)).
+"""
+
+import _signal
+import posix
+
+from cross_init.kernel.linux import fork
+from cross_init.shapes.processes import PASSED_ON, block
+from cross_init.watch.detach import detach
+
+SI_KERNEL = 0x80  # si_code of what a terminal's driver sends to the group in its foreground
+
+
+def split() -> None:
+    """Fork: return in the child; as process 1, end when that has. Raises Failure."""
+    given = block()  # unblocked and without a handler, a signal to process 1 would be lost
+    leads_session = posix.getsid(0) == posix.getpid() and not posix.isatty(0)
+    pid = fork("leaving process 1")
+    if pid == 0:
+        if leads_session:
+            posix.setsid()
+        given.restore()
+        return
+    detach(set())
+    posix._exit(_serve(pid))
+
+
+def _serve(child: int) -> int:
+    """Until the child ends; returns the exit code to end with."""
+    while True:
+        got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
+        number = got.si_signo
+        if number == _signal.SIGCHLD:
+            status = _reap(child)
+            if status is not None:
+                # No signal's default ends process 1, not even sent by itself: so as a shell has it.
+                return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+        is_about_ours = number == _signal.SIGCHLD and got.si_code > 0  # CLD_EXITED and so on, sigaction(2)
+        # A terminal's keys go to the group; only that it hung up is told to process 1 alone, as the session's leader.
+        has_it = got.si_code == SI_KERNEL and number != _signal.SIGHUP and _shares_group(child)
+        if not is_about_ours and not has_it:
+            posix.kill(child, number)  # not waited for yet: the PID is still its own
+
+
+def _reap(child: int) -> int | None:
+    """Take in all that has ended; the child's wait status if that has."""
+    while True:
+        pid, status = posix.waitpid(-1, posix.WNOHANG)
+        if pid in (0, child):
+            return status if pid else None
+
+
+def _shares_group(child: int) -> bool:
+    return posix.getpgid(child) == posix.getpgrp()

@@ -1,0 +1,225 @@
+"""--health-listen: how a service is, over HTTP, for probes that ask: Kubernetes', a load balancer's, curl(1).
+
+GET /readyz is answered with 200 while the service is ready, GET /livez while it is alive, each otherwise with 503 and
+the reason in one line. It is served by whoever watches the daemon, from the same loop: while nobody asks it costs
+nothing. A client is given a short time and little room, and when there are many the oldest gives way.
+"""
+
+import _socket
+import posix
+
+from cross_init.errors import Failure, why
+from cross_init.kernel.linux import move_up
+from cross_init.model import READY, RELOADING, STARTING
+from cross_init.sockets.listen import Address, open_socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from cross_init.watch.event_loop import EventLoop
+
+    class Watchdog(Protocol):
+        """Counts signs of life. is_over: there were too few."""
+
+        is_over: bool
+
+    class Asked(Protocol):
+        """The service that is asked for; watch.watched.Watched says what each of these is."""
+
+        loop: EventLoop
+        state: str
+        outstanding: list[str]
+
+        @property
+        def watchdog(self) -> Watchdog | None:
+            """Who counts its signs of life."""
+
+
+OPTION = "--health-listen"
+PATIENCE_S = 5.0  # for one request, from its connection to its end
+CLIENTS = 32  # at once
+HEAD_MAX = 8192  # bytes of a request's head; a prober's has some hundred
+REST_MAX = 65536  # bytes that may come behind it, which nobody reads
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+class Endpoint:
+    """The listening socket, opened before the daemon starts.
+
+    descriptors: what who watches needs of it: the socket, and the folder of its path, if it has one. By that the path
+    is removed, however few descriptors there are then.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """address: of --health-listen. Raises Failure."""
+        self.folder, self.name = -1, ""
+        try:
+            if address.has_path:
+                from cross_init.kernel.folders import folder_of
+
+                self.folder, self.name = folder_of(address.path, address.options.folder_mode)
+        except (FileNotFoundError, PermissionError):
+            pass  # opening the socket says so, or it is another user's folder, in which we remove nothing
+        except OSError as error:
+            raise Failure(f"{OPTION} {address.text}: {why(error)}") from None
+        opened = open_socket(address).fd
+        try:
+            self.fd = move_up(opened)
+        except OSError as error:
+            self.remove()
+            raise Failure(f"{OPTION} {address.text}: {why(error)}") from None
+        posix.close(opened)
+        posix.set_blocking(self.fd, False)
+        self.descriptors = (self.fd, self.folder)
+
+    def remove(self) -> None:
+        """Remove the path, if it has one; what is gone already is no error."""
+        if self.folder >= 0:
+            from cross_init.kernel.folders import remove_socket
+
+            try:
+                remove_socket(self.folder, self.name)
+            except OSError:
+                pass
+
+
+class Health:
+    """Answers for one service."""
+
+    def __init__(self, watched: "Asked", endpoint: Endpoint) -> None:
+        self.watched = watched
+        self.endpoint = endpoint
+        # Only who watches needs them, not who becomes the daemon.
+        from cross_init.watch.acceptor import Acceptor
+        from cross_init.watch.untrusted import keep_descriptors_out
+
+        self.clients: list[Client] = []
+        listening = _socket.socket(fileno=endpoint.fd)
+        keep_descriptors_out(listening)
+        self.acceptor = Acceptor(watched.loop, listening, self._take)
+
+    def _take(self, sock: _socket.socket) -> None:
+        if len(self.clients) >= CLIENTS:
+            self.clients[0].close()
+        self.clients.append(Client(self, sock))
+
+    def close(self) -> None:
+        """Answer no more, and leave nothing."""
+        self.acceptor.stop()
+        if self.acceptor.socket.family == _socket.AF_UNIX:
+            self.acceptor.socket.detach()  # who waits to be let in may be a stranger: it ends with this process
+        else:
+            self.acceptor.socket.close()
+        self.endpoint.remove()
+        for client in tuple(self.clients):
+            client.close()
+
+
+class Client:
+    """Who asks: one request on one connection."""
+
+    def __init__(self, health: Health, sock: _socket.socket) -> None:
+        self.health = health
+        self.loop = health.watched.loop
+        self.socket = sock
+        self.head = b""
+        self.rest = 0  # bytes that came behind the answered head
+        self.is_answered = False
+        sock.setblocking(False)
+        self.loop.watch(sock.fileno(), self._hear)
+        self.timer = self.loop.after(PATIENCE_S, self.close)
+
+    def _hear(self) -> None:
+        from cross_init.watch.untrusted import received
+
+        try:
+            part = received(self.socket, HEAD_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        if self.is_answered:
+            self.rest += len(part)
+        else:
+            self.head += part
+            if b"\r\n\r\n" in self.head or b"\n\n" in self.head or len(self.head) > HEAD_MAX:
+                self._answer()
+        if not part or self.rest > REST_MAX:
+            self.close()
+
+    def _answer(self) -> None:
+        """Say it and end the connection; but read on, as a close with unread bytes would take the answer back."""
+        self.is_answered = True
+        try:
+            self.socket.send(respond(self.head, self.health.watched), _socket.MSG_NOSIGNAL)
+            self.socket.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # it has gone
+
+    def close(self) -> None:
+        """Be done with it."""
+        from cross_init.watch.untrusted import let_go
+
+        self.loop.cancel(self.timer)
+        self.loop.forget(self.socket.fileno())
+        self.health.clients.remove(self)
+        let_go(self.loop, self.socket)
+
+
+def respond(head: bytes, watched: "Asked") -> bytes:
+    """The response to a request's head (RFC 9112)."""
+    method, code, text = b"GET", 400, "this is no HTTP request"
+    words = head.partition(b"\n")[0].rstrip(b"\r").split(b" ")
+    if len(head) > HEAD_MAX:
+        code, text = 431, f"more than {HEAD_MAX} bytes of header fields"
+    elif len(words) == 3 and words[2].startswith(b"HTTP/1."):
+        method = words[0]
+        verdict = VERDICTS.get(words[1].partition(b"?")[0])
+        if verdict is None:
+            code, text = 404, "there are /readyz and /livez"
+        elif method not in (b"GET", b"HEAD"):
+            code, text = 405, "there are GET and HEAD"
+        else:
+            holds, text = verdict(watched)
+            code = 200 if holds else 503
+    body = f"{text}\n".encode("utf-8", "backslashreplace")
+    fields = [
+        f"HTTP/1.1 {code} {REASONS[code]}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        *(["Allow: GET, HEAD"] if code == 405 else []),
+        "Connection: close",
+    ]
+    return "".join(f"{field}\r\n" for field in fields).encode() + b"\r\n" + (body if method != b"HEAD" else b"")
+
+
+def is_alive(watched: "Asked") -> tuple[bool, str]:
+    """Whether the daemon, which has not ended or nobody would answer, gives its signs of life; and in words."""
+    watchdog = watched.watchdog
+    if watchdog is not None and watchdog.is_over:
+        return False, "no sign of life, or not enough of them (--watchdog)"
+    return True, "alive"
+
+
+def is_ready(watched: "Asked") -> tuple[bool, str]:
+    """Whether it is ready, and in words."""
+    alive, text = is_alive(watched)
+    if not alive:
+        return False, text
+    if watched.state == STARTING and watched.outstanding:
+        from cross_init.watch.log import printable
+
+        return False, f"starting: waits for {printable(' and '.join(watched.outstanding))}"
+    return watched.state in (READY, RELOADING), watched.state
+
+
+VERDICTS = {b"/readyz": is_ready, b"/livez": is_alive}
