@@ -52,6 +52,7 @@ WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readi
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.parent"}
+OPTIONS = "cross_init.sockets.options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 # As systemd starts a service: it is the main process by its number, so whether somebody listens need not be asked.
@@ -92,7 +93,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "health": (
         "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", NUMBERS} | SOCKETS | WATCH,
+        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
@@ -102,7 +103,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "listen": (
         "-t systemd --init none --listen unix:@cross-init-test-hot-path",
         {},
-        {NONE, SYSTEMD, "cross_init.sockets.listen", NUMBERS} | SOCKETS,
+        {NONE, SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
     ),
 }
 EXPENSIVE = {

@@ -26,7 +26,7 @@ from cross_init.readiness.conditions import KINDS, parse_all
 from cross_init.sockets import listen
 from cross_init.sockets.passed import Passed, listen_fds
 from cross_init.store.client import from_keeper
-from cross_init.systems import dinit, none, openrc, s6, systemd, upstart
+from cross_init.systems import dinit, openrc, s6, systemd, upstart
 from cross_init.systems.s6_programs import unquoted
 from cross_init.watch import log
 from cross_init.watch.wire import encode
@@ -264,9 +264,7 @@ class Shelf:
 @settings(max_examples=50)
 @given(st.lists(TEXTS | st.tuples(NUMBERS, st.sampled_from(["poll", "keep", "x"]), WORDS).map(":".join)))
 def test_what_an_init_has_kept_is_taken_by_its_number_or_left(texts: list[str]) -> None:
-    init = none.Init()
-    init.keeper = lambda service: Shelf(texts)  # type: ignore[method-assign]
-    way = SimpleNamespace(init=init, service=None)
+    way = SimpleNamespace(keeper=lambda: Shelf(texts))
     found = from_keeper(way)  # type: ignore[arg-type]
     numbers = [number for _, _, _, number in found]
     assert numbers == sorted(numbers, reverse=True)

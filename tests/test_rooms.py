@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "spelling store unused version watch",
     "detect": "errors kernel model",
     "errors": "kernel",
-    "gather": "errors model notify plan request sockets unused",
+    "gather": "errors kernel model notify plan readiness request sockets unused",
     "kernel": "bounds errors",
     "launch": "errors kernel model readiness request sockets store watch",
     "model": "errors kernel readiness sockets watch",

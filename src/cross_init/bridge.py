@@ -7,7 +7,7 @@ from cross_init.gather import hearing, is_listening, refuse, refuse_unused, sock
 from cross_init.kernel.linux import need_pidfds
 from cross_init.launch import Start, find_program
 from cross_init.model import EXIT, NOTHING
-from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, keeps, removes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +55,19 @@ def run(request: "Request") -> int:
         need_library("following a daemon that forks away")
     prepare(start, plan)
     if plan.shape == EXEC:
+        keep_sockets(start)
         start.become()
     try:
         if request.init.hears == EXIT and request.waits:
             from cross_init.shapes.front import split
 
             split(start)
+        keep_sockets(start)
         return run_shape(start, plan)
     except BaseException as error:
         if start.endpoint is not None:
             start.endpoint.remove()
+        start.remove_sockets()
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"running {start.service}: {where}{why(error)}") from None
@@ -92,7 +95,15 @@ def prepare(start: Start, plan: "Plan") -> None:
     if init.name != target.name:
         for warning in init.warnings(request.environ):
             print_error(warning, 0)
-    start.sockets = sockets(request)
+    if keeps(request):
+        from cross_init.store.kept_sockets import prepare as find_sockets
+
+        start.kept_sockets = find_sockets(request)
+    start.sockets = sockets(request, start.kept_sockets)
+    if removes(request):
+        from cross_init.sockets.placing import removals
+
+        start.removals = removals(request.listen)
     if any(0 <= passed.fd < 3 for passed in start.sockets):
         from cross_init.sockets.stdio import free
 
@@ -132,6 +143,14 @@ def prepare(start: Start, plan: "Plan") -> None:
         from cross_init.watch.health import Endpoint
 
         start.endpoint = Endpoint(request.health_listen)
+
+
+def keep_sockets(start: Start) -> None:
+    """Have those sockets kept over a restart that are to be, now that this process is the one whose end counts."""
+    if start.kept_sockets is not None:
+        from cross_init.store.kept_sockets import keep
+
+        keep(start.kept_sockets)
 
 
 def run_shape(start: Start, plan: "Plan") -> int:

@@ -4,13 +4,15 @@ A start raises the first reason, --explain tells them all.
 """
 
 from cross_init.errors import Failure
-from cross_init.model import NOTHING, Init
-from cross_init.plan import EXEC, SERVE, SUPERVISE, is_one_contract
+from cross_init.kernel.linux import is_socket
+from cross_init.model import MESSAGE, NOTHING, Init
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, is_one_contract, removes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.plan import Plan
     from cross_init.request import Request
+    from cross_init.sockets.listen import Kept
     from cross_init.sockets.passed import Passed
 
 
@@ -21,6 +23,12 @@ def refuse(request: "Request", plan: "Plan") -> None:
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if request.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
+    if request.notify_socket and target.says != MESSAGE:
+        raise Failure(f"--notify-socket: a daemon for {target.name} is given no notification socket: leave it out")
+    if request.notify_socket == "path" and (request.end_after_ready or plan.shape == HAND_OVER):
+        raise Failure("--notify-socket path: nobody of ours stays to remove the path: leave it out, or --supervise")
+    if request.end_after_ready and removes(request):
+        raise Failure("--end-after-ready: somebody has to stay and remove the socket's path (remove-on-stop)")
     if request.ready_when and plan.shape == SERVE:
         raise Failure(
             "--ready-when: it observes one daemon, and here each client gets its own: leave it out; with -N the "
@@ -57,9 +65,10 @@ def hearing(request: "Request") -> Init:
     return init
 
 
-def sockets(request: "Request") -> "list[Passed]":
+def sockets(request: "Request", kept: "Kept | None" = None) -> "list[Passed]":
     """The sockets for the daemon: what the init passed, the one chosen by name, and what --listen opens.
 
+    kept: those that are open from an earlier start.
     Raises Failure before anything is opened if the daemon cannot be given them.
     """
     passed, left_out = select(request)
@@ -67,16 +76,26 @@ def sockets(request: "Request") -> "list[Passed]":
         from cross_init.sockets.adopt import adopt
 
         passed = [adopt(request.adopt_socket)]
-    request.target.refuse(passed + [address.announced() for address in request.listen], request.all_sockets)
+    refuse_sockets(request, passed)
     if request.listen:
         from cross_init.sockets.listen import open_all
 
-        passed = passed + open_all(request.listen)
+        passed = passed + open_all(request.listen, kept)
     if left_out:
         from cross_init.sockets.passed import close
 
         close(left_out)
     return passed
+
+
+def refuse_sockets(request: "Request", passed: "list[Passed]") -> None:
+    """Raise Failure if the daemon cannot be given these and those of --listen, or is to be observed by them."""
+    announced = passed + [address.announced() for address in request.listen]
+    request.target.refuse(announced, request.all_sockets)
+    if request.ready_when:
+        from cross_init.readiness.own_sockets import refuse as refuse_own
+
+        refuse_own(request.conditions, announced, request.health_listen)
 
 
 def is_listening(request: "Request") -> bool:
@@ -88,10 +107,28 @@ def is_listening(request: "Request") -> bool:
     return bool(request.listen or (request.adopt_socket and not passed)) or any(each.listening for each in passed)
 
 
+def passed_by_init(request: "Request") -> "list[Passed]":
+    """What the init passed, and whoever stands between it and us: one that listens may be standard input on any.
+
+    That has no place but this one. A daemon that is made for this init is left what it is given. Raises Failure.
+    """
+    init, target = request.init, request.target
+    passed = init.sockets(request.environ, request.pid)
+    if is_socket(0) and target.takes and init.name != target.name and all(each.fd for each in passed):
+        from cross_init.sockets.passed import standard_input
+
+        if found := standard_input():
+            from cross_init.sockets.stdio import free_errors
+
+            free_errors()  # nobody would ever read them there
+            return found + passed
+    return passed
+
+
 def select(request: "Request") -> "tuple[list[Passed], list[Passed]]":
     """What the init passed: the sockets that were asked for, and the rest. Raises Failure if there are none such."""
     init = request.init
-    passed = init.sockets(request.environ, request.pid)
+    passed = passed_by_init(request)
     if not request.socket:
         return passed, []
     chosen = [each for each in passed if each.name == request.socket]

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from cross_init.readiness.condition import Condition
     from cross_init.request import Request
     from cross_init.sockets.passed import Passed
+    from cross_init.sockets.placing import Removal
     from cross_init.store.client import HolderClient
+    from cross_init.store.kept_sockets import KeptSockets
     from cross_init.watch.health import Endpoint
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
@@ -22,8 +24,8 @@ class Start:
     """All that a shape needs to know of this one start."""
 
     __slots__ = (
-        *("command", "conditions", "endpoint", "environ", "init", "kept", "original", "passed_inodes"),
-        *("program", "service", "sockets", "target", "watchdog_usec", "store", "request"),
+        *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
+        *("program", "removals", "service", "sockets", "target", "watchdog_usec", "store", "request"),
     )
 
     def __init__(self, request: "Request") -> None:
@@ -38,6 +40,8 @@ class Start:
         self.program: list[bytes] = []  # where the command may be
         self.conditions: list[Condition] = []  # what --ready-when asks for
         self.endpoint: Endpoint | None = None  # where --health-listen answers
+        self.kept_sockets: KeptSockets | None = None  # those that stay open over a restart, if there are any (keep)
+        self.removals: list[Removal] = []  # paths of sockets that go with the service (remove-on-stop)
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = request.fd_store  # how many descriptors are kept for it over a restart, at most
         self.store: HolderClient | None = None  # to these, if it is we who keep them
@@ -45,6 +49,7 @@ class Start:
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""
+        self.target.notify_socket = self.request.notify_socket
         try:
             return self.target.channel(leaving) if self.request.talks else Channel()
         except OSError as error:
@@ -63,6 +68,7 @@ class Start:
             *self.init.descriptors,
             *(fd for each in self.conditions for fd in each.descriptors),
             *(self.endpoint.descriptors if self.endpoint is not None else ()),
+            *(removal.folder for removal in self.removals),
         }
 
     def close_sockets(self) -> None:
@@ -71,6 +77,11 @@ class Start:
             from cross_init.sockets.passed import close
 
             close(self.sockets)
+
+    def remove_sockets(self) -> None:
+        """Remove the paths that go with the service, which has ended or was not started."""
+        for removal in self.removals:
+            removal.remove()
 
     def become(self) -> None:
         """Lay out what the daemon expects and become it. Does not return; raises Failure."""

@@ -169,6 +169,7 @@ class Init:
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     speaker: int = 0  # the process that it is told by, where another one speaks as that
+    keeps_sockets: str = ""  # how it keeps a service's listening sockets over a restart, in words for people
     untested: bool = False  # written to its manual: it does not run where this project is tested
     in_words: str = ""  # what it is in a sentence, if not its name
     options: str = ""  # what may stand behind its name and a colon, for people
@@ -317,6 +318,7 @@ class Target:
     forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there
+    notify_socket: str = ""  # of what kind the name of its notification socket is to be (--notify-socket)
 
     def configure(self, option: str) -> None:
         """Take in what stands behind the target's name and a colon, "" if nothing does. Raises Failure."""

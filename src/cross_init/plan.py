@@ -60,6 +60,16 @@ def stops(request: "Request") -> bool:
     return request.notify and request.target.says == STOP
 
 
+def removes(request: "Request") -> bool:
+    """Whether a socket's path is to be removed at the service's end."""
+    return any(address.options.remove_on_stop for address in request.listen)
+
+
+def keeps(request: "Request") -> bool:
+    """Whether a socket is to be kept over a restart."""
+    return any(address.options.keep for address in request.listen)
+
+
 def is_one_contract(request: "Request") -> bool:
     """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
     return request.init.hears in (EXIT, FILE) and request.target.forks and not asks_for_more(request)
@@ -89,6 +99,10 @@ def why_supervise(request: "Request") -> str:
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.lasting for condition in request.conditions) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"
+    if keeps(request) and (stops(request) or init.from_whom != ANYONE):
+        return "somebody has to stay for whom the daemon's sockets are kept (keep)"
+    if removes(request) and (not request.waits or stops(request) or init.from_whom != ANYONE):
+        return "somebody has to stay and remove the socket's path (remove-on-stop)"
     if request.stop_signal or request.reload_signal:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
     if init.from_whom != ANYONE or stops(request):

@@ -22,6 +22,7 @@ class Request:
     init, target: the pair. claim: why it is this init. pid: of the process that the init started. environ: as the init
     gave it. service: who the daemon is for its init.
     listen, adopt_socket, health_listen: addresses. conditions: what is observed of the daemon, ready_when in words.
+    notify_socket: "path" or "abstract", how the notification socket has to be named; "": as it fits.
     ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
     SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
     what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be. given: the
@@ -30,23 +31,11 @@ class Request:
     """
 
     __slots__ = (
-        *(
-            "adopt_socket",
-            "all_sockets",
-            "claim",
-            "given",
-            "init_words",
-            "lost",
-            "misplaced",
-            "command",
-            "conditions",
-            "daemonize",
-            "end_after_ready",
-            "environ",
-        ),
-        *("fd_store", "health_listen", "init", "listen", "notify", "notify_access", "pid", "pid_file", "ready_fd"),
-        *("ready_timeout", "ready_when", "refusals", "reload_signal", "service", "socket", "state_file", "stop_signal"),
-        *("supervise", "target", "wait_for_client", "watchdog"),
+        *("adopt_socket", "all_sockets", "claim", "command", "conditions", "daemonize", "end_after_ready", "environ"),
+        *("fd_store", "given", "health_listen", "init", "init_words", "listen", "lost", "misplaced", "notify"),
+        *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
+        *("reload_signal", "service", "socket", "state_file", "stop_signal", "supervise", "target", "wait_for_client"),
+        "watchdog",
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -60,6 +49,7 @@ class Request:
         self.command = options.command
         self.notify = options.notify
         self.notify_access = options.notify_access
+        self.notify_socket = options.notify_socket
         self.end_after_ready = options.end_after_ready
         self.daemonize = options.daemonize
         self.pid_file = options.pid_file

@@ -66,6 +66,7 @@ VALUES = {
     "--target": "systemd",
     "--init": "none",
     "--notify-access": "all",
+    "--notify-socket": "path",
     "--ready-timeout": "9",
     "--watchdog": "9",
     "--fd-store": "9",

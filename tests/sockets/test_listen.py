@@ -256,7 +256,7 @@ def test_what_is_no_socket_is_not_replaced(make: Callable[[Path], None], tmp_pat
         ("unix:", "nothing is no absolute path"),
         ("unix:@", "@ is no absolute path"),
         ("unix:/" + "x" * 200, "cannot listen there: AF_UNIX path too long"),
-        ("unix:/nonexistent/socket", "cannot listen there: No such file or directory"),
+        ("unix:/proc/nonexistent/socket", "cannot listen there: No such file or directory"),
         ("tcp:a..b:80", "cannot listen there"),
         ("tcp:" + "x" * 70 + ":80", "cannot listen there"),
         ("tcp:192.0.2.1:80", "choose an address of this machine"),

@@ -15,9 +15,9 @@ from cross_init.kernel.system_calls import need_library
 from cross_init.launch import cannot_run, find_program
 from cross_init.model import EXIT, Init
 from cross_init.notify.options import is_the_daemons
-from cross_init.plan import EXEC, SUPERVISE, Plan
+from cross_init.plan import EXEC, SUPERVISE, Plan, keeps
 from cross_init.sockets.connection import prober
-from cross_init.sockets.listen import KINDS, Address, bound_inet, cannot_listen
+from cross_init.sockets.listen import FIFO, KINDS, Address, bound_inet, cannot_listen
 from cross_init.unused import misplaced, without_effect
 
 TYPE_CHECKING = False
@@ -54,6 +54,10 @@ def refusals(request: "Request", plan: Plan, passed: "list[Passed]") -> list[str
         (request.pid_file and init.hears == EXIT and not target.forks, lambda: name_main(request)),
         (request.command, lambda: run_program(request.command[0], environ)),
     ]
+    if keeps(request):
+        from cross_init.store.kept_sockets import refuse as refuse_keeping
+
+        checks.append((True, lambda: refuse_keeping(init)))
     if request.fd_store:
         from cross_init.store.client import refuse as refuse_store
 
@@ -104,6 +108,8 @@ def need_to_adopt(request: "Request") -> None:
 
 def listen(address: Address) -> None:
     """Whether a socket can be opened there. Raises Failure."""
+    if address.options.keep or KINDS[address.kind] == FIFO:
+        return  # it may be open from an earlier start, or there
     try:
         if address.path.startswith("/"):
             look_at_path(address.path, address.kind)
@@ -123,8 +129,14 @@ def look_at_path(path: str, kind: str) -> None:
     """Whether a socket can be made at this path. Raises OSError."""
     if len(path.encode("utf-8", "surrogateescape")) > PATH_MAX:
         raise OSError("AF_UNIX path too long")
-    folder = path.rpartition("/")[0] or "/"
-    status = posix.stat(folder)
+    folder = path
+    while True:  # what is missing on the way is made
+        folder = folder.rpartition("/")[0] or "/"
+        try:
+            status = posix.stat(folder)
+            break
+        except FileNotFoundError:
+            continue
     if status.st_mode & 0o170000 != 0o040000:
         raise NotADirectoryError(errno.ENOTDIR, posix.strerror(errno.ENOTDIR))
     if not posix.access(folder, posix.W_OK | posix.X_OK, effective_ids=True):

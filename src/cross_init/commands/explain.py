@@ -5,7 +5,7 @@ from cross_init.commands.beforehand import cautions, refusals
 from cross_init.commands.effects import TOLD_BY, effects
 from cross_init.commands.options import no_target
 from cross_init.errors import FAILED, Failure, printable, write_out
-from cross_init.gather import select
+from cross_init.gather import refuse_sockets, select
 from cross_init.kernel.evidence import Evidence
 from cross_init.kernel.linux import Environment
 from cross_init.request import init_of
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.commands.options import Options
     from cross_init.request import Request
+    from cross_init.sockets.listen import Address
     from cross_init.sockets.passed import Passed
 
 
@@ -64,7 +65,7 @@ def write(facts: dict[str, object], as_json: bool) -> int:
 
 def collect(request: "Request") -> dict[str, object]:
     """All that there is to say."""
-    init, target = request.init, request.target
+    init = request.init
     plan = plan_of(request)
     translations, losses = effects(plan, request)
     refused = [str(failure) for failure in request.refusals]
@@ -73,10 +74,10 @@ def collect(request: "Request") -> dict[str, object]:
     try:
         passed, _ = select(request)
         described = [f"{each}, passed by {init.called}" for each in passed]
-        described += [f"{address.text}, opened by --listen" for address in request.listen]
+        described += [f"{address.text}, opened by --listen{opened_with(address)}" for address in request.listen]
         adopted = [request.adopt_socket.announced()] if request.adopt_socket and not passed else []
         described += [f"{each.where()}, taken over by --adopt-socket" for each in adopted]
-        target.refuse(passed + adopted + [address.announced() for address in request.listen], request.all_sockets)
+        refuse_sockets(request, passed + adopted)
     except Failure as failure:
         refused.append(str(failure))
     refused += [each for each in refusals(request, plan, passed) if each not in refused]
@@ -84,7 +85,7 @@ def collect(request: "Request") -> dict[str, object]:
         "init": init.name,
         "evidence": request.claim.because,
         "service": str(request.service),
-        "target": target.name,
+        "target": request.target.name,
         "shape": plan.shape,
         "reason": plan.reason,
         "sockets": described,
@@ -92,12 +93,25 @@ def collect(request: "Request") -> dict[str, object]:
         "losses": losses,
         "warnings": [
             *([f"{request.lost}; it is left out"] if request.lost else []),
-            *(init.warnings(request.environ) if init.name != target.name else []),
+            *(init.warnings(request.environ) if init.name != request.target.name else []),
             *cautions(request, plan),
         ],
         "refusals": refused,
         "command": request.command,
     }
+
+
+def opened_with(address: "Address") -> str:
+    """What a socket of --listen gets. Raises Failure if that is not to be had here."""
+    if address.has_path:
+        from cross_init.sockets.placing import owner_of
+
+        try:
+            owner_of(address.options)
+        except Failure as failure:
+            raise Failure(f"--listen {address.text}: {failure}") from None
+    traits = address.traits()
+    return f": {traits}" if traits else ""
 
 
 HEADINGS = (

@@ -26,12 +26,16 @@ Readiness:
       --notify-access WHO
                          whose messages count: main (the daemon, the default), exec (what this command line started:
                          here the same), all (the daemon and its descendants)
+      --notify-socket path | abstract
+                         how the notification socket is named: abstract for a daemon that changes its root (chroot),
+                         path for one that changes its network namespace
       --daemonize        from a shell: return when the daemon is ready, and leave it running. Includes -N
       --ready-fd N       do not tell the init in its own way: write a newline to this descriptor
 
       --ready-when CONDITION
                          ready when this holds as well (instead, without -N); may be repeated: tcp:HOST:PORT, unix:PATH,
-                         http:URL, file:PATH, pid-file:PATH, listening, log:REGEX, exec:COMMAND, dbus:NAME
+                         http:URL, file:PATH, pid-file:PATH, log:REGEX, exec:COMMAND, dbus:NAME, listening (on a
+                         socket of its own, or attending to a passed one), started (it runs, and a passed one listens)
       --bus BUS          where dbus:NAME is looked for: system (the default), session, or unix:path=...
       --ready-timeout SECONDS
                          end the daemon if it is not ready by then, with exit code 125
@@ -53,8 +57,11 @@ For who asks:
       In a container, cross-init check without a PATH asks us; that needs neither.
 
 Sockets:
-      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix:PATH | unix-dgram:PATH
-                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80. Port 0: any free one
+      --listen [NAME=]tcp:HOST:PORT | udp:HOST:PORT | unix[-dgram|-seqpacket]:PATH | fifo:PATH, each [,OPTION...]
+                         open a socket for the daemon; may be repeated. IPv6: tcp:[::1]:80; tcp:[::]:80 is IPv6 alone,
+                         tcp::80 both. Port 0: any free one. Options, as systemd.socket(5) has them: mode=0660 (if not
+                         said 0666), user=, group=, folder-mode= (0755), backlog=, keep-alive, remove-on-stop; and
+                         keep: the socket stays open over a restart of the service
       --adopt-socket ADDRESS
                          if the init passes none: take the listening socket there (tcp:, unix:) from root's process
                          that holds it, as upstart-socket-bridge does when the job was started by hand

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from cross_init.bounds import Count
 
+PLACES = ("path", "abstract")  # for the notification socket's name
 ACCESS = ("main", "exec", "all")
 # Option: (the attribute of Options that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
@@ -24,6 +25,7 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--listen": ("listen", True),
     "--adopt-socket": ("adopt_socket", True),
     "--notify-access": ("notify_access", True),
+    "--notify-socket": ("notify_socket", True),
     "--socket": ("socket", True),
     "--all-sockets": ("all_sockets", False),
     "--wait-for-client": ("wait_for_client", False),
@@ -57,7 +59,13 @@ OURS_ALONE = (
 )
 SECONDS = ("ready_timeout",)
 GRACE_S = 30.0  # a core of a large daemon takes its time
-CHOICES = {"target": TARGETS, "init": INITS, "notify_access": ACCESS, "explain": ("text", "json")}
+CHOICES = {
+    "target": TARGETS,
+    "init": INITS,
+    "notify_access": ACCESS,
+    "notify_socket": PLACES,
+    "explain": ("text", "json"),
+}
 
 
 REPEATED = ("--listen", "--ready-when")  # what may be said more than once
@@ -82,6 +90,11 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
     ),
     ("--socket", lambda options: not options.all_sockets, "chooses one, --all-sockets passes all: use one of them"),
     (
+        "--notify-socket",
+        lambda options: options.talks,
+        "is about what a daemon says of itself, which has to be asked for with -N",
+    ),
+    (
         "--notify-access",
         lambda options: options.talks,
         "says whose messages count, and they are listened to with -N only",
@@ -105,6 +118,7 @@ class Options:
         self.listen: list[str] = []
         self.adopt_socket = ""
         self.notify_access = "main"
+        self.notify_socket = ""  # of what kind its name is; "": as it fits
         self.socket = ""
         self.all_sockets: bool = False
         self.wait_for_client = False

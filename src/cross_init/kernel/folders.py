@@ -15,8 +15,11 @@ KIND, FOLDER, LINK, SOCKET, REGULAR = 0o170000, 0o040000, 0o120000, 0o140000, 0o
 LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 
 
-def open_folder(path: str) -> int:
-    """A descriptor of the folder at this absolute path. No link of another user's, but root's, is followed to it."""
+def open_folder(path: str, make: int | None = None) -> int:
+    """A descriptor of the folder at this absolute path. No link of another user's, but root's, is followed to it.
+
+    make: the rights of those that are not there yet and are to be made, whatever the umask is; None: none is made.
+    """
     parts = path.split("/")[::-1]
     links = 0
     folder = posix.open("/", HERE | posix.O_DIRECTORY)
@@ -25,7 +28,7 @@ def open_folder(path: str) -> int:
             name = parts.pop()
             if name in ("", "."):
                 continue
-            found = posix.open(name, HERE, dir_fd=folder)
+            found = posix.open(name, HERE, dir_fd=folder) if make is None else _found_or_made(name, make, folder)
             try:
                 status = posix.fstat(found)
                 if status.st_mode & KIND == LINK:
@@ -51,10 +54,25 @@ def open_folder(path: str) -> int:
     return folder
 
 
-def folder_of(path: str) -> tuple[int, str]:
-    """The folder that this absolute path is in, and the name there."""
+def _found_or_made(name: str, mode: int, at: int) -> int:
+    """A descriptor of what has this name in the folder at: a new folder, if there was nothing."""
+    try:
+        return posix.open(name, HERE, dir_fd=at)
+    except FileNotFoundError:
+        before = posix.umask(0)
+        try:
+            posix.mkdir(name, mode, dir_fd=at)
+        except FileExistsError:
+            pass  # another start was first
+        finally:
+            posix.umask(before)
+    return posix.open(name, HERE, dir_fd=at)
+
+
+def folder_of(path: str, make: int | None = None) -> tuple[int, str]:
+    """The folder that this absolute path is in, and the name there. make: see open_folder()."""
     folder, _, name = path.rpartition("/")
-    return open_folder(folder or "/"), name
+    return open_folder(folder or "/", make), name
 
 
 def remove_socket(folder: int, name: str) -> None:

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jeepney.low_level import Message
 
+    from cross_init.bounds import Pid
 
 SYSTEM = "unix:path=/run/dbus/system_bus_socket"  # D-Bus specification, "Well-known Message Bus Instances"
 NAME_MAX = 255
@@ -33,6 +34,8 @@ class BusName(Connecting):
         self.where = where
         self.places: list[str] = []
         self.complaint = ""
+        self.place = ""  # where it was found, and whether its processes have other numbers
+        self.is_elsewhere = False
 
     def prepare(self, environ: Environment) -> None:
         """Find the library, and the bus. Raises Failure."""
@@ -53,6 +56,9 @@ class BusName(Connecting):
             raise Failure(
                 f"--ready-when {self.text}: {address} is no address of a bus on this machine: write unix:path=..."
             ) from None
+        from cross_init.readiness.bus_owner import refuse_without_pidfd
+
+        refuse_without_pidfd(self.places, f"--ready-when {self.text}")
 
     def ask(self) -> None:
         """Connect, and say who we are."""
@@ -83,6 +89,10 @@ class BusName(Connecting):
             except OSError as error:
                 reason = error
             else:
+                from cross_init.readiness.bus_owner import is_elsewhere
+
+                self.place = place
+                self.is_elsewhere = is_elsewhere(self.socket.fileno())
                 return
         raise reason
 
@@ -154,26 +164,59 @@ class BusName(Connecting):
                 return
 
     def _take(self, message: "Message") -> None:
-        from jeepney import DBus, HeaderFields, MessageType
+        from jeepney import HeaderFields, MessageType
 
         kind, fields, body = message.header.message_type, message.header.fields, message.body
         if kind is MessageType.signal and fields.get(HeaderFields.member) == "NameOwnerChanged":
             if len(body) == 3 and body[0] == self.name and body[2] and isinstance(body[2], str):
-                self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(body[2]))
+                self._find(body[2])
             return
         serial, said = fields.get(HeaderFields.reply_serial), body[0] if len(body) == 1 else None
         what = self.waiting.pop(serial, "") if isinstance(serial, int) else ""
         if kind is not MessageType.method_return:
             return  # no owner yet, or one that has gone already: a signal tells of the next
         if what == "GetNameOwner" and isinstance(said, str):
-            self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(said))
+            self._find(said)
         elif what == "GetConnectionUnixProcessID":
-            pid = as_pid(str(said))
-            if pid is not None and self.watched.belongs(pid):
-                self.close()
-                self.answer(True)
-            else:
-                self._explain(f"{self.name} belongs to process {said}, which is not of this service")
+            self._compare(as_pid(str(said)), str(said))
+
+    def _find(self, owner: str) -> None:
+        """Ask which process owns this connection."""
+        if self.is_elsewhere:
+            from cross_init.readiness.bus_owner import Owner
+            from cross_init.readiness.worker import porters_of
+
+            porters_of(self.watched).send(Owner(self.place, owner, self._found))
+        else:
+            from jeepney import DBus
+
+            self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(owner))
+
+    def _found(self, said: str, failed: str) -> None:
+        """What a porter has found on a bus that is in another PID namespace."""
+        from cross_init.kernel.procfs import start_time
+        from cross_init.readiness.bus_owner import INSTEAD, NO_PIDFD, NOBODY, NOT_HERE, NOT_SAID
+
+        if self.over or self.socket is None:
+            return
+        if failed:
+            self._lost(failed)
+        elif said == NOT_SAID:
+            self._explain(f"{NO_PIDFD}: {INSTEAD}")
+        elif said == NOT_HERE:
+            self._explain(f"{self.name} belongs to a process of another PID namespace, which is not of this service")
+        elif said != NOBODY:
+            text, _, started = said.partition(" ")
+            pid = as_pid(text)
+            self._compare(pid if pid is not None and start_time(pid) == started else None, text)
+
+    def _compare(self, pid: "Pid | None", said: str) -> None:
+        """See whether this process, which owns the name, is of the service."""
+        if pid is not None and self.watched.belongs(pid):
+            self.close()
+            self.answer(True)
+        else:
+            self._explain(f"{self.name} belongs to process {said}, which is not of this service")
 
     def _lost(self, reason: str) -> None:
         """Try again, some time."""

@@ -34,5 +34,8 @@ class Condition:
     def stop(self) -> None:
         """Observe no longer: the daemon is ready, or gone. Harmless if it was never attached."""
 
+    def time_is_over(self) -> None:
+        """The daemon has not got ready in time, and is about to be ended: say why that may be, if it is known."""
+
     def outlive(self) -> None:
         """This process is about to end, as the daemon has, or as it cannot watch that: leave what is needed then."""

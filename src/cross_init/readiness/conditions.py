@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "log": ("output", "REGEX"),
     "exec": ("command", "COMMAND"),
     "listening": ("listening", ""),
+    "started": ("started", ""),
 }
 FORMS = ", ".join(f"{kind}:{rest}" if rest else kind for kind, (_, rest) in KINDS.items())
 

@@ -1,10 +1,15 @@
-"""--ready-when listening: the daemon or a descendant has a socket that listens, other than those it was given."""
+"""--ready-when listening: the daemon or a descendant has a socket that listens, and is not one that it was given.
+
+One that it was given listened before: it counts when the daemon attends to it, as far as that can be seen
+(attending.py).
+"""
 
 import posix
 
 from cross_init.errors import Failure, why
 from cross_init.kernel.linux import open_descriptors, read
 from cross_init.kernel.sock_diag import unix_listeners, why_not
+from cross_init.readiness.attending import Sockets
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
@@ -12,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.readiness.subject import Subject
 
+SAY_WHY = 0.5  # the step, in seconds, from which on it is said why it does not hold: after two seconds or so
 LISTEN = "0A"  # TCP_LISTEN, proc_pid_net(5), tcp
 
 
@@ -19,19 +25,30 @@ class Listening(Repeated):
     """Looks at the descriptors of the daemon's processes and at the kernel's tables of sockets."""
 
     complaint = ""
+    has_said_why = False
 
     def attach(self, watched: "Subject") -> None:
         """What is open before the daemon's first step is what it was given."""
-        self.given = {f"socket:[{inode}]" for inode in watched.passed_inodes}
+        self.passed = Sockets(watched.passed_sockets, watched.passed_inodes)
+        self.given = self.passed.links
         super().attach(watched)
 
     def ask(self) -> None:
         """Look at every process of the service."""
         self.answer(any(self._listens(pid) for pid in self.watched.family()))
+        if self.given and not self.over and not self.has_said_why and self.step > SAY_WHY:
+            self.has_said_why = True
+            hidden = "; what its threads wait for may not be seen here, only epoll (CAP_SYS_PTRACE is needed)"
+            self.watched.reporter.say(
+                f"--ready-when {self.text}: it has no socket of its own that listens, and is not seen to attend to the "
+                f"one that it was passed (epoll, poll, accept){hidden * self.passed.is_hidden}; waiting on"
+            )
 
     def _listens(self, pid: int) -> bool:
-        links = (open_descriptors(pid) or {}).values()  # none if it has ended, or is not ours to look at
-        own = {link for link in links if link.startswith("socket:")} - self.given
+        links = open_descriptors(pid) or {}  # none if it has ended, or is not ours to look at
+        own = {link for link in links.values() if link.startswith("socket:")} - self.given
+        if self.given and self.passed.are_attended(pid, links):
+            return True
         return bool(own) and not (own.isdisjoint(tcp_sockets(pid)) and own.isdisjoint(self._unix_sockets(pid)))
 
     def _unix_sockets(self, pid: int) -> set[str]:

@@ -5,6 +5,9 @@ else can ever offer a socket under that path, not even after the watcher was kil
 everybody (0711) and the socket written to (0777), since the daemon may change its user before it is ready; whose
 messages count is decided by their kernel-given credentials.
 
+A daemon that changes its root (chroot(2)) does not find that path, and one that changes its network namespace no
+abstract name: --notify-socket chooses between the two, and out_of_reach.py sees who needs it.
+
 When no process of ours is to remain (--end-after-ready) nobody could remove a path. There the socket has an abstract
 name (unix(7)), which the kernel frees when the last process that holds the socket, the daemon, has ended. The same
 where no folder can be had.
@@ -13,6 +16,7 @@ where no folder can be had.
 import _socket
 import posix
 
+from cross_init.errors import Failure
 from cross_init.kernel.linux import SO_TIMESTAMPNS, Environment, is_private
 from cross_init.model import Channel
 
@@ -32,16 +36,26 @@ OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: a
 
 
 class NotifyChannel(Channel):
-    """A notification socket for one daemon. leaving: the daemon is to keep it open itself, as no watcher will."""
+    """A notification socket for one daemon.
+
+    leaving: the daemon is to keep it open itself, as no watcher will. where: its name has to be a "path" or
+    "abstract"; "": as it fits. Raises OSError, Failure.
+    """
 
     lasting = True
 
-    def __init__(self, leaving: bool) -> None:
+    def __init__(self, leaving: bool, where: str = "") -> None:
         self.leaving = leaving
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)  # we are told who sends
         self.socket.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # and when: no two messages are the same
-        self.path, self.variable = bind(self.socket, leaving)
+        self.path, self.variable = bind(self.socket, leaving or where == "abstract")
+        if where == "path" and not self.path:
+            folder = "this user's own XDG_RUNTIME_DIR" if posix.geteuid() else ROOT_FOLDER
+            raise Failure(
+                f"--notify-socket path: it needs a folder in which nobody else may write, {folder}: make it, or leave "
+                "the option out"
+            )
         self.descriptors = (self.socket.fileno(),)
         self.listener: Listener | None = None
 
@@ -59,7 +73,9 @@ class NotifyChannel(Channel):
     def attach(self, watched: "Subject") -> None:
         """Listen; and now that the daemon need not wait for it, tidy up after watchers that were killed."""
         from cross_init.readiness.notification import Listener
+        from cross_init.readiness.out_of_reach import Reach
 
+        watched.observe_as_well(Reach(self.path))
         self.listener = Listener(watched, self.socket, watched.notify_access, self.variable if self.path else b"")
         if self.path:
             from cross_init.readiness.sweeping import sweep

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cross_init.bounds import Identity, Pid
+from cross_init.readiness.condition import Condition
 from cross_init.readiness.sd_notify import Assignments
 from cross_init.readiness.worker import Porters
+from cross_init.sockets.passed import Passed
 from cross_init.watch.event_loop import EventLoop, Timer
 from cross_init.watch.log import Reporter
 
@@ -43,6 +45,7 @@ class Subject(Protocol):
     pid: int
     ready: bool
     status: str
+    outstanding: list[str]
     deadline: Timer | None
     helpers: dict[int, int | None]
     follow: Callable[[Pid | None, Identity | None, str], None] | None
@@ -60,6 +63,13 @@ class Subject(Protocol):
     @property
     def passed_inodes(self) -> list[int]:
         """Of the sockets that it was passed."""
+
+    @property
+    def passed_sockets(self) -> list[Passed]:
+        """These, as they were before the start."""
+
+    def observe_as_well(self, condition: Condition) -> None:
+        """Attend to this one with the others, and stop it with them."""
 
     @property
     def says_ready(self) -> bool:

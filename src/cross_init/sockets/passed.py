@@ -65,8 +65,10 @@ class Passed:
             shown = address
             if isinstance(address, bytes):
                 shown = "@" + address.lstrip(b"\0").decode("utf-8", "backslashreplace")
+            from cross_init.sockets.options import escape
+
             prefix = {"stream": "unix", "datagram": "unix-dgram"}.get(self.kind, f"unix-{self.kind}")
-            return f"{prefix}:{shown}"
+            return f"{prefix}:{escape(str(shown))}"
         if self.family == "vsock" and isinstance(address, tuple):
             return f"vsock:{address[0]}:{address[1]}"
         return f"address family {self.family}"
@@ -134,8 +136,14 @@ def standard_input(connections: bool = False) -> list[Passed]:
         passed = describe(0)
     except Failure:
         return []
-    is_passed = passed.listening or passed.kind == "datagram" or (connections and passed.connected)
+    is_passed = passed.listening or is_bound_datagram(passed) or (connections and passed.connected)
     return [passed] if is_passed else []
+
+
+def is_bound_datagram(passed: Passed) -> bool:
+    """Whether it is a socket for datagrams to which somebody can send some."""
+    where = passed.address
+    return passed.kind == "datagram" and bool(where[1] if isinstance(where, tuple) else where)
 
 
 def inherit(fd: int) -> None:

@@ -13,7 +13,7 @@ def wait_for_client(passed_on: list[Passed], init: Init, environ: Environment, t
 
     Raises Failure, OSError.
     """
-    sockets = [passed for passed in passed_on if passed.is_socket]
+    sockets = [passed for passed in passed_on if passed.is_socket or passed.kind == "FIFO"]
     if not sockets:
         raise Failure(
             f"--wait-for-client: {init.called} passed no socket to wait on; give the job one, or use --listen"

@@ -27,6 +27,7 @@ from cross_init.sockets.passed import NOT_A_SOCKET, Passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.model import Keeper
     from cross_init.request import Request
 
 NEWS = "descriptors to keep"
@@ -57,6 +58,10 @@ class HolderClient:
         words = [self.init.name, str(self.service), working_folder("--fd-store")]
         self.address = address(words + request.command if self.service.is_guess else words)
         self.quiet_until = 0.0
+
+    def keeper(self) -> "Keeper | None":
+        """What the init itself has to keep descriptors in, if it has such a thing."""
+        return self.init.keeper(self.service)
 
     def take(self) -> list[Passed]:
         """What an earlier start has left, the newest first, as systemd passes it. It is kept on. Raises OSError."""
@@ -195,7 +200,7 @@ def send(sock: _socket.socket, body: bytes, descriptors: tuple[int, ...] = ()) -
 
 def from_keeper(client: HolderClient) -> list[tuple[str, int, bool, int]]:
     """What the init's own keeper has of the service, the newest first: name, copy, whether to poll it, number."""
-    keeper = client.init.keeper(client.service)
+    keeper = client.keeper()
     found: list[tuple[str, int, bool, int]] = []
     for text in keeper.names() if keeper else ():
         word, _, rest = text.partition(":")

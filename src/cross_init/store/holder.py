@@ -61,7 +61,7 @@ class Holder:
         self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
-        self.keeper = client.init.keeper(client.service)
+        self.keeper = client.keeper()
         for name, fd, polled, number in reversed(from_keeper(client)):
             self._enter(Entry(fd, name, polled, number))
         Acceptor(loop, listener, self._serve)

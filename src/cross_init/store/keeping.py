@@ -68,7 +68,7 @@ class Keeping:
         try:
             self.client.ask(FOLLOW, descriptors=(self.pidfd,))
         except NO_HOLDER:
-            keeper = self.client.init.keeper(self.client.service)
+            keeper = self.client.keeper()
             if keeper is not None and keeper.names():  # the holder was killed; what the init has is still there
                 self._start_holder(tell)
 

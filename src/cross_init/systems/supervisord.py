@@ -2,6 +2,8 @@
 
 A PROCESS_COMMUNICATION event (supervisord.org/events.html, "PROCESS_COMMUNICATION Event Type") for its event listeners.
 Only who has the service's standard output can write it, so the watcher keeps that until the daemon is ready.
+
+An [fcgi-program] has its socket as standard input, which counts as passed on every init (gather.py).
 """
 
 import posix
@@ -26,6 +28,7 @@ class Init(Base):
     """We run as a program of supervisord; for supervisorctl it is RUNNING when it has lived for startsecs."""
 
     name = "supervisord"
+    passes = "standard input"  # to an [fcgi-program]
     from_whom = ANYONE
     instead = "with --init supervisord:event its event listeners are told"
     option_is_for = ("--notify", "--ready-when")

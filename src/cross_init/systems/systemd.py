@@ -45,6 +45,7 @@ class Init(Base):
     ends_all = True
     signals_all = True  # systemd.kill(5), KillMode=control-group
     job_type = "Type=notify"
+    keeps_sockets = "give the service a socket unit (systemd.socket(5))"
     address = b""
     was_looked_at = False  # whether somebody listens there
     has_said_why = False  # it was told what the start waits for
@@ -246,7 +247,7 @@ class Target(BaseTarget):
         """A notification socket."""
         from cross_init.readiness.notify_socket import NotifyChannel
 
-        return NotifyChannel(leaving)
+        return NotifyChannel(leaving, self.notify_socket)
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, the sockets from descriptor 3 on (sd_listen_fds(3))."""

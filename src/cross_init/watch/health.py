@@ -62,10 +62,10 @@ class Endpoint:
         """address: of --health-listen. Raises Failure."""
         self.folder, self.name = -1, ""
         try:
-            if address.path.startswith("/"):
+            if address.has_path:
                 from cross_init.kernel.folders import folder_of
 
-                self.folder, self.name = folder_of(address.path)
+                self.folder, self.name = folder_of(address.path, address.options.folder_mode)
         except (FileNotFoundError, PermissionError):
             pass  # opening the socket says so, or it is another user's folder, in which we remove nothing
         except OSError as error:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
+    from cross_init.readiness.condition import Condition
     from cross_init.readiness.sd_notify import Assignments
     from cross_init.readiness.worker import Porters
+    from cross_init.sockets.passed import Passed
     from cross_init.store.client import HolderClient
     from cross_init.store.keeping import Keeping
     from cross_init.watch.health import Health
@@ -133,6 +135,8 @@ class Watched:
     def _too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
+        for condition in self.start.conditions:
+            condition.time_is_over()  # while it is there to be looked at
         self.end_for_good()
         missing = " and ".join(self.outstanding)
         print_error(
@@ -172,6 +176,15 @@ class Watched:
     def passed_inodes(self) -> list[int]:
         """Of the sockets that it was passed."""
         return self.start.passed_inodes
+
+    @property
+    def passed_sockets(self) -> "list[Passed]":
+        """These, as they were before the start."""
+        return self.start.sockets
+
+    def observe_as_well(self, condition: "Condition") -> None:
+        """Attend to this one with the others, and stop it with them. To be called before observe()."""
+        self.start.conditions.append(condition)
 
     @property
     def says_ready(self) -> bool:
@@ -284,6 +297,7 @@ class Watched:
             self.status_socket.close()
         if self.health is not None:
             self.health.close()
+        self.start.remove_sockets()
         if self.watchdog is not None:
             self.watchdog.stop()
         if self.porters is not None:

@@ -94,6 +94,7 @@ class Watcher:
         return (
             self.channel.lasting
             or self.watched.health is not None
+            or bool(start.removals)
             or any(condition.lasting for condition in start.conditions)
         )
 
@@ -130,5 +131,6 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
         for condition in start.conditions:
             condition.stop()
             condition.outlive()
+        start.remove_sockets()
     finally:
         posix._exit(0)

@@ -1,0 +1,171 @@
+"""Sockets and FIFOs that get a path: the folder is made, the socket bound there, and its owner set.
+
+The folder may be another user's, or in one of his: it is opened once (folders.py), and the owner is set by a descriptor
+of the very file that we have made. A socket can only be bound by its path, which is what the kernel tells of it from
+then on; so it is looked up in the folder afterwards. Raises OSError.
+"""
+
+import _socket
+import errno
+import posix
+
+from cross_init.errors import Failure
+from cross_init.kernel.folders import HERE, KIND, SOCKET, folder_of
+from cross_init.kernel.linux import move_up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.sockets.listen import Address
+    from cross_init.sockets.options import Options
+
+NOBODY = -1  # chown(2): leave it
+ID_MAX = (1 << 32) - 2  # the one above means "leave it"
+FIFO = 0o010000  # inode(7)
+PATH_MAX = 107  # bytes, with a NUL behind them (unix(7))
+
+
+def owner_of(options: "Options") -> tuple[int, int]:
+    """The user and the group that it is to have, NOBODY for ours. Raises Failure.
+
+    A user without a group brings his own, as with systemd (systemd.socket(5), SocketUser=).
+    """
+    from cross_init.bounds import number
+
+    user = number(options.user, 0, ID_MAX)
+    group = number(options.group, 0, ID_MAX)
+    if options.user:
+        from pwd import getpwnam, getpwuid
+
+        try:
+            entry = getpwnam(options.user) if user is None else getpwuid(user)
+        except KeyError:
+            if user is None or not options.group:
+                raise Failure(f"there is no user {options.user}: make it, or choose another one") from None
+        else:
+            user = entry.pw_uid
+            group = entry.pw_gid if not options.group else group
+    if options.group and group is None:
+        from grp import getgrnam
+
+        try:
+            group = getgrnam(options.group).gr_gid
+        except KeyError:
+            raise Failure(f"there is no group {options.group}: make it, or choose another one") from None
+    return NOBODY if user is None else user, NOBODY if group is None else group
+
+
+def bind(sock: _socket.socket, address: "Address") -> None:
+    """Bind it to the address's path, in a folder that is made if it is not there. Raises Failure as well."""
+    owner = owner_of(address.options)
+    if len(address.path.encode("utf-8", "surrogateescape")) > PATH_MAX:  # before folders are made for it
+        raise OSError("AF_UNIX path too long")
+    folder, name = folder_of(address.path, address.options.folder_mode)
+    try:
+        before = posix.umask(0o777 & ~address.options.mode)
+        try:
+            _bind(sock, address.path)
+        finally:
+            posix.umask(before)
+        if owner != (NOBODY, NOBODY):
+            try:
+                _give(folder, name, SOCKET, owner)
+            except OSError:
+                remove_if_same(folder, name, None)
+                raise
+    finally:
+        posix.close(folder)
+
+
+def _bind(sock: _socket.socket, path: str) -> None:
+    try:
+        sock.bind(path)
+    except OSError as error:
+        from cross_init.sockets.listen import remove_abandoned
+
+        if error.errno != errno.EADDRINUSE or not remove_abandoned(path, sock.type):
+            raise
+        sock.bind(path)
+
+
+def _give(folder: int, name: str, kind: int, owner: tuple[int, int]) -> None:
+    """Make this file of ours theirs."""
+    found = posix.open(name, HERE, dir_fd=folder)
+    try:
+        status = posix.fstat(found)
+        if status.st_mode & KIND != kind or status.st_nlink != 1 or status.st_uid not in (posix.geteuid(), owner[0]):
+            raise PermissionError(1, "somebody has put something else in its place")
+        posix.chown(f"/proc/self/fd/{found}", *owner)
+    finally:
+        posix.close(found)
+
+
+def open_fifo(address: "Address") -> int:
+    """A FIFO at the address's path, open for both directions, so that it never ends. Raises Failure as well.
+
+    One that is there is taken if it is of the right user (systemd: ListenFIFO=).
+    """
+    owner = owner_of(address.options)
+    folder, name = folder_of(address.path, address.options.folder_mode)
+    try:
+        before = posix.umask(0)
+        try:
+            posix.mkfifo(name, address.options.mode, dir_fd=folder)
+        except FileExistsError:
+            pass
+        finally:
+            posix.umask(before)
+        found = posix.open(name, HERE, dir_fd=folder)
+        try:
+            status = posix.fstat(found)
+            ours = status.st_uid in (posix.geteuid(), owner[0]) and status.st_nlink == 1
+            if status.st_mode & KIND != FIFO or not ours:
+                raise OSError(errno.EADDRINUSE, "something else stands there, or another user's FIFO")
+            posix.chmod(f"/proc/self/fd/{found}", address.options.mode)
+            if owner != (NOBODY, NOBODY):
+                posix.chown(f"/proc/self/fd/{found}", *owner)
+            return posix.open(f"/proc/self/fd/{found}", posix.O_RDWR | posix.O_CLOEXEC)
+        finally:
+            posix.close(found)
+    finally:
+        posix.close(folder)
+
+
+class Removal:
+    """A path that is to be removed at the service's end (remove-on-stop), if what stands there is still the same.
+
+    folder: a descriptor, which who removes it needs.
+    """
+
+    __slots__ = ("folder", "identity", "name")
+
+    def __init__(self, path: str) -> None:
+        folder, self.name = folder_of(path)
+        try:
+            self.identity = _identity(folder, self.name)
+            self.folder = move_up(folder)
+        finally:
+            posix.close(folder)
+
+    def remove(self) -> None:
+        """What is gone already is no error."""
+        try:
+            remove_if_same(self.folder, self.name, self.identity)
+        except OSError:
+            pass
+
+
+def removals(addresses: "list[Address]") -> list[Removal]:
+    """Of what was opened at these addresses. Raises Failure as well."""
+    return [Removal(address.path) for address in addresses if address.options.remove_on_stop]
+
+
+def remove_if_same(folder: int, name: str, identity: tuple[int, int] | None) -> None:
+    """Remove the socket or FIFO of this name; unless identity is None only if it is that file."""
+    kind = posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & KIND
+    if kind in (SOCKET, FIFO) and identity in (None, _identity(folder, name)):
+        posix.unlink(name, dir_fd=folder)
+
+
+def _identity(folder: int, name: str) -> tuple[int, int]:
+    status = posix.stat(name, dir_fd=folder, follow_symlinks=False)
+    return status.st_dev, status.st_ino
