@@ -70,7 +70,8 @@ def test_the_text_says_the_same_on_one_screen(manager: Manager) -> None:
     assert status == "125", "two sockets are too many for Upstart"
     assert facts["sockets"] == [
         f'fd 3 "web" (unix:{runtime(manager)}/explained.socket), passed by systemd',
-        f"unix:{runtime(manager)}/listen, opened by --listen",
+        f"unix:{runtime(manager)}/listen, opened by --listen: mode 0666, a missing folder is made with 0755, "
+        "backlog 4096",
     ]
     assert facts["warnings"] == [BEWARE]
     assert len(text.splitlines()) <= 24
