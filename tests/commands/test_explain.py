@@ -81,7 +81,6 @@ BOUND_TO_FAIL = {
     "--listen udp:127.0.0.1:{port}": "Address already in use",
     "--listen unix:{live}": "Address already in use",
     "--listen unix:{folder}/file": "Address already in use",
-    "--listen unix:{folder}/none/x": "make the folder first",
     "--listen unix:/{long}": "AF_UNIX path too long",
     "--listen unix:{folder}/file/x": "Not a directory",
     "--listen unix:@{abstract}": "Address already in use",

@@ -274,7 +274,7 @@ def pidfds(pid: int) -> set[int]:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("-t", "systemd", "--fd-store", "5"), "--fd-store needs -N"),
+        (("-t", "systemd", "--fd-store", "5"), "it needs -N or --ready-when"),
         (("-t", "systemd", "-N", "--end-after-ready", "--fd-store", "5"), "somebody who stays"),
         (("-t", "upstart", "-N", "--fd-store", "5"), "a daemon for upstart asks for no descriptors to be kept"),
         (("-t", "systemd", "-N", "--fd-store", "many"), "write a number"),
