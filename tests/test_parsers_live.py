@@ -299,6 +299,7 @@ def asks_again(watched: Watched, greeting: bytes, said: bytes) -> None:
     with abstract(name) as bus:
         (condition,) = parse_all(["dbus:org.example.Test"], f"unix:abstract={name}", leaves=False)
         condition.prepare({})
+        bus.accept()[0].close()  # it has looked in which PID namespace this is
         condition.attach(watched)
         watched.loop.turn()
 

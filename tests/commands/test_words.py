@@ -102,6 +102,7 @@ VALUES = {
     "--init": ("none", "s6"),
     "--explain": ("text", "json"),
     "--notify-access": ("main", "all"),
+    "--notify-socket": ("path", "abstract"),
     "--stop-signal": ("QUIT", "INT"),
     "--reload-signal": ("QUIT", "INT"),
     "--ready-timeout": ("1", "2"),
