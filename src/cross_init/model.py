@@ -160,6 +160,7 @@ class Init:
     clean_environment: bool = False  # gives a service none of the variables that it was itself started with
     marks: tuple[bytes, ...] = ()  # variables that nobody else sets
     job_type: str = ""  # what the job's file has to say for readiness to be heard
+    folder: str = ""  # the service's own directory, where this init has one for each
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
     may_not_hear: bool = False  # whether unheard() has to be asked
     reads_pid_file: bool = False  # hears by FILE, if there is a --pid-file

@@ -55,7 +55,7 @@ class HolderClient:
         self.original: Environment = request.environ
         self.most = request.fd_store
         # Two services of one name may be in two folders; one without a name is told from others by its command line.
-        words = [self.init.name, str(self.service), working_folder("--fd-store")]
+        words = [self.init.name, str(self.service), self.init.folder or working_folder("--fd-store")]
         self.address = address(words + request.command if self.service.is_guess else words)
         self.quiet_until = 0.0
 

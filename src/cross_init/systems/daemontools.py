@@ -1,6 +1,6 @@
 """daemontools: supervise(8) starts a daemon in its service directory and waits for nothing; svc(8) asks for nothing."""
 
-from cross_init.kernel.linux import Environment, working_folder
+from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, Claim, Service
 from cross_init.model import Init as Base
 
@@ -15,7 +15,6 @@ class Init(Base):
 
     name = "daemontools"
     from_whom = ANYONE
-    folder = ""  # the service directory
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name."""
@@ -25,8 +24,10 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is, in which supervise starts ./run."""
-        self.folder = working_folder("naming the service by its directory")
-        return Service(self.folder.rpartition("/")[2])
+        from cross_init.systems.service_directory import service_directory
+
+        self.folder, name = service_directory(evidence, "supervise")
+        return Service(name)
 
     def for_good(self, service: Service, environ: Environment) -> "WantedState":
         """As supervise notes it."""

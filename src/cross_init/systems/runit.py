@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.kernel.linux import Environment, working_folder
+from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, ASKED, Claim, Service
 from cross_init.model import Init as Base
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 FOLDER = "supervise"  # runsv(8)'s own: it can be written to even where the service directory cannot
 SCRIPT = "check"
+UNSEEN = (
+    "its service directory cannot be seen: the run script has left it, and has become a user who may not look at "
+    "runsv; change the user behind cross-init-bridge (-- chpst -u USER ...), not before it"
+)
 
 
 class Init(Base):
@@ -22,7 +26,6 @@ class Init(Base):
     hears = ASKED
     from_whom = ANYONE
     job_type = "exec cross-init check, in the executable file check of the service directory"
-    folder = ""  # the service directory
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name."""
@@ -32,12 +35,16 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
-        self.folder = directory()
-        return Service(self.folder.rpartition("/")[2])
+        from cross_init.systems.service_directory import service_directory
+
+        self.folder, name = service_directory(evidence, "runsv")
+        return Service(name)
 
     def deaf(self, environ: Environment) -> str | None:
         """Without ./check nobody would ask (sv(8), start); and the state has to be writable for us."""
-        folder = directory()
+        folder = self.folder
+        if not folder:
+            return UNSEEN
         # What sv cannot run counts as success, as if the file were not there.
         if not posix.access(f"{folder}/{SCRIPT}", posix.X_OK):
             return (
@@ -62,15 +69,3 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Nobody is told; whoever asks from now on is."""
-
-
-def directory() -> str:
-    """The service directory: the working directory, or runsv's own if the run script has left it."""
-    try:
-        posix.stat(FOLDER)
-    except OSError:
-        try:
-            return posix.readlink(f"/proc/{posix.getppid()}/cwd")
-        except OSError:
-            pass
-    return working_folder("naming the service by its directory")

@@ -6,7 +6,7 @@ numbers, with their names in its environment.
 """
 
 from cross_init.errors import Failure
-from cross_init.kernel.linux import Environment, working_folder
+from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service
 from cross_init.model import (
     Init as Base,
@@ -28,7 +28,7 @@ COUNT, DUMP = b"S6_FD#", (b"S6_FD_", b"S6_FDID_", b"S6_FDLIMIT_")  # s6-fdholder
 
 
 class Init(Base):
-    """We run as a service of s6-supervise; the working directory is the service's directory."""
+    """We run as a service of s6-supervise, which stands in the service's directory."""
 
     name = "s6"
     passes = "standard input"
@@ -38,7 +38,6 @@ class Init(Base):
     options = "fdholder=PATH, the socket of an s6-fdholderd in which --fd-store keeps descriptors"
     option_is_for = ("--fd-store",)
     fdholder = ""  # where it was said to listen
-    folder = ""  # the service directory
 
     def configure(self, option: str) -> None:
         """Where an s6-fdholderd listens. Raises Failure."""
@@ -54,8 +53,10 @@ class Init(Base):
 
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
-        self.folder = working_folder("naming the service by its directory")
-        return Service(self.folder.rpartition("/")[2])
+        from cross_init.systems.service_directory import service_directory
+
+        self.folder, name = service_directory(evidence, "s6-supervise")
+        return Service(name)
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """A listening socket, or one for datagrams, as standard input; and a holder's dump. Raises Failure."""
@@ -72,7 +73,13 @@ class Init(Base):
         """Without the file s6-supervise does not listen."""
         from cross_init.bounds import as_descriptor
 
-        said = notification_fd()
+        if not self.folder:
+            return (
+                f"the file {FILE} cannot be seen: the run script has left the service directory, and has become a user "
+                "who may not look at s6-supervise; change the user behind cross-init-bridge (-- s6-setuidgid USER "
+                "...), or name the descriptor with --ready-fd"
+            )
+        said = notification_fd(self.folder)
         if said is None:
             return f"there is no file {FILE} in the service directory {self.folder}: write a number, say 3, into it"
         number = as_descriptor(said)
@@ -137,15 +144,16 @@ def _number(environ: Environment, variable: bytes, most: int) -> int:
     return found
 
 
-def notification_fd() -> str | None:
+def notification_fd(folder: str) -> str | None:
     """The first line of the file, which is all that s6-supervise takes; None if there is no file. Raises OSError."""
     import posix
 
-    if not posix.access(FILE, posix.F_OK):
+    path = f"{folder}/{FILE}"
+    if not posix.access(path, posix.F_OK):
         return None
     from cross_init.kernel.linux import read_for_decision
 
-    return read_for_decision(FILE).partition("\n")[0]
+    return read_for_decision(path).partition("\n")[0]
 
 
 class Target(BaseTarget):
