@@ -115,11 +115,11 @@ def test_whatever_is_in_the_environment_an_init_is_detected_or_a_failure(environ
 def test_every_init_reads_any_environment(name: str, environ: Environment) -> None:
     init, evidence = init_named(name), Evidence(environ)
     if name not in ("inetd", "shepherd"):  # theirs takes care of standard error, which is the suite's own
-        init.look(evidence)
+        init.probe(evidence)
     init.recognise(evidence)
     assert printable(str(init.service(evidence, "command"))).isprintable()
     assert 0 <= init.watchdog_usec(environ) < UINT64_MAX
-    assert 0 <= init.keeps(environ) < 1 << 32
+    assert 0 <= init.fd_store_max(environ) < 1 << 32
     failure_of(lambda: init.sockets(environ | {b"LISTEN_PID": str(os.getpid()).encode()}, os.getpid()))
     failure_of(lambda: init.warnings(environ))
     init.strip(environ)
@@ -161,7 +161,7 @@ def test_a_dump_of_an_fd_holder_is_sockets_or_a_failure(count: bytes, number: by
 def test_dinits_pipe_is_open_or_said_not_to_be(text: str) -> None:
     init = dinit.Init()
     init.configure("var=PIPE")
-    assert init.deaf({b"PIPE": text.encode("utf-8", "surrogateescape")})
+    assert init.why_unnotified({b"PIPE": text.encode("utf-8", "surrogateescape")})
 
 
 @given(TEXTS)
@@ -172,7 +172,7 @@ def test_openrcs_way_to_wait_is_a_descriptor_or_none(text: str) -> None:
         ["supervise-daemon", "x", "--notify", f"fd:{text}"],
     )
     init = openrc.Init()
-    init.look(evidence)
+    init.probe(evidence)
     assert (init.hears == DESCRIPTOR) == (0 <= init.number < 1 << 31)
 
 
@@ -241,7 +241,7 @@ def test_an_identifier_loses_its_backslashes(line: str) -> None:
 
 
 class Shelf:
-    """Where an init keeps descriptors: these texts, each with a descriptor that is 7. See model.Keeper."""
+    """Where an init keeps descriptors: these texts, each with a descriptor that is 7. See model.DescriptorHolder."""
 
     room = 255
 
@@ -264,8 +264,8 @@ class Shelf:
 @settings(max_examples=50)
 @given(st.lists(TEXTS | st.tuples(NUMBERS, st.sampled_from(["poll", "keep", "x"]), WORDS).map(":".join)))
 def test_what_an_init_has_kept_is_taken_by_its_number_or_left(texts: list[str]) -> None:
-    way = SimpleNamespace(keeper=lambda: Shelf(texts))
-    found = from_keeper(way)  # type: ignore[arg-type]
+    client = SimpleNamespace(descriptor_holder=lambda: Shelf(texts))
+    found = from_keeper(client)  # type: ignore[arg-type]
     numbers = [number for _, _, _, number in found]
     assert numbers == sorted(numbers, reverse=True)
     assert all(0 <= number <= UINT64_MAX for number in numbers)

@@ -119,7 +119,7 @@ def prepare(start: Start, plan: "Plan") -> None:
 
         mark(start)
         start.watchdog_usec = init.watchdog_usec(request.environ)
-        start.kept = start.kept or init.keeps(request.environ)
+        start.kept = start.kept or init.fd_store_max(request.environ)
     if request.watchdog[0]:
         start.watchdog_usec = int(request.watchdog[0] * 1e6)
     if request.fd_store:

@@ -116,7 +116,7 @@ def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
 def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
     process_1 = read_for_decision("/proc/1/comm").rstrip("\n")
     for name, names in PRESENT:
-        strange = init_named(name).stranger(evidence) if process_1 in names else None
+        strange = init_named(name).why_not_parent(evidence) if process_1 in names else None
         if strange is not None:
             raise Failure(f"detecting the init: {strange}")
     return init_named("none"), Claim("nothing in the environment says that an init started this process", True)

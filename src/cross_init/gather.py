@@ -60,7 +60,7 @@ def hearing(request: "Request") -> Init:
         from cross_init.notify.descriptor import ByDescriptor
 
         return ByDescriptor(init, request.ready_fd)
-    if deaf := init.deaf(request.environ):
+    if deaf := init.why_unnotified(request.environ):
         raise Failure(f"telling {init.called} that the daemon is ready: {deaf}")
     return init
 

@@ -92,9 +92,9 @@ class Start:
         """Sockets and variables as the target has them, for this process. Raises OSError."""
         self.target.lay_out(self.environ, self.sockets, self.service, posix.getpid())
         if self.watchdog_usec:
-            self.target.ask_for_life(self.environ, self.watchdog_usec, posix.getpid())
+            self.target.announce_watchdog(self.environ, self.watchdog_usec, posix.getpid())
         if self.kept:
-            self.target.offer_to_keep(self.environ, self.kept)
+            self.target.announce_fd_store(self.environ, self.kept)
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""

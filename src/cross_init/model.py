@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Listen no longer."""
 
-    class Keeper(Protocol):
+    class DescriptorHolder(Protocol):
         """A place of the init's own for descriptors, which keeps each under a text that names it."""
 
         room: int  # how long such a text may be, in bytes
@@ -61,7 +61,7 @@ ASKED = "asked"  # nothing is said: whoever wants to know asks; cross-init check
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
-UNHEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.unheard()
+HEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.check_heard()
 
 # How a service is, for who asks.
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
@@ -162,7 +162,7 @@ class Init:
     job_type: str = ""  # what the job's file has to say for readiness to be heard
     folder: str = ""  # the service's own directory, where this init has one for each
     descriptors: tuple[int, ...] = ()  # which ready() needs to have open
-    may_not_hear: bool = False  # whether unheard() has to be asked
+    may_miss_readiness: bool = False  # whether unheard() has to be asked
     reads_pid_file: bool = False  # hears by FILE, if there is a --pid-file
     pid_file: str = ""  # its absolute path then
     state_file: str = ""  # where it is noted for who asks (ASKED) how the service is; "" if nowhere
@@ -201,7 +201,7 @@ class Init:
             f"{self.name} waits for no daemon to be ready; it goes to syslog{f'; {self.instead}' * bool(self.instead)}"
         )
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Find out what differs from service to service: by which of its ways it hears this one."""
 
     def is_lost(self, evidence: "Evidence") -> bool:
@@ -212,7 +212,7 @@ class Init:
         """Why nobody can be told any more, in words; "" as long as somebody can. environ: as the init gave it."""
         return ""
 
-    def stranger(self, evidence: "Evidence") -> str | None:
+    def why_not_parent(self, evidence: "Evidence") -> str | None:
         """This init runs the machine, did not start us, and that is a mistake to be pointed out: how. None: no."""
         return None
 
@@ -227,7 +227,7 @@ class Init:
         """
         return []
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Why readiness cannot be told in this start (the job's file does not ask for it); None: it can.
 
         If it can, descriptors holds what ready() needs, kept from the daemon.
@@ -267,7 +267,7 @@ class Init:
         """
         raise NotImplementedError
 
-    def settle(self, environ: Environment) -> None:
+    def barrier(self, environ: Environment) -> None:
         """Return when the init has finished what it was doing when this was called (bounded). Raises OSError."""
 
     def waiting(self, environ: Environment, text: str) -> float | None:
@@ -281,22 +281,22 @@ class Init:
         """
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Cancellation | None":
+    def stays_down(self, service: Service, environ: Environment) -> "Cancellation | None":
         """When the daemon has ended: what to ask, and to listen to, for whether it is to stay down.
 
         None: this init cannot say. environ: as the init gave it. Raises OSError.
         """
         return None
 
-    def keeps(self, environ: Environment) -> int:
+    def fd_store_max(self, environ: Environment) -> int:
         """How many descriptors this init itself keeps for the service over a restart; 0 if it keeps none."""
         return 0
 
-    def keeper(self, service: Service) -> "Keeper | None":
+    def descriptor_holder(self, service: Service) -> "DescriptorHolder | None":
         """Where descriptors of this service can be kept with this init's own means; None: nowhere."""
         return None
 
-    def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
+    def check_heard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """A while after ready(): if nobody heard it, mend what can be and return the advice. Raises OSError."""
         return None
 
@@ -344,8 +344,8 @@ class Target:
     def strip(self, environ: Environment) -> None:
         """Remove this protocol's variables that were inherited from elsewhere: lay_out says what is true."""
 
-    def offer_to_keep(self, environ: Environment, most: int) -> None:
+    def announce_fd_store(self, environ: Environment, most: int) -> None:
         """Let the daemon know how many descriptors are kept for it over a restart, if its kind asks for that."""
 
-    def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
+    def announce_watchdog(self, environ: Environment, usec: int, pid: int) -> None:
         """Have the daemon (pid) give a sign of life at least every usec microseconds, if its kind can."""

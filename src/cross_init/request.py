@@ -117,7 +117,7 @@ def resolve(options: "Options", environ: Environment) -> Request:
     """The request that these options make, for the init that they name, or that started us. Raises Failure."""
     evidence = Evidence(environ)
     init, claim = init_of(options, evidence)
-    init.look(evidence)
+    init.probe(evidence)
     request = Request(options, init, target_named(options.target))
     request.claim, request.environ, request.pid, request.lost = claim, environ, evidence.pid, evidence.lost
     if options.daemonize or options.pid_file or options.ready_fd or options.state_file:

@@ -1,7 +1,7 @@
 """Descriptors on the notification socket that make whoever closes them wait, or fail: the watching process never does.
 
 What a stranger sends, and what the daemon itself sends; and that all is heeded, in the order in which it was said,
-whatever becomes of the porters.
+whatever becomes of the workers.
 """
 
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be ano
 WAYS = {"watch": (), "supervise": ("--supervise",), "until ready": ("--end-after-ready",)}
 STAYING = ("watch", "supervise")
 SOON_S = 3  # what nobody holds up takes some milliseconds, but this machine may be busy
-HEALTH = "@cross-init-test-porter"
+HEALTH = "@cross-init-test-worker"
 # What a puppet learns: to send a message with descriptors, and not to wait for anything.
 SAY = """
 def say(text, *fds):
@@ -74,7 +74,7 @@ def ends(place: Place, run: Run) -> None:
     place.nothing_remains()
 
 
-def porters(run: Run) -> list[int]:
+def workers(run: Run) -> list[int]:
     """The processes that do something for who watches: beside the guard and the daemon, and each in its own session."""
     observer = OBSERVERS[run]
     return [pid for pid in children(observer) if pid != run.puppet.pid and os.getsid(pid) == pid]
@@ -152,7 +152,7 @@ def test_a_file_of_the_services_own_holds_up_nobody_but_who_had_it_open(place: P
         run.err.hears("status: keep it")
         until(lambda: holders() != [], "somebody keeps it")
         becomes_ready(run)
-    assert porters(run), "the one that had it open waits for the flush"
+    assert workers(run), "the one that had it open waits for the flush"
     puppet.do("os.killpg(child.pid, 9)")  # and so its server
     puppet.tell("exit 3")
     assert run.ends() == 3
@@ -196,10 +196,10 @@ def test_a_porter_may_be_killed(stopped: tuple[Run, Puppet]) -> None:
     run, puppet = stopped
     puppet.do("say('FDSTORE=1\\nFDNAME=b\\nSTATUS=the rest counts', made[1])")
     run.err.hears("status: the rest counts")
-    until(lambda: len(porters(run)) == 1, "only the one that asks is there")
-    (porter,) = porters(run)
+    until(lambda: len(workers(run)) == 1, "only the one that asks is there")
+    (worker,) = workers(run)
     puppet.do("say('STATUS=what comes after it as well')")
-    os.kill(porter, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
     run.err.hears("the process that received its descriptors has ended")
     run.err.hears("status: what comes after it as well")
     assert run.err.text.count(b"the rest counts") == 1
@@ -278,7 +278,7 @@ def test_a_flood_of_descriptors_holds_up_nobody(place: Place, way: str, text: st
             assert is_alive()
             becomes_ready(run)
             puppet.send("b'STATUS=so is this'")
-        assert len(porters(run)) <= 8
+        assert len(workers(run)) <= 8
         ends(place, run)
     assert run.err.text.count(b"may not speak for the service") <= 60
 

@@ -1,4 +1,4 @@
-"""Who descends from whom; and an end to what a test has left."""
+"""Who is_descendant from whom; and an end to what a test has left."""
 
 import os
 import signal

@@ -27,7 +27,7 @@ def show_init(options: "Options", environ: Environment) -> int:
     """Print what can be said without -t: which init it is. Returns FAILED, as a start would be refused."""
     evidence = Evidence(environ)
     init, claim = init_of(options, evidence)
-    init.look(evidence)
+    init.probe(evidence)
     refused = [str(no_target(options))]
     sockets: list[str] = []
     try:

@@ -20,7 +20,16 @@ from cross_init.kernel.folders import HERE, is_served_by_a_process, mount_of, na
 from cross_init.kernel.linux import is_private
 from cross_init.kernel.procfs import own_users
 from cross_init.sockets.connection import credentials
-from cross_init.watch.status_socket import ABSTRACT, FOLDER, MOST, USERS_BASE, connected, knock, own_folder, remove
+from cross_init.watch.status_socket import (
+    ABSTRACT,
+    FOLDER,
+    MOST,
+    USERS_BASE,
+    connect_checked,
+    connected,
+    own_folder,
+    remove,
+)
 from cross_init.watch.untrusted import PEEK
 
 PATIENCE_S = 2.0  # for all who are believed: a watching process that was stopped does not answer
@@ -57,11 +66,11 @@ class Door:
         self.user = user
 
     def connect(self) -> _socket.socket:
-        """Raises what status_socket.knock() raises; what a killed process has left in our own folder is removed."""
+        """Raises what connect_checked() raises; what a killed process has left in our own folder is removed."""
         if isinstance(self.name, bytes):
             return connected(self.name)
         try:
-            return knock(self.folder, self.name, self.user)
+            return connect_checked(self.folder, self.name, self.user)
         except ConnectionRefusedError:
             if self.user == posix.geteuid():
                 remove(self.folder, self.name)

@@ -35,9 +35,9 @@ def read_for_decision(path: str) -> str:
     except (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
         return ""
     except OSError as error:
-        if not passes(error):
+        if not is_transient(error):
             raise
-    return patiently(contents, path)  # type: ignore[no-any-return]
+    return retry_transient(contents, path)  # type: ignore[no-any-return]
 
 
 def contents(path: str, most: int = 65536) -> str:
@@ -59,7 +59,7 @@ def reason(error: BaseException) -> str:
     return why(error) if isinstance(error, OSError) else str(error) or repr(error)
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same may succeed in a moment: something was used up, or in the way just then."""
     import errno
 
@@ -80,13 +80,13 @@ def need_pidfds() -> None:
     except OSError as error:
         advice = (
             ""
-            if passes(error)
+            if is_transient(error)
             else "; Linux 5.3 or newer is needed, and a sandbox has to allow pidfd_open and the like"
         )
         raise Failure(f"opening a pidfd, by which the daemon is watched: {why(error)}{advice}") from None
 
 
-def working_folder(what: str) -> str:
+def working_directory(what: str) -> str:
     """The working directory. what: what needs it, as the user has written it. Raises Failure."""
     try:
         return posix.getcwd()
@@ -97,11 +97,11 @@ def working_folder(what: str) -> str:
 
 
 def absolute(path: str, what: str) -> str:
-    """This path from the root on. what: as in working_folder(). Raises Failure."""
-    return path if path.startswith("/") else f"{working_folder(what)}/{path}"
+    """This path from the root on. what: as in working_directory(). Raises Failure."""
+    return path if path.startswith("/") else f"{working_directory(what)}/{path}"
 
 
-def move_up(fd: int) -> int:
+def dup_high(fd: int) -> int:
     """A copy of this descriptor, closed at exec, above all sockets that the daemon can be given from 3 on.
 
     Where the limit on open files is low: above all that can be laid out below it, as that takes twice as many.
@@ -117,7 +117,7 @@ def move_up(fd: int) -> int:
     return copy
 
 
-def open_nothing() -> int:
+def open_null() -> int:
     """/dev/null, closed at exec; where there is none, a pipe that has ended. Raises OSError."""
     try:
         return posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
@@ -174,7 +174,7 @@ def fork(what: str) -> int:
         raise Failure(f"{what}: {NO_PROCESS} ({error.strerror})") from None
 
 
-def patiently(call: "Callable[..., Any]", *words: object) -> "Any":
+def retry_transient(call: "Callable[..., Any]", *words: object) -> "Any":
     """What this call returns, tried again for a second while it fails of what passes. Raises what it raises then."""
     from time import sleep
 
@@ -182,7 +182,7 @@ def patiently(call: "Callable[..., Any]", *words: object) -> "Any":
         try:
             return call(*words)
         except (OSError, MemoryError) as error:
-            if not passes(error):
+            if not is_transient(error):
                 raise
             sleep(pause)
     return call(*words)

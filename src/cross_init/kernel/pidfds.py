@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import patiently
+from cross_init.kernel.linux import retry_transient
 
 
 def send(pidfd: int, number: int) -> None:
@@ -31,4 +31,4 @@ def has_ended(pidfd: int) -> bool:
 
     look = poll()
     look.register(pidfd, POLLIN)
-    return bool(patiently(look.poll, 0))
+    return bool(retry_transient(look.poll, 0))

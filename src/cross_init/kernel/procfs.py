@@ -11,7 +11,7 @@ PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 
 THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
 
 
-def descends(pid: int, ancestor: int) -> bool:
+def is_descendant(pid: int, ancestor: int) -> bool:
     """Whether pid is the ancestor, one of its descendants, or in the session that it leads.
 
     A descendant whose parents have ended belongs to init; only its session still tells where it came from.

@@ -8,7 +8,7 @@ from fcntl import F_GETFL, fcntl
 
 from cross_init.bounds import as_descriptor
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import move_up
+from cross_init.kernel.linux import dup_high
 from cross_init.model import ANYONE, DESCRIPTOR, Init, Service
 
 NEWLINE = b"\n"
@@ -25,7 +25,7 @@ def keep(fd: int) -> int | None:
     except OSError:
         return None
     try:
-        kept = move_up(fd)
+        kept = dup_high(fd)
     except OSError as error:
         raise Failure(f"keeping descriptor {fd}, by which the init is told, from the daemon: {why(error)}") from None
     posix.close(fd)

@@ -23,7 +23,7 @@ def adapt(request: "Request") -> None:
 
         request.state_file = place_state(request.state_file)
     if request.ready_fd:
-        init.hears, init.from_whom, init.moves_main, init.may_not_hear = DESCRIPTOR, ANYONE, False, False
+        init.hears, init.from_whom, init.moves_main, init.may_miss_readiness = DESCRIPTOR, ANYONE, False, False
         init.job_type = ""
     if request.pid_file and init.reads_pid_file:
         init.hears = FILE

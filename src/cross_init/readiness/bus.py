@@ -184,16 +184,16 @@ class BusName(Connecting):
         """Ask which process owns this connection."""
         if self.is_elsewhere:
             from cross_init.readiness.bus_owner import Owner
-            from cross_init.readiness.worker import porters_of
+            from cross_init.readiness.worker import workers_of
 
-            porters_of(self.watched).send(Owner(self.place, owner, self._found))
+            workers_of(self.watched).send(Owner(self.place, owner, self._found))
         else:
             from jeepney import DBus
 
             self._call("GetConnectionUnixProcessID", DBus().GetConnectionUnixProcessID(owner))
 
     def _found(self, said: str, failed: str) -> None:
-        """What a porter has found on a bus that is in another PID namespace."""
+        """What a worker has found on a bus that is in another PID namespace."""
         from cross_init.kernel.procfs import start_time
         from cross_init.readiness.bus_owner import INSTEAD, NO_PIDFD, NOBODY, NOT_HERE, NOT_SAID
 

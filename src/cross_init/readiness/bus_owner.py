@@ -2,7 +2,7 @@
 
 The numbers that such a bus gives of processes are those of its own namespace. A pidfd means the same process on both
 sides, so the bus is asked for that (D-Bus specification, GetConnectionCredentials, ProcessFD). Who can be sent one
-descriptor can be sent others, by anybody on the bus; so a porter asks, on a connection of its own (worker.py).
+descriptor can be sent others, by anybody on the bus; so a worker asks, on a connection of its own (worker.py).
 """
 
 import _signal
@@ -10,7 +10,7 @@ import posix
 
 from cross_init.errors import Failure, why
 from cross_init.kernel.procfs import field, process_of, start_time
-from cross_init.readiness.worker import Errand
+from cross_init.readiness.worker import Task
 from cross_init.sockets.connection import credentials, prober
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cross_init.readiness.worker import Tell
 
-OWNER = b"o"  # a porter's word for what it has found
+OWNER = b"o"  # a worker's word for what it has found
 PATIENCE_S = 5.0
 NOBODY, NOT_SAID, NOT_HERE = "", "no pidfd", "not here"
 NO_PIDFD = (
@@ -62,7 +62,7 @@ def find(place: str, name: str) -> str:
     return f"{pid} {started}" if was_there else NOT_HERE
 
 
-class Owner(Errand):
+class Owner(Task):
     """Find the owner of this name. tell: what to call with what find() has found, or with why it failed."""
 
     def __init__(self, place: str, name: str, tell: "Callable[[str, str], None]") -> None:
@@ -73,7 +73,7 @@ class Owner(Errand):
         self.has_said = False
 
     def do(self, tell: "Tell") -> None:
-        """Ask. In the porter."""
+        """Ask. In the worker."""
         try:
             tell(OWNER, "+" + find(self.place, self.name))
         except Exception as error:  # of any kind: the library takes what it reads for well-formed

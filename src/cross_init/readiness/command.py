@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import Environment, open_nothing
+from cross_init.kernel.linux import Environment, open_null
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 
@@ -44,7 +44,7 @@ class Command(Repeated):
                 for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE, _signal.SIGXFSZ):
                     _signal.signal(number, _signal.SIG_DFL)
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-                posix.dup2(open_nothing(), 0)
+                posix.dup2(open_null(), 0)
                 posix.dup2(2, 1)  # what it says is for people, not part of the daemon's output
                 posix.execve(SHELL, ["sh", "-c", self.command], self.environ)
             finally:

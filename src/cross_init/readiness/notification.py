@@ -1,7 +1,7 @@
 """Hear what a daemon says on its notification socket (sd_notify(3)), and whether it may say it.
 
 The watching process's side; notify_socket.py is the side of the process that becomes the daemon. A message is looked at
-where it is, in the queue. What has no descriptors with it is taken off and heeded. What has, whoever sent it, a porter
+where it is, in the queue. What has no descriptors with it is taken off and heeded. What has, whoever sent it, a worker
 takes off (receiving.py), and nothing further is read until it has: all is heeded in the order in which it was said.
 """
 
@@ -18,7 +18,7 @@ from cross_init.kernel.procfs import process_owner, start_of_living, variables
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
-from cross_init.readiness.worker import porters_of
+from cross_init.readiness.worker import workers_of
 from cross_init.sockets.connection import may_claim
 from cross_init.watch.log import is_no, report
 
@@ -45,16 +45,16 @@ class Listener:
         self.access = access
         self.secret = secret
         self.held = watched.expect("READY=1") if watched.says_ready else None
-        self.porters = porters_of(watched)
+        self.workers = workers_of(watched)
         self.heeded: Head | None = None  # what was, but for what came with it
         self.has_failed = False  # reading it, and that was said
-        self.may_claim: bool | None = None  # whether a porter may speak as the main process; None: nobody has asked
-        self.porters.attend(sock.fileno(), self.hear)
+        self.may_claim: bool | None = None  # whether a worker may speak as the main process; None: nobody has asked
+        self.workers.attend(sock.fileno(), self.hear)
 
     def hear(self) -> None:
         """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
         for _ in range(AT_ONCE):
-            if self.porters.are_at_work or not self.receive():
+            if self.workers.are_at_work or not self.receive():
                 return
 
     def counts(self, sender: int, user: int) -> bool:
@@ -85,7 +85,7 @@ class Listener:
         return user in (0, posix.geteuid(), process_owner(self.watched.pid))
 
     def receive(self) -> bool:
-        """Take in one message, or have a porter do so if there are descriptors with it; False if none is waiting."""
+        """Take in one message, or have a worker do so if there are descriptors with it; False if none is waiting."""
         head = self.peek()
         if head is None:
             return False
@@ -93,18 +93,18 @@ class Listener:
         if head.has_descriptors and message is not None and self.wants(message):
             if self.watched.pass_on is not None and stores(message) and not self._may_claim():
                 return self._pass_on_ourselves(message)
-            self.porters.send(Carrying(self, head, message))
+            self.workers.send(Carrying(self, head, message))
             return True
         if not head.has_descriptors and not self.take_off():
             return False
-        if not head.is_same(self.heeded):  # if it is, the porter that was to take it off did not come to that
+        if not head.is_same(self.heeded):  # if it is, the worker that was to take it off did not come to that
             self.heeded = head if head.has_descriptors else None
             if message is not None:
                 self.heed(message)
             elif complaint:
                 self.watched.reporter.say(complaint)
         if head.has_descriptors and self.socket.fileno() >= 0:
-            self.porters.send(Clearing(self))
+            self.workers.send(Clearing(self))
         return True
 
     def peek(self) -> Head | None:
@@ -139,7 +139,7 @@ class Listener:
         if not self.has_failed:
             self.has_failed = True
             self.watched.reporter.say(f"reading its notification socket: {why(error)}; trying again")
-        self.porters.pause()
+        self.workers.pause()
 
     def judge(self, head: Head) -> tuple[Assignments | None, str]:
         """What this message says, if it counts; else None, and what is to be said of it, "" for nothing."""
@@ -170,7 +170,7 @@ class Listener:
     def _pass_on_ourselves(self, message: Assignments) -> bool:
         """Pass its descriptors on to an init that hears only the main process, which we are.
 
-        Only who may speak for the service comes so far, and only where we have not the right to let a porter speak as
+        Only who may speak for the service comes so far, and only where we have not the right to let a worker speak as
         us (CAP_SYS_ADMIN). That a close() takes its time, or for ever, is the service's own doing then; where its main
         process is of our own user, it could as well stop us.
         """
@@ -198,7 +198,7 @@ class Listener:
     ) -> None:
         """Do what a message says that counts.
 
-        main: the PID and the start of the process that a pidfd means that came with it. is_carried: a porter keeps its
+        main: the PID and the start of the process that a pidfd means that came with it. is_carried: a worker keeps its
         descriptors, or passes them on; otherwise there are none, but for those that we have to pass on.
         """
         access = first(message, "NOTIFYACCESS")
@@ -276,9 +276,9 @@ class Listener:
         """Take in what is there, with what it takes to do so, for a bounded time."""
         until = monotonic() + LAST_S
         for _ in range(AT_ONCE):
-            while self.porters.are_at_work and monotonic() < until:
-                self.porters.wait(until)
-            if self.porters.are_at_work or monotonic() > until or not self.receive():
+            while self.workers.are_at_work and monotonic() < until:
+                self.workers.wait(until)
+            if self.workers.are_at_work or monotonic() > until or not self.receive():
                 return
 
     def silence(self) -> None:
@@ -294,11 +294,11 @@ class Listener:
 
     def _finish(self) -> None:
         """Take in what is left, for a bounded time, and be done."""
-        self.porters.close_door()
+        self.workers.close_door()
         until = monotonic() + LAST_S
         while monotonic() < until:
-            if self.porters.are_at_work:
-                self.porters.wait(until)
+            if self.workers.are_at_work:
+                self.workers.wait(until)
             elif not self.receive():
                 break
         # Not closed: that would drop what is in its queue, with the descriptors in that, for which a process may have

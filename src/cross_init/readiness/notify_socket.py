@@ -120,7 +120,7 @@ def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
 
     abstract: it must be no path. Raises OSError.
     """
-    base = "" if abstract else own_base()
+    base = "" if abstract else socket_folder()
     shown, name = posix.urandom(12).hex(), posix.urandom(12).hex()
     if base:
         unbound, path = f"{base}/{BEGINNING}{shown}{UNBOUND}", f"{base}/{BEGINNING}{name}{BOUND}"
@@ -139,7 +139,7 @@ def bind(sock: _socket.socket, abstract: bool) -> tuple[str, bytes]:
     return "", b"@" + address.encode()
 
 
-def own_base() -> str:
+def socket_folder() -> str:
     """A folder in which only we and root can make, rename and remove things; "" if there is none."""
     user = posix.geteuid()
     if user:

@@ -1,7 +1,7 @@
-"""Messages with descriptors on a notification socket: how to see that one is there, and what a porter does with it.
+"""Messages with descriptors on a notification socket: how to see that one is there, and what a worker does with it.
 
 What nobody wants is dropped: with a message that counts for nothing, and with a BARRIER=1, whose sender waits for that.
-The porter gives the kernel no room for them, so that it never has them open: to close a file asks a FUSE server to
+The worker gives the kernel no room for them, so that it never has them open: to close a file asks a FUSE server to
 flush it (fuse(4)), which only happens to what was open. What a connection that lingers makes it wait ends with the next
 signal, and a timer sends one every millisecond.
 """
@@ -16,7 +16,7 @@ from time import monotonic
 from cross_init.kernel.linux import SO_TIMESTAMPNS
 from cross_init.kernel.procfs import process_of, start_time
 from cross_init.readiness.sd_notify import Assignments, has
-from cross_init.readiness.worker import SILENT, TAKEN, Errand, Tell
+from cross_init.readiness.worker import SILENT, TAKEN, Task, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ HEAD_ROOM = _socket.CMSG_SPACE(STAMP_SIZE) + _socket.CMSG_SPACE(CREDENTIALS_SIZE
 ROOM = HEAD_ROOM + _socket.CMSG_SPACE(4 * FDS_MAX)
 
 INTERRUPT_S = 0.001  # after which a wait for a connection that lingers is ended
-BATCH_S = 0.05  # for how long a porter goes on with what counts for nothing
+BATCH_S = 0.05  # for how long a worker goes on with what counts for nothing
 STAY_MS = 5  # for how long it waits for more of that
 CLEAR_S = 0.25  # after which one that drops descriptors counts as held up
 CARRY_S = 5.0  # the same for one that asks who keeps descriptors, and may start that process
@@ -57,7 +57,7 @@ class Head:
         return other is not None and (other.stamp, other.sender, other.body) == (self.stamp, self.sender, self.body)
 
 
-class Clearing(Errand):
+class Clearing(Task):
     """Take the next message off, which was heeded, and drop what came with it; go on while messages count for nothing.
 
     Its sender, who waits for that, may know by it that the message was heeded.
@@ -87,7 +87,7 @@ class Clearing(Errand):
                 self.listener.watched.reporter.say(complaint)
 
 
-class Carrying(Errand):
+class Carrying(Task):
     """Receive the descriptors of a message that counts, and do with them what it says."""
 
     def __init__(self, listener: "Listener", head: Head, message: Assignments) -> None:

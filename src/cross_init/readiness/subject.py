@@ -6,7 +6,7 @@ from typing import Protocol
 from cross_init.bounds import Identity, Pid
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.sd_notify import Assignments
-from cross_init.readiness.worker import Porters
+from cross_init.readiness.worker import Workers
 from cross_init.sockets.passed import Passed
 from cross_init.watch.event_loop import EventLoop, Timer
 from cross_init.watch.log import Reporter
@@ -28,7 +28,7 @@ class DescriptorStore(Protocol):
         """Do what this message says, which gives nothing to keep."""
 
     def prepare(self, tell: Callable[[bytes, str], None]) -> None:
-        """Be ready to be given some. In a porter, as is the next."""
+        """Be ready to be given some. In a worker, as is the next."""
 
     def let_rest(self) -> None:
         """Who keeps them does not answer: ask it nothing for a while."""
@@ -50,7 +50,7 @@ class Subject(Protocol):
     helpers: dict[int, int | None]
     follow: Callable[[Pid | None, Identity | None, str], None] | None
     pass_on: Callable[[Assignments, list[int], int], None] | None
-    porters: Porters | None
+    workers: Workers | None
 
     @property
     def watchdog(self) -> Watchdog | None:

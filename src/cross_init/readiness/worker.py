@@ -1,12 +1,12 @@
-"""Porters: short-lived processes that do for a watching process what could hold it up, or end it.
+"""Workers: short-lived processes that do for a watching process what could hold it up, or end it.
 
 Descriptors that others send are such a thing. Whoever drops the last reference to one waits as long as its kind makes
 him wait: for a TCP connection that lingers (SO_LINGER, socket(7)) as long as its owner has said, for a packet socket
 some milliseconds without a way to interrupt it, for a file of a FUSE server that does not answer for ever. So the
-watching process never has any; a porter, which can be lost, takes the message off the queue. Asking another process,
+watching process never has any; a worker, which can be lost, takes the message off the queue. Asking another process,
 which may be stopped, is another such thing.
 
-One porter is at work at a time, and what is to happen afterwards waits: so all happens in the order in which it was
+One worker is at work at a time, and what is to happen afterwards waits: so all happens in the order in which it was
 said. None is waited for without an end: one that says nothing for too long is killed, and where even that does not
 help, as it is in the kernel, it is left behind. STUCK_MAX of them may be.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cross_init.readiness.subject import Subject
     from cross_init.watch.event_loop import Timer
 
-# A porter's words, each the first byte of a packet; what belongs to it stands behind.
+# A worker's words, each the first byte of a packet; what belongs to it stands behind.
 HERE = b"h"  # it begins
 TAKEN = b"t"  # the message is off the queue
 SAY = b"s"  # a line for people
@@ -37,32 +37,32 @@ SILENT = b"q"  # who keeps descriptors does not answer
 DONE = b"d"  # it has done what it was to do; nothing waits for its end
 LONGEST = 4096  # bytes of a packet
 
-COME_S = 2.0  # for a porter to begin
+COME_S = 2.0  # for a worker to begin
 START_S = 5.0  # for the kernel to give us a process for it
 PAUSE_S = 0.1  # until something that has failed is tried again
 END_S = 0.02  # for one that was killed to end
 STUCK_MAX = 8
 
 
-class Errand:
-    """What a porter is to do. keep: the descriptors that it needs; patience: the seconds that it may take."""
+class Task:
+    """What a worker is to do. keep: the descriptors that it needs; patience: the seconds that it may take."""
 
     def __init__(self, keep: set[int], patience: float) -> None:
         self.keep = keep
         self.patience = patience
 
     def do(self, tell: "Tell") -> None:
-        """Do it. In the porter, which ends then."""
+        """Do it. In the worker, which ends then."""
 
     def hear(self, kind: bytes, text: bytes) -> None:
-        """The porter says this. In the watching process, as is the next."""
+        """The worker says this. In the watching process, as is the next."""
 
     def over(self, done: bool) -> None:
         """It is done, or nobody does it any more: then nobody knows how far it came."""
 
 
 class Tell:
-    """A porter's way to say something to the watching process."""
+    """A worker's way to say something to the watching process."""
 
     def __init__(self, sock: _socket.socket) -> None:
         self.socket = sock
@@ -76,7 +76,7 @@ class Tell:
 
 
 class Relay(Reporter):
-    """A porter's reporter: whatever it says, the watching process says, at its rate."""
+    """A worker's reporter: whatever it says, the watching process says, at its rate."""
 
     def __init__(self, tell: Tell, name: str, pid: int) -> None:
         super().__init__(name, pid, False)
@@ -87,19 +87,19 @@ class Relay(Reporter):
         self.tell(SAY, text)
 
 
-class Porter:
-    """A porter, as the watching process has it. socket: by which it is heard; is_silent: it says nothing any more."""
+class Worker:
+    """A worker, as the watching process has it. socket: by which it is heard; is_silent: it says nothing any more."""
 
     __slots__ = ("is_silent", "pid", "pidfd", "socket")
 
-    def __init__(self, watched: "Subject", errand: Errand) -> None:
+    def __init__(self, watched: "Subject", task: Task) -> None:
         """Fork it. Raises OSError."""
         self.is_silent = False
         self.socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
             self.pid = posix.fork()
             if self.pid == 0:
-                _live(watched, errand, theirs)
+                _live(watched, task, theirs)
         except OSError:
             self.socket.close()
             raise
@@ -118,19 +118,19 @@ class Porter:
             raise
 
 
-class Porters:
+class Workers:
     """All that one watching process sends.
 
-    errands: what is to be done; the first of them is being done. leaving: the pidfds and PIDs of porters that nothing
-    waits for any more. door: a descriptor, and what to call when it is readable while no porter is at work.
+    tasks: what is to be done; the first of them is being done. leaving: the pidfds and PIDs of workers that nothing
+    waits for any more. door: a descriptor, and what to call when it is readable while no worker is at work.
     """
 
     def __init__(self, watched: "Subject") -> None:
         self.watched = watched
         self.loop = watched.loop
-        self.errands: list[Errand] = []
-        self.porter: Porter | None = None
-        self.since = 0.0  # when it was first tried to start the porter
+        self.tasks: list[Task] = []
+        self.worker: Worker | None = None
+        self.since = 0.0  # when it was first tried to start the worker
         self.timer: Timer | None = None
         self.leaving: dict[int, int] = {}
         self.door: tuple[int, Callable[[], None]] | None = None
@@ -150,12 +150,12 @@ class Porters:
     @property
     def are_at_work(self) -> bool:
         """Whether something is to be done, or to be tried again, before anything else."""
-        return bool(self.errands) or self.timer is not None
+        return bool(self.tasks) or self.timer is not None
 
-    def send(self, errand: Errand) -> None:
+    def send(self, task: Task) -> None:
         """Have it done, after those that are there already."""
-        self.errands.append(errand)
-        if len(self.errands) == 1 and self.timer is None:
+        self.tasks.append(task)
+        if len(self.tasks) == 1 and self.timer is None:
             self._next()
 
     def pause(self) -> None:
@@ -171,7 +171,7 @@ class Porters:
                 self.loop.forget(self.door[0])
             else:
                 self.loop.watch(*self.door)
-        if self.errands and self.porter is None and self.timer is None:
+        if self.tasks and self.worker is None and self.timer is None:
             self.since = monotonic()
             self._begin()
 
@@ -179,7 +179,7 @@ class Porters:
         if len(self.leaving) >= STUCK_MAX:
             return  # _gone() begins
         try:
-            self.porter = porter = Porter(self.watched, self.errands[0])
+            self.worker = worker = Worker(self.watched, self.tasks[0])
         except OSError as error:
             if not self.is_said:
                 self.watched.reporter.say(f"no process to receive what it sends: {why(error)}; trying again")
@@ -190,8 +190,8 @@ class Porters:
                 self._wait_for(PAUSE_S, self._begin)
             return
         self.is_said = False
-        self.loop.watch(porter.socket.fileno(), self._hear)
-        self.loop.watch(porter.pidfd, self._ended)
+        self.loop.watch(worker.socket.fileno(), self._hear)
+        self.loop.watch(worker.pidfd, self._ended)
         self._wait_for(COME_S, self._late)
 
     def _wait_for(self, seconds: float, callback: "Callable[[], None]") -> None:
@@ -205,22 +205,22 @@ class Porters:
         self.timer = self.loop.after(seconds, due)
 
     def _hear(self) -> None:
-        """Hear all that the porter has said."""
-        porter = self.porter
-        while porter is not None and porter is self.porter:
+        """Hear all that the worker has said."""
+        worker = self.worker
+        while worker is not None and worker is self.worker:
             try:
-                said = porter.socket.recv(LONGEST, _socket.MSG_DONTWAIT)
+                said = worker.socket.recv(LONGEST, _socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError:
                 said = b""
             kind, text = said[:1], said[1:]
             if not said:
-                self.loop.forget(porter.socket.fileno())  # it has ended, or is about to
-                porter.is_silent = True
+                self.loop.forget(worker.socket.fileno())  # it has ended, or is about to
+                worker.is_silent = True
                 return
             if kind == HERE:
-                self._wait_for(self.errands[0].patience, self._late)
+                self._wait_for(self.tasks[0].patience, self._late)
             elif kind == DONE:
                 self._let_go(True)
             elif kind == SAY:
@@ -228,33 +228,33 @@ class Porters:
             elif kind == LEFT:
                 self.watched.helpers[int(text)] = None
             else:
-                self.errands[0].hear(kind, text)
+                self.tasks[0].hear(kind, text)
 
     def _ended(self) -> None:
-        """The porter has ended: after its last words, or without any."""
-        porter = self.porter
+        """The worker has ended: after its last words, or without any."""
+        worker = self.worker
         self._hear()
-        if porter is not None and porter is self.porter:
+        if worker is not None and worker is self.worker:
             self._let_go(False)
 
     def _late(self) -> None:
         """It takes too long. One that is in the middle of a system call may not end by that either."""
-        assert self.porter is not None
+        assert self.worker is not None
         try:
-            _signal.pidfd_send_signal(self.porter.pidfd, _signal.SIGKILL)
+            _signal.pidfd_send_signal(self.worker.pidfd, _signal.SIGKILL)
         except OSError:
             pass  # it has ended
         self._wait_for(END_S, lambda: self._let_go(False))
 
     def _let_go(self, done: bool) -> None:
-        """Nothing waits for this porter any more."""
-        porter = self.porter
-        assert porter is not None
-        self.porter = None
-        self.loop.forget(porter.socket.fileno())
-        porter.socket.close()
-        self.leaving[porter.pidfd] = porter.pid
-        self.loop.watch(porter.pidfd, lambda: self._gone(porter.pidfd))
+        """Nothing waits for this worker any more."""
+        worker = self.worker
+        assert worker is not None
+        self.worker = None
+        self.loop.forget(worker.socket.fileno())
+        worker.socket.close()
+        self.leaving[worker.pidfd] = worker.pid
+        self.loop.watch(worker.pidfd, lambda: self._gone(worker.pidfd))
         if len(self.leaving) == STUCK_MAX:
             self.watched.reporter.say(
                 f"{STUCK_MAX} processes that let go of what others have sent to its notification socket are held up "
@@ -265,10 +265,10 @@ class Porters:
     def _over(self, done: bool) -> None:
         self.loop.cancel(self.timer)
         self.timer = None
-        errand = self.errands.pop(0)
+        task = self.tasks.pop(0)
         if not done:
             self._wait_for(PAUSE_S, self._next)  # whatever it is that went wrong, it may do so again
-        errand.over(done)
+        task.over(done)
         self._next()
 
     def _gone(self, pidfd: int) -> None:
@@ -285,19 +285,19 @@ class Porters:
 
     def wait(self, until: float) -> None:
         """Wait for what comes next while some are at work, up to this time: for who has nothing else to wait for."""
-        porter, awaited = self.porter, poll()
+        worker, awaited = self.worker, poll()
         for fd in self.leaving:
             awaited.register(fd, POLLIN)
-        if porter is not None:
-            awaited.register(porter.pidfd, POLLIN)
-            if not porter.is_silent:
-                awaited.register(porter.socket.fileno(), POLLIN)
+        if worker is not None:
+            awaited.register(worker.pidfd, POLLIN)
+            if not worker.is_silent:
+                awaited.register(worker.socket.fileno(), POLLIN)
         when = until if self.timer is None else min(self.timer.when, until)
         for fd, _ in awaited.poll(max(0, (when - monotonic()) * 1000)):
             if fd in self.leaving:
                 self._gone(fd)
-            elif porter is not None and porter is self.porter:
-                if fd == porter.pidfd:
+            elif worker is not None and worker is self.worker:
+                if fd == worker.pidfd:
                     self._ended()
                 else:
                     self._hear()
@@ -311,36 +311,36 @@ class Porters:
         self.close_door()
         self.loop.cancel(self.timer)
         self.timer = None
-        self.errands.clear()
-        if self.porter is not None:
-            self.loop.forget(self.porter.socket.fileno())
-            self.loop.forget(self.porter.pidfd)
-            self.porter = None
+        self.tasks.clear()
+        if self.worker is not None:
+            self.loop.forget(self.worker.socket.fileno())
+            self.loop.forget(self.worker.pidfd)
+            self.worker = None
         for pidfd in self.leaving:
             self.loop.forget(pidfd)
         self.leaving.clear()
 
 
-def porters_of(watched: "Subject") -> Porters:
-    """The porters of who watches this daemon."""
-    if watched.porters is None:
-        watched.porters = Porters(watched)
-    return watched.porters
+def workers_of(watched: "Subject") -> Workers:
+    """The workers of who watches this daemon."""
+    if watched.workers is None:
+        watched.workers = Workers(watched)
+    return watched.workers
 
 
-def _live(watched: "Subject", errand: Errand, ours: _socket.socket) -> None:
-    """The porter's whole life. Does not return."""
+def _live(watched: "Subject", task: Task, ours: _socket.socket) -> None:
+    """The worker's whole life. Does not return."""
     try:
         tell = Tell(ours)
         _signal.set_wakeup_fd(-1)
         posix.setsid()
-        keep_only({ours.fileno(), *errand.keep})
+        keep_only({ours.fileno(), *task.keep})
         ignore_stop_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         watched.reporter = Relay(tell, watched.reporter.name, watched.pid)
         tell(HERE)
         try:
-            errand.do(tell)
+            task.do(tell)
             tell(DONE)
         except (OSError, Failure) as error:
             tell(SAY, f"receiving what it sends: {why(error) if isinstance(error, OSError) else error}")

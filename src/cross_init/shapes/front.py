@@ -15,7 +15,7 @@ import posix
 from select import POLLIN, poll
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import Environment, fork, open_nothing, passes
+from cross_init.kernel.linux import Environment, fork, is_transient, open_null
 from cross_init.model import ANYONE, EXIT, Init, Service
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ class Answer(Init):
         try:
             self.front.send(text, _socket.MSG_NOSIGNAL)
         except OSError as error:
-            if not passes(error):
+            if not is_transient(error):
                 self._hang_up()
             raise
         self._hang_up()
@@ -140,7 +140,7 @@ def split(start: "Start") -> None:
     _signal.signal(_signal.SIGCHLD, children)
     front.close()
     posix.setsid()
-    null = open_nothing()
+    null = open_null()
     posix.dup2(null, 0)
     posix.close(null)
     start.init = Answer(start.init, bridge, pid_file)

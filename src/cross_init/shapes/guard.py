@@ -108,7 +108,7 @@ class Guard:
         except OSError:
             return False
 
-    def look(self) -> None:
+    def check_heard(self) -> None:
         """The init is about to be told that we, the main process, are ready: see whether it has heard."""
         try:
             self.socket.send(LOOK, AT_ONCE)

@@ -10,10 +10,10 @@ import sys
 from select import POLLIN, poll
 
 from cross_init.errors import why
-from cross_init.kernel.linux import patiently
+from cross_init.kernel.linux import retry_transient
 from cross_init.kernel.pidfds import send
-from cross_init.kernel.procfs import descends, process_of, variables
-from cross_init.model import UNHEARD_S
+from cross_init.kernel.procfs import is_descendant, process_of, variables
+from cross_init.model import HEARD_S
 from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, MARK, NO, YES
 from cross_init.watch.detach import detach
 from cross_init.watch.log import Reporter
@@ -33,18 +33,18 @@ def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: i
     said_something.register(bridge.fileno(), POLLIN)
     wait_ms: float | None = None
     while True:
-        if not patiently(said_something.poll, wait_ms):
+        if not retry_transient(said_something.poll, wait_ms):
             wait_ms = None
             _look(start, bridge_pid, bridge_pidfd)
             continue
         try:
-            said, extra, _, _ = patiently(bridge.recvmsg, 16, _socket.CMSG_SPACE(4))
+            said, extra, _, _ = retry_transient(bridge.recvmsg, 16, _socket.CMSG_SPACE(4))
         except ConnectionResetError:  # gone, with an answer of ours that it has not read
             said, extra = b"", []
         if said[:1] == FOLLOW and extra:
             mains = [*living(mains), int.from_bytes(extra[0][2][:4], sys.byteorder)]
         elif said == LOOK:
-            wait_ms = UNHEARD_S * 1000
+            wait_ms = HEARD_S * 1000
         elif said[:1] == ASK:
             has = said[1] in _signal.sigpending()
             if has:
@@ -68,7 +68,7 @@ def living(pidfds: list[int]) -> list[int]:
     look = poll()
     for pidfd in pidfds:
         look.register(pidfd, POLLIN)
-    ended = {pidfd for pidfd, _ in patiently(look.poll, 0)}
+    ended = {pidfd for pidfd, _ in retry_transient(look.poll, 0)}
     for pidfd in ended:
         posix.close(pidfd)
     return [pidfd for pidfd in pidfds if pidfd not in ended]
@@ -80,12 +80,12 @@ def _end_all(main: int) -> None:
     pid = process_of(main) or 0
     family = [main]
     for name in posix.listdir("/proc") if pid else ():
-        if name.isdigit() and int(name) not in (pid, posix.getpid()) and descends(int(name), pid):
+        if name.isdigit() and int(name) not in (pid, posix.getpid()) and is_descendant(int(name), pid):
             try:
                 pidfd = posix.pidfd_open(int(name))
             except OSError:
                 continue  # it has ended
-            if descends(int(name), pid):  # only now that the number cannot become another process's
+            if is_descendant(int(name), pid):  # only now that the number cannot become another process's
                 family.append(pidfd)
     for each in family:
         send(each, _signal.SIGKILL)
@@ -128,7 +128,7 @@ def _look(start: "Start", pid: int, pidfd: int) -> None:
     """Whether the init has heard that the bridge is ready; if not, mend it."""
     reporter = Reporter(str(start.service), pid, False)
     try:
-        advice = start.init.unheard(start.service, pid, pidfd)
+        advice = start.init.check_heard(start.service, pid, pidfd)
     except OSError as error:
         advice = f"looking whether {start.init.called} has heard that it is ready failed: {why(error)}"
     if advice:

@@ -22,7 +22,7 @@ from time import monotonic
 
 from cross_init.errors import FAILED, Failure
 from cross_init.kernel.linux import fork
-from cross_init.shapes.parent import ENDED, Keeper, keep
+from cross_init.shapes.keeper import ENDED, Keeper, keep
 from cross_init.shapes.processes import block, end_like
 
 TYPE_CHECKING = False

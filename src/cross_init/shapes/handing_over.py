@@ -7,7 +7,7 @@ from cross_init.errors import FAILED, Failure, print_error, why
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.procfs import exit_status_of_other, pending_signals
 from cross_init.model import STOP, Channel
-from cross_init.shapes.parent import ENDED, STOPPED, Keeper
+from cross_init.shapes.keeper import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like
 from cross_init.shapes.signals import Signals
 from cross_init.watch.event_loop import EventLoop
@@ -76,7 +76,7 @@ class HandOver:
             return
         try:
             # An init that ends a whole group does so one by one; when it is done, the canary has it or has it not.
-            self.start.init.settle(self.start.original)
+            self.start.init.barrier(self.start.original)
         except OSError:
             pass  # then the daemon may get it twice, which is better than never
         if not pending_signals(self.keeper.pid) >> (number - 1) & 1:

@@ -53,19 +53,19 @@ class Server:
         posix.set_inheritable(self.listening.fileno(), False)
         loop.watch(given.news, self._hear)
         self._attend()
-        self.watched.answer_questions(SERVE)
+        self.watched.serve_status(SERVE)
         self.watched.observe()
         if start.request.notify:
             self.watched.expect("a socket that listens")()  # it does
 
     def _tell_ready(self) -> None:
         watched = self.watched
-        if self.guard is not None and watched.init.may_not_hear:
-            self.guard.look()
+        if self.guard is not None and watched.init.may_miss_readiness:
+            self.guard.check_heard()
         try:
             watched.init.ready(watched.service, watched.pid, watched.pidfd, watched.seconds)
         except OSError as error:
-            watched.tell_again(error)
+            watched.notify_again(error)
 
     # Clients.
 
@@ -166,7 +166,7 @@ class Server:
             self._send_all(number)
         else:  # the init may be about to tell them itself
             try:
-                self.start.init.settle(self.start.original)
+                self.start.init.barrier(self.start.original)
             except OSError:
                 pass
             self.loop.after(GROUP_S, lambda: self._send_unless_all(number))

@@ -79,15 +79,15 @@ class Supervisor:
         channel.attach(watched)
         watched.observe()
         Signals(loop, self._signalled)
-        watched.answer_questions(SUPERVISE)  # at last: what it makes would be left if something failed behind it
+        watched.serve_status(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
     def _tell(self) -> None:
         watched = self.watched
         self.owes = has_ended(watched.pidfd)
         if self.owes:
             return
-        if watched.init.may_not_hear and self.guard is not None:
-            self.guard.look()
+        if watched.init.may_miss_readiness and self.guard is not None:
+            self.guard.check_heard()
         try:
             own = posix.pidfd_open(posix.getpid())
             try:
@@ -95,7 +95,7 @@ class Supervisor:
             finally:
                 posix.close(own)
         except OSError as error:
-            watched.tell_again(error)
+            watched.notify_again(error)
 
     def _pass_on(self, message: "Assignments", descriptors: list[int], speaker: int = 0) -> None:
         """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too.
@@ -262,7 +262,7 @@ class Supervisor:
         if self.watched.is_on_its_way and self.watched.family():
             self.main, self.is_failing = 0, True
             self.loop.forget(self.watched.pidfd)  # it would call us for ever
-            self.watched.end_for_good()
+            self.watched.terminate()
         else:
             self.loop.stop()
 
@@ -335,7 +335,7 @@ class Supervisor:
 
     def _settle(self) -> None:
         try:
-            self.watched.init.settle(self.start.original)
+            self.watched.init.barrier(self.start.original)
         except OSError:
             pass  # then the daemon may get it twice, which is better than never
 

@@ -11,7 +11,7 @@ import posix
 
 from cross_init.errors import Failure
 from cross_init.kernel.folders import HERE, KIND, SOCKET, folder_of
-from cross_init.kernel.linux import move_up
+from cross_init.kernel.linux import dup_high
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Removal:
         folder, self.name = folder_of(path)
         try:
             self.identity = _identity(folder, self.name)
-            self.folder = move_up(folder)
+            self.folder = dup_high(folder)
         finally:
             posix.close(folder)
 

@@ -8,7 +8,7 @@ import _socket
 import posix
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
-from cross_init.kernel.linux import is_socket, open_nothing
+from cross_init.kernel.linux import is_socket, open_null
 from cross_init.sockets.passed import Passed
 
 FIRST = 3  # of the descriptors that have no meaning of their own
@@ -31,7 +31,7 @@ def free(sockets: list[Passed]) -> None:
     for passed in sockets:
         if passed.fd < FIRST:
             moved: int = fcntl(passed.fd, F_DUPFD_CLOEXEC, FIRST)
-            null = open_nothing()
+            null = open_null()
             for fd in (0, 1):
                 if same_file(fd, moved):
                     posix.dup2(2 if fd == 1 else null, fd)
@@ -55,5 +55,5 @@ def open_log() -> int:
         log.connect(LOG)
     except OSError:
         log.close()
-        return open_nothing()
+        return open_null()
     return log.detach()

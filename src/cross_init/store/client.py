@@ -19,15 +19,15 @@ import sys
 
 from cross_init.bounds import UINT64_MAX, number
 from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.linux import Environment, working_folder
+from cross_init.kernel.linux import Environment, working_directory
 from cross_init.model import Init, Service, Target
-from cross_init.readiness.notify_socket import HOLDER, own_base
+from cross_init.readiness.notify_socket import HOLDER, socket_folder
 from cross_init.sockets.connection import credentials
 from cross_init.sockets.passed import NOT_A_SOCKET, Passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import Keeper
+    from cross_init.model import DescriptorHolder
     from cross_init.request import Request
 
 NEWS = "descriptors to keep"
@@ -55,13 +55,13 @@ class HolderClient:
         self.original: Environment = request.environ
         self.most = request.fd_store
         # Two services of one name may be in two folders; one without a name is told from others by its command line.
-        words = [self.init.name, str(self.service), self.init.folder or working_folder("--fd-store")]
+        words = [self.init.name, str(self.service), self.init.folder or working_directory("--fd-store")]
         self.address = address(words + request.command if self.service.is_guess else words)
         self.quiet_until = 0.0
 
-    def keeper(self) -> "Keeper | None":
+    def descriptor_holder(self) -> "DescriptorHolder | None":
         """What the init itself has to keep descriptors in, if it has such a thing."""
-        return self.init.keeper(self.service)
+        return self.init.descriptor_holder(self.service)
 
     def take(self) -> list[Passed]:
         """What an earlier start has left, the newest first, as systemd passes it. It is kept on. Raises OSError."""
@@ -157,7 +157,7 @@ def address(words: list[str]) -> str | bytes:
     from _blake2 import blake2s
 
     name = blake2s("\0".join(words).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    base = own_base()
+    base = socket_folder()
     path = f"{base}/{HOLDER}{name}"
     if base and len(path.encode("utf-8", "surrogateescape")) <= PATH_MAX:
         return path
@@ -200,7 +200,7 @@ def send(sock: _socket.socket, body: bytes, descriptors: tuple[int, ...] = ()) -
 
 def from_keeper(client: HolderClient) -> list[tuple[str, int, bool, int]]:
     """What the init's own keeper has of the service, the newest first: name, copy, whether to poll it, number."""
-    keeper = client.keeper()
+    keeper = client.descriptor_holder()
     found: list[tuple[str, int, bool, int]] = []
     for text in keeper.names() if keeper else ():
         word, _, rest = text.partition(":")

@@ -61,7 +61,7 @@ class Holder:
         self.is_last = False
         self.news: Cancellation | None = None
         self.timer: Timer | None = None
-        self.keeper = client.keeper()
+        self.keeper = client.descriptor_holder()
         for name, fd, polled, number in reversed(from_keeper(client)):
             self._enter(Entry(fd, name, polled, number))
         Acceptor(loop, listener, self._serve)
@@ -181,7 +181,7 @@ class Holder:
             self._let_go()
             return
         try:
-            self.news = self.client.init.for_good(self.client.service, self.client.original)
+            self.news = self.client.init.stays_down(self.client.service, self.client.original)
         except (OSError, Failure):
             pass  # it does not let us know
         if self.news is None:

@@ -7,7 +7,7 @@ first needed.
 from cross_init.errors import Failure
 from cross_init.readiness.receiving import CARRY_S
 from cross_init.readiness.sd_notify import Assignments, first, has
-from cross_init.readiness.worker import LEFT, SILENT, Errand, porters_of
+from cross_init.readiness.worker import LEFT, SILENT, Task, workers_of
 from cross_init.store.client import FOLLOW, POLLED, REMOVE, STORE, UNPOLLED, HolderClient, connect
 from cross_init.store.process import start
 
@@ -24,7 +24,7 @@ NAME_MAX = 255
 NO_HOLDER = (FileNotFoundError, ConnectionError)
 
 
-class Asking(Errand):
+class Asking(Task):
     """Ask the holder something, which may be stopped."""
 
     def __init__(self, keeping: "Keeping", ask: "Callable[[Tell], None]") -> None:
@@ -54,21 +54,21 @@ class Asking(Errand):
 class Keeping:
     """One daemon's descriptors. pidfd: of the process that the init tracks, not ours to close.
 
-    It is a porter that asks the holder, as that may be stopped: whatever takes a Tell is done by one.
+    It is a worker that asks the holder, as that may be stopped: whatever takes a Tell is done by one.
     """
 
     def __init__(self, watched: "Subject", client: HolderClient, pidfd: int) -> None:
         self.watched = watched
         self.client = client
         self.pidfd = pidfd
-        porters_of(watched).send(Asking(self, self._follow))
+        workers_of(watched).send(Asking(self, self._follow))
 
     def _follow(self, tell: "Tell") -> None:
         """Let a holder that is there know for whom it keeps what it has."""
         try:
             self.client.ask(FOLLOW, descriptors=(self.pidfd,))
         except NO_HOLDER:
-            keeper = self.client.keeper()
+            keeper = self.client.descriptor_holder()
             if keeper is not None and keeper.names():  # the holder was killed; what the init has is still there
                 self._start_holder(tell)
 
@@ -96,7 +96,7 @@ class Keeping:
         if name is None:
             self.watched.reporter.say("wants descriptors removed (FDSTOREREMOVE=1) and does not say which (FDNAME=)")
         else:
-            porters_of(self.watched).send(Asking(self, lambda tell: self._remove(name)))
+            workers_of(self.watched).send(Asking(self, lambda tell: self._remove(name)))
 
     def _name(self, message: Assignments) -> str | None:
         name = first(message, "FDNAME")

@@ -15,7 +15,7 @@ from cross_init.store.client import FOLLOW, REMOVE, STORE, TAKE, UNPOLLED, Holde
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import Keeper
+    from cross_init.model import DescriptorHolder
     from cross_init.request import Request
     from cross_init.sockets.listen import Address
 
@@ -37,7 +37,7 @@ class KeptSockets(HolderClient):
         self.found: dict[str, int] = {}
         self.passed: list[tuple[str, Passed]] = []
 
-    def keeper(self) -> "Keeper | None":
+    def descriptor_holder(self) -> "DescriptorHolder | None":
         """The init's own has only what the daemon wants kept."""
         return None
 

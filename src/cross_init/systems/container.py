@@ -53,7 +53,7 @@ class Init(Base):
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         return announced(environ, pid, self.name)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """It can always be asked; and perhaps be told."""
         self.address = environ.get(b"NOTIFY_SOCKET", b"")
         return None

@@ -29,7 +29,7 @@ class Init(Base):
         self.folder, name = service_directory(evidence, "supervise")
         return Service(name)
 
-    def for_good(self, service: Service, environ: Environment) -> "WantedState":
+    def stays_down(self, service: Service, environ: Environment) -> "WantedState":
         """As supervise notes it."""
         from cross_init.store.wanted_state import WantedState, wants_up
 

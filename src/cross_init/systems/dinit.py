@@ -78,7 +78,7 @@ class Init(Base):
 
         return [describe(SOCKET_FD)]
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Without ready-notification there is no pipe."""
         if self.variable:
             named = as_descriptor(environ.get(self.variable, b""))

@@ -34,7 +34,7 @@ class Init(Base):
             return Claim(f"the parent process 1 is {evidence.parent_name}, and there is {CONTROL}", True)
         return None
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Which form NOTIFY_SOCKET has, if any."""
         self.socket = evidence.environ.get(b"NOTIFY_SOCKET", b"")
         if self.socket.isdigit():
@@ -42,7 +42,7 @@ class Init(Base):
         elif not self.socket.startswith(SOCKET):
             self.hears = NOTHING
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Without a notification socket the service counts as ready when it runs."""
         if self.hears == NOTHING:
             return (

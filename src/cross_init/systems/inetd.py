@@ -36,7 +36,7 @@ class Init(Base):
         """By the parent's name, which detect.py has: most of them set no variable."""
         return Claim(f"the parent process {evidence.parent} is {evidence.parent_name}", True)
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Whether standard error is the client's: then neither we nor the daemon write to it."""
         from cross_init.sockets.stdio import free_errors
 

@@ -37,7 +37,7 @@ class Init(Base):
             return Claim("RC_SVCNAME is set", evidence.parent == 1)
         return None
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """By which way it waits. The descriptor's number stands in its command line only."""
         self.number: int = -1
         self.socket = evidence.environ.get(b"NOTIFY_SOCKET", b"")
@@ -63,7 +63,7 @@ class Init(Base):
             name = self.socket.partition(SOCKET)[2].removesuffix(b".sock").decode("utf-8", "replace")
         return Service(name) if name else super().service(evidence, command)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Nobody waits for readiness where there is neither notify= nor a command that is waited for."""
         if self.hears == NOTHING:
             return (

@@ -40,7 +40,7 @@ class Init(Base):
         self.folder, name = service_directory(evidence, "runsv")
         return Service(name)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Without ./check nobody would ask (sv(8), start); and the state has to be writable for us."""
         folder = self.folder
         if not folder:
@@ -61,7 +61,7 @@ class Init(Base):
         self.state_file = f"{folder}/{FILE}"
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "WantedState":
+    def stays_down(self, service: Service, environ: Environment) -> "WantedState":
         """As runsv notes it."""
         from cross_init.store.wanted_state import WantedState, wants_up
 

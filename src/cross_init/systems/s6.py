@@ -18,7 +18,7 @@ from cross_init.model import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
-    from cross_init.model import Keeper
+    from cross_init.model import DescriptorHolder
     from cross_init.sockets.passed import Passed
     from cross_init.store.wanted_state import WantedState
 
@@ -69,7 +69,7 @@ class Init(Base):
         for variable in [known for known in environ if known == COUNT or known.startswith(DUMP)]:
             del environ[variable]
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Without the file s6-supervise does not listen."""
         from cross_init.bounds import as_descriptor
 
@@ -94,14 +94,14 @@ class Init(Base):
         self.descriptors = (kept,)
         return None
 
-    def for_good(self, service: Service, environ: Environment) -> "WantedState":
+    def stays_down(self, service: Service, environ: Environment) -> "WantedState":
         """As s6-supervise notes it, and s6-svstat reads it."""
         from cross_init.store.wanted_state import WantedState
         from cross_init.systems.s6_programs import wants_up
 
         return WantedState(f"{self.folder}/supervise", wants_up)
 
-    def keeper(self, service: Service) -> "Keeper | None":
+    def descriptor_holder(self, service: Service) -> "DescriptorHolder | None":
         """In an s6-fdholderd, if one was named."""
         if not self.fdholder:
             return None

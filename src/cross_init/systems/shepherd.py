@@ -36,7 +36,7 @@ class Init(Base):
             return Claim(f"the parent process {evidence.parent} is the Shepherd", True)
         return None
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Whether standard error is a client's: then neither we nor the daemon write to it."""
         if is_socket(0):
             from cross_init.sockets.stdio import free_errors
@@ -53,7 +53,7 @@ class Init(Base):
             return standard_input(connections=True)
         return announced(environ, pid, self.name)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """It has no other ear than for the PID file."""
         if self.hears == FILE:
             return None

@@ -60,7 +60,7 @@ class Init(Base):
         for variable in VARIABLES:
             environ.pop(variable, None)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """For an event, standard output has to be the pipe that supervisord reads."""
         if self.hears != EVENT:
             return None

@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.errors import why
-from cross_init.kernel.linux import Environment, passes, patiently
+from cross_init.kernel.linux import Environment, is_transient, retry_transient
 from cross_init.model import ANYONE, MAIN, MESSAGE, NOTHING, Channel, Claim, Service, announced
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
@@ -73,7 +73,7 @@ class Init(Base):
                     evidence.environ.pop(variable, None)
         return bool(self.lost)
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Whether somebody listens, unless systemd itself has started us: that would be known."""
         started = evidence.environ.get(b"SYSTEMD_EXEC_PID") == str(evidence.pid).encode()
         is_told = b"NOTIFY_SOCKET" in evidence.environ and not started and evidence.parent_name != "systemd"
@@ -87,7 +87,7 @@ class Init(Base):
         try:
             connect(environ[b"NOTIFY_SOCKET"]).close()
         except OSError as error:
-            return "" if passes(error) else why(error)
+            return "" if is_transient(error) else why(error)
         return ""
 
     def service(self, evidence: "Evidence", command: str) -> Service:
@@ -107,7 +107,7 @@ class Init(Base):
         """LISTEN_FDS from descriptor 3 on, if they are for the process pid. Raises Failure if one is not open."""
         return announced(environ, pid, self.name)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Without a notification socket the unit does not wait for readiness."""
         self.address = environ.get(b"NOTIFY_SOCKET", b"")
         if self.address or self.lost:
@@ -143,7 +143,7 @@ class Init(Base):
         usec = as_usec(environ.get(b"WATCHDOG_USEC", b""))
         return usec if usec is not None and usec != UINT64_MAX else 0
 
-    def keeps(self, environ: Environment) -> int:
+    def fd_store_max(self, environ: Environment) -> int:
         """FDSTORE: the unit's FileDescriptorStoreMax= (systemd.exec(5); systemd 254 and newer say it)."""
         if b"FDSTORE" not in environ:
             return 0
@@ -182,7 +182,7 @@ class Init(Base):
         try:
             telling()
             manager.send(f"MAINPID={pid}\nREADY=1".encode() + self._no_status())
-            patiently(manager.barrier)  # it has been told: what passes is no reason to take it back
+            retry_transient(manager.barrier)  # it has been told: what passes is no reason to take it back
         finally:
             manager.close()
 
@@ -190,7 +190,7 @@ class Init(Base):
         """What we have said of the start is not true any more; what the daemon says stays."""
         return b"\nSTATUS=" if self.has_said_why else b""
 
-    def settle(self, environ: Environment) -> None:
+    def barrier(self, environ: Environment) -> None:
         """The manager reads our barrier when it has done what it was at."""
         if b"NOTIFY_SOCKET" in environ and not self.is_slow:
             manager = connect(environ[b"NOTIFY_SOCKET"])
@@ -234,11 +234,11 @@ class Target(BaseTarget):
         for variable in PROTOCOL:
             environ.pop(variable, None)
 
-    def offer_to_keep(self, environ: Environment, most: int) -> None:
+    def announce_fd_store(self, environ: Environment, most: int) -> None:
         """FDSTORE (systemd.exec(5))."""
         environ[b"FDSTORE"] = str(most).encode()
 
-    def ask_for_life(self, environ: Environment, usec: int, pid: int) -> None:
+    def announce_watchdog(self, environ: Environment, usec: int, pid: int) -> None:
         """WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3))."""
         environ[b"WATCHDOG_USEC"] = str(usec).encode()
         environ[b"WATCHDOG_PID"] = str(pid).encode()

@@ -6,7 +6,7 @@ import posix
 import sys
 from time import monotonic
 
-from cross_init.kernel.linux import patiently
+from cross_init.kernel.linux import retry_transient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Manager:
                 _close(posix.close, theirs)
             poller = poll()
             poller.register(ours, POLLHUP)
-            if not patiently(poller.poll, ANSWER_MS):
+            if not retry_transient(poller.poll, ANSWER_MS):
                 raise OSError(errno.ETIMEDOUT, f"no answer from the service manager within {ANSWER_MS // 1000} s")
         finally:
             _close(posix.close, ours)

@@ -39,7 +39,7 @@ class Init(Base):
         path = script(evidence)
         return Claim(f"the parent process {evidence.parent} runs {path}", True) if path else None
 
-    def look(self, evidence: "Evidence") -> None:
+    def probe(self, evidence: "Evidence") -> None:
         """Whether somebody waits for a message."""
         if awaited(evidence.environ):
             self.hears, self.moves_main, self.news = MESSAGE, False, ()
@@ -51,7 +51,7 @@ class Init(Base):
             name = name[3:]
         return Service(name) if name else super().service(evidence, command)
 
-    def deaf(self, environ: Environment) -> str | None:
+    def why_unnotified(self, environ: Environment) -> str | None:
         """Never: note the way to who waits."""
         self.socket = environ.get(b"NOTIFY_SOCKET", b"")
         return None

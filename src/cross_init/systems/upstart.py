@@ -33,7 +33,7 @@ class Init(Base):
     clean_environment = True
     marks = (b"UPSTART_JOB",)
     job_type = "expect stop"
-    may_not_hear = True
+    may_miss_readiness = True
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By UPSTART_JOB; directly, if our parent is an init by name or by number."""
@@ -42,7 +42,7 @@ class Init(Base):
         parent = evidence.parent == 1 or evidence.parent_name in ("init", "upstart")
         return Claim("UPSTART_JOB is set", parent)
 
-    def stranger(self, evidence: "Evidence") -> str | None:
+    def why_not_parent(self, evidence: "Evidence") -> str | None:
         """Upstart answers on its socket, yet we are not in a job."""
         from cross_init.systems.upstart_control import is_there
 
@@ -102,13 +102,13 @@ class Init(Base):
         except OSError:
             return None
 
-    def for_good(self, service: Service, environ: Environment) -> "Cancellation | None":
+    def stays_down(self, service: Service, environ: Environment) -> "Cancellation | None":
         """The same goal, when the job's main process has ended."""
         from cross_init.systems.upstart_control import Goal
 
         return Goal(service, environ, has_ended=True)
 
-    def unheard(self, service: Service, pid: int, pidfd: int) -> str | None:
+    def check_heard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
         from cross_init.kernel.linux import process_state
 

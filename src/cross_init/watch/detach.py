@@ -3,7 +3,7 @@
 import _signal
 import posix
 
-from cross_init.kernel.linux import open_nothing
+from cross_init.kernel.linux import open_null
 
 
 def detach(keep: set[int]) -> None:
@@ -27,7 +27,7 @@ def detach(keep: set[int]) -> None:
                 pass  # the descriptor by which the folder was read
     try:
         posix.chdir("/")
-        null = open_nothing()  # only now that there is room for it
+        null = open_null()  # only now that there is room for it
         posix.dup2(null, 0)
         posix.dup2(null, 1)
         posix.close(null)

@@ -10,7 +10,7 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 
 from cross_init.errors import Failure, place_of, print_error, print_unexpected
-from cross_init.kernel.linux import passes, reason
+from cross_init.kernel.linux import is_transient, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class EventLoop:
             raise  # it is meant to end us
         except Exception as error:
             what.failed += 1
-            if passes(error):
+            if is_transient(error):
                 self._say_once(f"watching: {reason(error)} (at {place_of(error)}); trying again")
             elif what.failed >= MISTAKES:
                 raise

@@ -9,7 +9,7 @@ import _socket
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import move_up
+from cross_init.kernel.linux import dup_high
 from cross_init.model import READY, RELOADING, STARTING
 from cross_init.sockets.listen import Address, open_socket
 
@@ -72,7 +72,7 @@ class Endpoint:
             raise Failure(f"{OPTION} {address.text}: {why(error)}") from None
         opened = open_socket(address).fd
         try:
-            self.fd = move_up(opened)
+            self.fd = dup_high(opened)
         except OSError as error:
             self.remove()
             raise Failure(f"{OPTION} {address.text}: {why(error)}") from None

@@ -177,7 +177,7 @@ def sweep(folder: int) -> None:
     for name in found:
         if not is_marked_by_living(name):
             try:
-                knock(folder, name, posix.geteuid()).close()  # one of another PID namespace is still there
+                connect_checked(folder, name, posix.geteuid()).close()  # one of another PID namespace is still there
             except ConnectionRefusedError:
                 remove(folder, name)
             except OSError:
@@ -192,7 +192,7 @@ def remove(folder: int, name: str) -> None:
         pass  # somebody was faster
 
 
-def knock(folder: int, name: str, user: int) -> _socket.socket:
+def connect_checked(folder: int, name: str, user: int) -> _socket.socket:
     """A connection to who listens at this socket of this user's, in a folder of his; it never waits.
 
     Raises BlockingIOError if it would have to, ConnectionRefusedError if nobody listens any more, and OSError.
@@ -208,7 +208,7 @@ def knock(folder: int, name: str, user: int) -> _socket.socket:
 
 
 def connected(address: str | bytes) -> _socket.socket:
-    """A connection to this address; raises what knock() raises."""
+    """A connection to this address; raises what connect_checked() raises."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
         sock.connect(address)

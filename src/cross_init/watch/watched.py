@@ -9,9 +9,9 @@ from time import monotonic
 
 from cross_init.bounds import as_pid
 from cross_init.errors import print_error, why
-from cross_init.kernel.linux import passes
+from cross_init.kernel.linux import is_transient
 from cross_init.kernel.pidfds import send_group
-from cross_init.kernel.procfs import descends
+from cross_init.kernel.procfs import is_descendant
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.log import Reporter
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.readiness.condition import Condition
     from cross_init.readiness.sd_notify import Assignments
-    from cross_init.readiness.worker import Porters
+    from cross_init.readiness.worker import Workers
     from cross_init.sockets.passed import Passed
     from cross_init.store.client import HolderClient
     from cross_init.store.keeping import Keeping
@@ -42,7 +42,7 @@ class Watched:
     state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
-    porters: who does what could hold us up, once there is such a thing.
+    workers: who does what could hold us up, once there is such a thing.
     root: the process whose descendants belong to the service. follow: what to call when the daemon names another main
     process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
     likewise); pass_on: what to call with news that the init has an ear for, descriptors, and
@@ -53,7 +53,7 @@ class Watched:
 
     watchdog: "Watchdog | None" = None
     keeping: "Keeping | None" = None
-    porters: "Porters | None" = None
+    workers: "Workers | None" = None
 
     def __init__(
         self, loop: EventLoop, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
@@ -97,7 +97,7 @@ class Watched:
         if self.cancellation is not None:
             loop.watch(self.cancellation.fileno(), self._hear_cancellation)
 
-    def answer_questions(self, shape: str) -> None:
+    def serve_status(self, shape: str) -> None:
         """Let "cross-init status" know of this service, and whoever asks over HTTP."""
         from cross_init.watch.status_socket import StatusSocket
 
@@ -137,7 +137,7 @@ class Watched:
         self.timed_out = True
         for condition in self.start.conditions:
             condition.time_is_over()  # while it is there to be looked at
-        self.end_for_good()
+        self.terminate()
         missing = " and ".join(self.outstanding)
         print_error(
             f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
@@ -145,7 +145,7 @@ class Watched:
             0,
         )
 
-    def end_for_good(self) -> None:
+    def terminate(self) -> None:
         """End the daemon as an init would: SIGTERM, and SIGKILL if that does not help."""
         self.end(_signal.SIGTERM)
         self.loop.cancel(self.timer)
@@ -153,7 +153,7 @@ class Watched:
 
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's: the daemon or a descendant, and none of ours."""
-        return pid > 1 and pid != posix.getpid() and pid not in self.helpers and descends(pid, self.root)
+        return pid > 1 and pid != posix.getpid() and pid not in self.helpers and is_descendant(pid, self.root)
 
     def family(self) -> "list[Pid]":
         """All processes of the service, as far as they are to be found."""
@@ -220,9 +220,9 @@ class Watched:
 
         return held
 
-    def tell_again(self, error: OSError) -> bool:
+    def notify_again(self, error: OSError) -> bool:
         """Telling the init failed: say so once, and try again in a moment if that may help; whether it may."""
-        again = passes(error)
+        again = is_transient(error)
         if not again or not self.told_in_vain:
             rest = "; trying again" if again else ""
             self.reporter.say(f"telling {self.init.called} that the daemon is ready failed: {why(error)}{rest}")
@@ -243,7 +243,7 @@ class Watched:
             return
         if cancelled:
             self._forget_cancellation()
-            self.end_for_good()
+            self.terminate()
             self.reporter.say(f"{self.init.called} cancels the start")
 
     def enter(self, state: str) -> None:
@@ -300,8 +300,8 @@ class Watched:
         self.start.remove_sockets()
         if self.watchdog is not None:
             self.watchdog.stop()
-        if self.porters is not None:
-            self.porters.dismiss()
+        if self.workers is not None:
+            self.workers.dismiss()
         for timer in (self.timer, self.telling, self.deadline):
             self.loop.cancel(timer)
         self.loop.forget(self.pidfd)

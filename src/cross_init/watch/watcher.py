@@ -6,9 +6,9 @@ It runs beside the daemon, so what it imports does not delay a start. One loop c
 import posix
 
 from cross_init.errors import print_error, print_unexpected, why
-from cross_init.kernel.linux import passes, reason
+from cross_init.kernel.linux import is_transient, reason
 from cross_init.kernel.pidfds import has_ended
-from cross_init.model import UNHEARD_S
+from cross_init.model import HEARD_S
 from cross_init.plan import WATCH
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.event_loop import EventLoop
@@ -37,7 +37,7 @@ class Watcher:
             self.watched.keep_descriptors(start.store, pidfd)
         channel.attach(self.watched)
         self.watched.observe()
-        self.watched.answer_questions(WATCH)
+        self.watched.serve_status(WATCH)
 
     def _tell(self) -> None:
         watched = self.watched
@@ -49,19 +49,19 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile
         except OSError as error:
-            if not watched.tell_again(error):
+            if not watched.notify_again(error):
                 self._let_witness_go()
             return
         self._let_witness_go()
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
             watched.reporter.say("the watcher stays: the daemon is not seen to hold the notification socket")
-        elif self.leave_after_ready or not (self._is_needed() or watched.init.may_not_hear):
+        elif self.leave_after_ready or not (self._is_needed() or watched.init.may_miss_readiness):
             self._leave()
             return
-        if watched.init.may_not_hear:
+        if watched.init.may_miss_readiness:
             self.loop.cancel(watched.timer)
-            watched.timer = self.loop.after(UNHEARD_S, self._look)
+            watched.timer = self.loop.after(HEARD_S, self._look)
 
     def _let_witness_go(self) -> None:
         """Unless it has to stay, as we do: somebody relies on our counting the daemon's signs of life."""
@@ -80,7 +80,7 @@ class Watcher:
         """See whether the init has heard what it was told."""
         watched = self.watched
         try:
-            advice = watched.init.unheard(watched.service, watched.pid, watched.pidfd)
+            advice = watched.init.check_heard(watched.service, watched.pid, watched.pidfd)
         except OSError as error:
             advice = f"looking whether {watched.init.called} has heard that it is ready failed: {why(error)}"
         if advice:
@@ -121,7 +121,7 @@ def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, 
         Watcher(loop, start, pid, pidfd, channel, began, witness)
         loop.run()
     except Exception as error:  # unsaid, the init would wait for readiness and nobody would know why
-        if passes(error):
+        if is_transient(error):
             print_error(f"watching {start.service} (PID {pid}): {reason(error)}; nobody does from now on", 0)
         else:
             print_unexpected(error, 0)

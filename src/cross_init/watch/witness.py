@@ -18,9 +18,9 @@ import posix
 from select import POLLIN, poll
 
 from cross_init.errors import print_error, print_unexpected, why
-from cross_init.kernel.linux import patiently, reason
+from cross_init.kernel.linux import reason, retry_transient
 from cross_init.kernel.pidfds import has_ended, send, send_group
-from cross_init.model import UNHEARD_S
+from cross_init.model import HEARD_S
 from cross_init.watch.detach import detach, ignore_stop_signals
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def hear(pipe: int, *until: bytes) -> bytes:
     """
     last = b""
     try:
-        while last not in until and (word := patiently(posix.read, pipe, 1)):
+        while last not in until and (word := retry_transient(posix.read, pipe, 1)):
             last = word
     except (OSError, MemoryError) as error:
         print_error(f"seeing that no process beside the daemon is killed: {reason(error)}; nobody does from now on", 0)
@@ -126,5 +126,5 @@ def _tell_again(start: "Start", pid: int, pidfd: int, began: float) -> None:
         return
     ended = poll()
     ended.register(pidfd, POLLIN)
-    if init.may_not_hear and not ended.poll(UNHEARD_S * 1000):
-        init.unheard(start.service, pid, pidfd)
+    if init.may_miss_readiness and not ended.poll(HEARD_S * 1000):
+        init.check_heard(start.service, pid, pidfd)

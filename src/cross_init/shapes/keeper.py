@@ -4,7 +4,7 @@ import _signal
 import posix
 
 from cross_init.errors import Failure, print_error, print_unexpected, why
-from cross_init.kernel.linux import fork, patiently
+from cross_init.kernel.linux import fork, retry_transient
 from cross_init.model import Channel
 from cross_init.plan import stops
 from cross_init.shapes.processes import Given, fork_daemon
@@ -88,7 +88,7 @@ def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int)
                 pid = 0
                 _say(tell, ENDED + b"%d" % status)
                 return
-            for fd, _ in patiently(poller.poll):
+            for fd, _ in retry_transient(poller.poll):
                 if fd == woken:
                     posix.read(woken, 64)
                 else:
