@@ -21,9 +21,8 @@ FOLDER = Path("/run/faults")  # what a run itself needs
 PLACE = FOLDER / "place"  # where the bridge may leave something; its working directory
 DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ)  # which Python ignores
 # Lines that are no word of a failure.
-ORDINARY = re.compile(
-    r"^ready$|: status: serving$|: listening on | is ready after |: telling that the daemon is ready: "
-)
+ORDINARY = re.compile(r"^ready$|: status: serving$|: listening on | is ready after ")
+NOBODY_TOLD = ": telling that the daemon is ready: "  # ordinary where there is nobody to be told
 
 
 class Init(ABC):
@@ -36,6 +35,7 @@ class Init(ABC):
     before: Sequence[str] = ()  # what starts the bridge
     is_deciding = False  # the main process has ended, and it has not said yet what that means
     is_parent = True  # of the main process: its end is seen when that is reaped
+    hears = True  # that the service is ready
     own = " "  # how the names of its own short-lived programs begin
 
     def __init__(self, loop: Loop, others: Callable[[], list[int]]) -> None:
@@ -70,7 +70,8 @@ class Init(ABC):
 
     def said(self) -> str:
         """What was said to people of a failure."""
-        return "\n".join(line for line in self.lines if line.strip() and not ORDINARY.search(line))
+        lines = [line for line in self.lines if line.strip() and not ORDINARY.search(line)]
+        return "\n".join(line for line in lines if self.hears or NOBODY_TOLD not in line)
 
     @abstractmethod
     def close(self) -> None:
@@ -131,6 +132,8 @@ class StandIn(Init):
 
 class Plain(StandIn):
     """A shell: a line says it."""
+
+    hears = False
 
     def hear(self, line: str) -> None:
         super().hear(line)

@@ -26,17 +26,21 @@ def read(path: str, most: int = 65536) -> str:
 
 
 def read_for_decision(path: str) -> str:
-    """The same of a file on which it depends what a start does: "" if it is not there, or not for us to read.
+    """The same of a file on which it depends what a start does: "" if it is not there, or hidden from us (hidepid=).
 
-    Raises OSError if it cannot be known, also a moment later: no memory, no descriptor.
+    Raises OSError if it cannot be known, also a moment later: no memory, no descriptor, a security module.
     """
     try:
         return contents(path)
-    except (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
+    except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         return ""
     except OSError as error:
+        import errno
+
+        if error.errno == errno.EPERM:
+            return ""
         if not is_transient(error):
-            raise
+            raise OSError(error.errno, error.strerror, path) from None
     return retry_transient(contents, path)  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ import errno
 import posix
 
 from cross_init.bounds import as_count
-from cross_init.errors import Failure, why
+from cross_init.errors import why
 from cross_init.kernel.linux import process_stat
 from cross_init.kernel.procfs import process_of
 from cross_init.kernel.system_calls import same_open_file
@@ -18,7 +18,7 @@ from cross_init.readiness.receiving import FDS_MAX, numbers
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import DONE, FOLLOW, LONGEST, ONE, POLLED, REMOVE, STORE, TAKE, UNPOLLED, from_keeper, send
 from cross_init.watch.acceptor import Acceptor
-from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.event_loop import EventLoop, pause
 from cross_init.watch.untrusted import turn_away
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cross_init.watch.event_loop import Timer
 
 GRACE_S = 10.0  # for the next start, where the init cannot say whether there will be one
+TRIES = 3  # before it counts as an init that does not let us know
 PATIENCE_S = 1.0  # for who has connected and says nothing
 SPARE = 24  # open files of its own, to listen, to answer and to ask
 
@@ -179,11 +180,17 @@ class Holder:
         self.pidfd = -1
         if self.is_last:
             self._let_go()
-            return
+        else:
+            self._find_out(0)
+
+    def _find_out(self, tries: int) -> None:
+        """Have the init let us know whether the service is to stay down."""
         try:
             self.news = self.client.init.stays_down(self.client.service, self.client.original)
-        except (OSError, Failure):
-            pass  # it does not let us know
+        except Exception:  # of any kind, as what it is done by has to be loaded first
+            if tries < TRIES:
+                self.timer = self.loop.after(pause(tries + 1), lambda: self._find_out(tries + 1))
+                return
         if self.news is None:
             self._grant_time()
             return
