@@ -30,27 +30,20 @@ def run(start: "Start") -> int:
     channel = start.channel(False)
     guard = None
     leads_session = lead_session()
+    may_leave = may_leave_its_parent(start)
+    if may_leave:
+        adopt(start)  # before there is a daemon, whose first act it may be
     try:
         if start.init.signals_all or not start.init.ends_all:
             guard = Guard(start, leads_session or start.target.forks)
-        # The new process waits until we adopt orphans, which we do meanwhile: its first act may be to leave one.
-        held, release = posix.pipe2(posix.O_CLOEXEC)
-
-        def enrol() -> None:
-            posix.close(release)
-            if guard is not None:
-                guard.enrol()
-            posix.read(held, 1)
-
-        pid = fork_daemon(start, given, channel, leads_session, enrol)
+        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
     except BaseException:
         channel.discard()
         raise
+    start.close_sockets()
     try:
-        adopt(start)
-        posix.close(release)
-        posix.close(held)
-        start.close_sockets()
+        if not may_leave:
+            adopt(start)  # only now, as it takes time: the daemon has started meanwhile
         from cross_init.shapes.supervisor import Supervisor
         from cross_init.watch.event_loop import EventLoop
 
@@ -74,9 +67,14 @@ def run(start: "Start") -> int:
     return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
 
 
+def may_leave_its_parent(start: "Start") -> bool:
+    """Whether another process than the first may come to be the main one: it forks away, or says so."""
+    return start.target.forks or bool(start.request.pid_file) or MAIN_PID in start.target.news
+
+
 def mark(start: "Start") -> None:
     """Let the guard know by a variable what the daemon has left as it was forking away, if it is one that may do so."""
-    if not start.init.ends_all and (start.target.forks or start.request.pid_file or MAIN_PID in start.target.news):
+    if not start.init.ends_all and may_leave_its_parent(start):
         start.environ[MARK] = posix.urandom(16).hex().encode()
 
 
