@@ -51,6 +51,7 @@ SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
+ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
 OPTIONS = "cross_init.sockets.options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
@@ -87,7 +88,8 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "in a container": (
         "-t systemd -N --init container",
         {},
-        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
+        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, *ADOPTS, "cross_init.readiness.notify_socket"}
+        | PARENT,
     ),
     "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, SYSTEMD}),
     "health": (
