@@ -31,9 +31,9 @@ def run(start: "Start") -> int:
     guard = None
     leads_session = lead_session()
     may_leave = may_leave_its_parent(start)
-    if may_leave:
-        adopt(start)  # before there is a daemon, whose first act it may be
     try:
+        if may_leave:
+            adopt(start)  # before there is a daemon, whose first act it may be
         if start.init.signals_all or not start.init.ends_all:
             guard = Guard(start, leads_session or start.target.forks)
         pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
@@ -80,11 +80,11 @@ def mark(start: "Start") -> None:
 
 def adopt(start: "Start") -> None:
     """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
-    from cross_init.kernel.system_calls import adopt_orphans
-
     try:
+        from cross_init.kernel.system_calls import adopt_orphans
+
         adopt_orphans()
-    except (Failure, OSError) as error:
+    except (Failure, OSError, ImportError) as error:
         if start.target.forks:
             raise Failure(f"following a daemon that forks away: {error}") from None
 
