@@ -11,6 +11,7 @@ from tests.matrix.daemons import ancestors, daemons, is_bridge, processes, relea
 from tests.matrix.driver import Driver
 from tests.matrix.kinds import KINDS, command, options
 from tests.matrix.table import NOT_RUN, ROWS, Machines
+from tests.support.command import script
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits and to see what daemons wait for")
@@ -64,6 +65,37 @@ def test_a_service_lives(init: str, kind: str, tmp_path: Path, machines: Machine
         is_main(driver, second, kind in ROWS[init].stays_for)
 
         driver.stop()
+        until(driver.is_down, f"{init} says that it is down")
+        until(lambda: ours(driver.here) == {}, f"no process is left, but {ours(driver.here)}")
+        assert left(driver) <= before
+
+
+# Errors go to a file wherever an init would have them; and a daemon that forks away, of which nobody was told.
+SAYING = '#!/bin/sh\nexec BRIDGE "$@" 2>>HERE/said\n'
+FORKS_AWAY = "#!/bin/sh\nsleep 1 &\n"
+
+
+@pytest.mark.parametrize("init", ROWS)
+def test_a_start_that_ends_with_0_before_it_is_ready_says_so(init: str, tmp_path: Path, machines: Machines) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with ROWS[init].make(folder, machines) as driver:
+        before = left(driver)
+        said = driver.folder / "said"
+        said.touch()
+        said.chmod(0o666)
+        script(driver.folder, "bridge", SAYING.replace("HERE", driver.here).replace("BRIDGE", driver.bridge))
+        script(driver.folder, "daemon", FORKS_AWAY)
+        never = f"file:{driver.here}/never"
+        given = ["-t", "systemd", "-N", "--ready-when", never]
+        given += ["--pid-file", f"{driver.here}/pid"] * driver.names_main
+        driver.install([f"{driver.here}/bridge", *given, "--", f"{driver.here}/daemon"])
+        driver.begin()
+        words = f") while it still waited for READY=1 and {never}; if it forks away, use -t sysv --pid-file PATH"
+        # Who is asked whether it is down takes its exit status, where the test is its parent.
+        until(lambda: (driver.is_down(), words in said.read_text())[1], f"{said} says so", 20)
+        if driver.restarts or not driver.is_down():
+            driver.stop()
         until(driver.is_down, f"{init} says that it is down")
         until(lambda: ours(driver.here) == {}, f"no process is left, but {ours(driver.here)}")
         assert left(driver) <= before

@@ -25,7 +25,7 @@ class Start:
 
     __slots__ = (
         *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
-        *("program", "removals", "service", "sockets", "target", "watchdog_usec", "store", "request"),
+        *("program", "removals", "service", "shared", "sockets", "target", "watchdog_usec", "store", "request"),
     )
 
     def __init__(self, request: "Request") -> None:
@@ -45,6 +45,7 @@ class Start:
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = request.fd_store  # how many descriptors are kept for it over a restart, at most
         self.store: HolderClient | None = None  # to these, if it is we who keep them
+        self.shared = -1  # a pidfd that was opened before the first fork, so it is one open file in all our processes
         self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
 
     def channel(self, leaving: bool) -> Channel:
@@ -82,6 +83,21 @@ class Start:
         """Remove the paths that go with the service, which has ended or was not started."""
         for removal in self.removals:
             removal.remove()
+
+    def note_failure(self) -> None:
+        """The command cannot be run, which was said: let our other processes know, whose open file has a flag then."""
+        if self.shared >= 0:
+            from fcntl import F_SETFL, fcntl
+
+            fcntl(self.shared, F_SETFL, posix.O_NONBLOCK)
+
+    def has_failed(self) -> bool:
+        """Whether the command could not be run."""
+        if self.shared < 0:
+            return False
+        from fcntl import F_GETFL, fcntl
+
+        return bool(fcntl(self.shared, F_GETFL) & posix.O_NONBLOCK)
 
     def become(self) -> None:
         """Lay out what the daemon expects and become it. Does not return; raises Failure."""

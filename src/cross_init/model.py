@@ -300,6 +300,13 @@ class Init:
         """A while after ready(): if nobody heard it, mend what can be and return the advice. Raises OSError."""
         return None
 
+    def fails(self, pid: int, missing: str) -> bool:
+        """The daemon (pid) has ended before it was ready; ended() comes next. Whether who waits for us says so itself.
+
+        missing: what was still waited for; "": all was said already.
+        """
+        return False
+
     def ended(self) -> None:
         """The daemon, which was ready or not, has ended: leave nothing of what ready() made."""
 

@@ -19,7 +19,8 @@ class Script(Rooted):
         """The command that stops the service."""
 
     def install(self, words: list[str]) -> None:
-        text = self.text.replace("NAME", self.name).replace("HERE", self.here).replace("WORDS", " ".join(words[1:]))
+        text = self.text.replace(BRIDGE, words[0]).replace("NAME", self.name).replace("HERE", self.here)
+        text = text.replace("WORDS", " ".join(words[1:]))
         self.root.write(f"/etc/init.d/{self.name}", text, 0o755)
 
     text: str

@@ -1,5 +1,6 @@
 """--ready-timeout: a daemon that is not ready in time is ended, and the bridge says for what it waited."""
 
+import os
 import signal
 import subprocess
 import time
@@ -56,7 +57,8 @@ def test_one_that_ends_by_itself_before_gives_its_own_exit_code(place: Place, sh
     run = place.begin("-t", "systemd", "-N", *shape, "--ready-timeout", "1000")
     run.puppet.tell("exit 6")
     assert run.ends() == 6
-    assert run.err.rest() == ""
+    (line,) = run.err.rest().splitlines()
+    assert "while it still waited for READY=1" in line
 
 
 def test_one_that_says_that_it_takes_its_time_gets_it(place: Place, shape: tuple[str, ...]) -> None:
@@ -89,7 +91,20 @@ def test_a_daemon_that_forks_away_and_leaves_no_pid_file_is_found_and_ended(plac
     run = place.spawn(*options, command=("/bin/sh", "-c", "setsid sleep 1000 & sleep 1000 &"))
     assert run.ends() == 125
     place.nothing_remains()
-    assert "leave a daemon" in run.err.rest()
+    assert f"it still waits for the PID file {tmp_path}/pid to name the daemon (nothing does yet);" in run.err.rest()
+
+
+@pytest.mark.parametrize("named", ["1", "the test run"])
+def test_a_pid_file_that_names_none_of_the_service_is_named(place: Place, tmp_path: Path, named: str) -> None:
+    pid = named if named.isdigit() else str(os.getpid())
+    (tmp_path / "pid").write_text(pid)
+    options = ("-t", "sysv", "-N", "--pid-file", f"{tmp_path}/pid", "--ready-timeout", "0.5")
+    run = place.spawn(*options, command=("/bin/sh", "-c", "setsid sleep 1000 &"))
+    assert run.ends() == 125
+    place.nothing_remains()
+    (line,) = run.err.rest().splitlines()
+    assert f"{tmp_path}/pid to name the daemon (it names {pid}, which is no process of the service);" in line
+    assert "to end with 0" not in line
 
 
 # Its first process waits for the daemon, which is in a session of its own, says so and does not get ready.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.kernel.linux import process_state
+from cross_init.watch.outcome import FORKS_AWAY
 from tests.support.command import PATH, command, run
 from tests.support.processes import children as children_of
 from tests.support.processes import end, kill, stop, watcher_among
@@ -23,6 +24,13 @@ LONGEST_S = 20
 ENVIRON = {"PATH": PATH}
 TARGETS = ("systemd", "upstart")
 KILLED = "cross-init-bridge: the process that watched the daemon was killed; so the daemon was ended, too\n"
+
+
+def ended(front: "Front", how: str, advice: str = "") -> str:
+    """What is said of a daemon that has ended in this way before it was ready."""
+    missing = {"systemd": "READY=1", "upstart": "the daemon to stop itself"}[front.target]
+    begins = f"cross-init-bridge: python3 (PID {front.puppet.pid}) ended ({how})"
+    return f"{begins} while it still waited for {missing}{advice}\n"
 
 
 def children() -> set[int]:
@@ -138,7 +146,8 @@ def test_a_daemon_that_ends_before_it_is_ready_gives_the_command_its_end(
     kind, number = word.split()
     assert front.ends() == (int(number) if kind == "exit" else -int(number))
     fronts.nothing_remains()
-    assert front.said() == ""
+    how = {"exit 7": "exit code 7", "die 9": "SIGKILL", "die 14": "SIGALRM"}[word]
+    assert front.said() == ended(front, how)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -146,8 +155,31 @@ def test_an_end_without_an_error_is_no_readiness(fronts: Fronts, target: str) ->
     front = fronts.begin(target, "--daemonize")
     front.puppet.tell("exit 0")
     assert front.ends() == 125
-    assert front.said() == "cross-init-bridge: the daemon has ended (exit code 0) before it was ready\n"
+    assert front.said() == ended(front, "exit code 0", FORKS_AWAY)
     fronts.nothing_remains()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_whose_time_is_over_gives_the_command_our_exit_code(fronts: Fronts, target: str) -> None:
+    front = fronts.begin(target, "--daemonize", "--ready-timeout", "0.5")
+    front.puppet.hear_signal(signal.SIGTERM)
+    front.puppet.tell("die 15")
+    assert front.ends() == 125
+    (line,) = front.said().splitlines()
+    assert "it still waits for" in line
+    fronts.nothing_remains()
+
+
+def test_a_command_that_cannot_be_run_is_said_once(fronts: Fronts) -> None:
+    broken = fronts.folder / "broken"
+    broken.write_text("#!/nonexistent/interpreter\n")
+    broken.chmod(0o755)
+    for options in (("--daemonize",), (), ("--supervise",), ("--daemonize", "--supervise")):
+        for target in TARGETS:
+            done = run("--init", "none", "-t", target, "-N", *options, "--", str(broken))
+            assert done.status == 127
+            assert "the interpreter that it names" in done.line
+    broken.unlink()
 
 
 @pytest.mark.parametrize("target", TARGETS)

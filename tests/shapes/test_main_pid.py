@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from tests.support.load import busy
+from tests.support.observed import PYTHON, Place
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job
@@ -149,3 +151,34 @@ def test_a_stop_is_told_to_the_one_that_is_named_after_it(running: tuple[Job, Pu
         puppet.tell("exit 0")
         assert puppet.last_words() == []
     assert os.waitstatus_to_exitcode(job.ended()) == 0
+
+
+# The main process names its child and ends at once: that is all that it ever does. What the child ends with comes last.
+LAST_WORD = """
+import os, socket, time
+BEFORE
+gate, release = os.pipe()
+child = os.fork()
+if child == 0:
+    os.setsid()
+    os.close(release)
+    os.read(gate, 1)  # until its parent has ended
+    time.sleep(0.2)
+    os._exit(7)
+address = os.environ["NOTIFY_SOCKET"]
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.sendto(f"READY=1\\nMAINPID={child}".encode(), "\\0" + address[1:] if address[0] == "@" else address)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("access", ["main", "all"])
+@pytest.mark.parametrize("before", ["", "time.sleep(0.3)"], ids=["at once", "later"])
+def test_one_that_ends_with_that_word_is_followed(place: Place, access: str, before: str) -> None:
+    options = ("-t", "systemd", "-N", "--supervise", "--notify-access", access)
+    command = (*PYTHON, "-c", LAST_WORD.replace("BEFORE", before))
+    with busy():
+        for _ in range(20):
+            run = place.spawn(*options, command=command)
+            assert run.ends() == 7
+            assert "is ready after" in run.err.rest()

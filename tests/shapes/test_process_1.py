@@ -117,7 +117,12 @@ parent = os.pidfd_open(os.getpid())
 if os.fork(): os._exit(0)
 select.select([parent], [], [])
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-    sender.sendto(b"READY=1", {run.puppet.environ["NOTIFY_SOCKET"]!r})
+    sender.connect({run.puppet.environ["NOTIFY_SOCKET"]!r})
+    sender.send(b"READY=1")
+    read, write = os.pipe()
+    socket.send_fds(sender, [b"BARRIER=1"], [write])  # one that has ended when it is heard may have been the service's
+    os.close(write)
+    os.read(read, 1)
 """
     inside(first, *PYTHON, "-c", lie)
     run.err.hears("ignored a notification from process ")

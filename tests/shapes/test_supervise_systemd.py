@@ -71,6 +71,30 @@ def test_the_main_process_is_the_bridge_from_its_start_to_its_end(system: Manage
         assert [line for line in unit.journal() if any(words in line for words in COMPLAINTS)] == []
 
 
+def test_a_helper_that_stops_does_not_end_the_unit(system: Manager) -> None:
+    with system.unit(UNIT.replace("--supervise", "--supervise --notify-access all")) as unit:
+        started = unit.begin("start")
+        puppet = unit.stage.puppet()
+        puppet.send("b'READY=1'")
+        assert started.ends() == 0
+        puppet.do("if os.fork() == 0:\n    send(\"b'STATUS=a helper\\\\nSTOPPING=1'\")\n    os._exit(0)\nos.wait()")
+        unit.shows(StatusText="a helper", ActiveState="active", SubState="running")
+        puppet.send("b'STOPPING=1'")
+        unit.shows(SubState="stop-sigterm")
+        puppet.tell("exit 0")
+        unit.shows(ActiveState="inactive", Result="success")
+
+
+def test_a_start_that_ends_early_is_in_the_journal(system: Manager) -> None:
+    for options in ("--supervise", "--ready-timeout 1000"):
+        with system.unit(UNIT.replace("--supervise", options)) as unit:
+            started = unit.begin("start")
+            unit.stage.puppet().tell("exit 3")
+            assert started.ends() != 0
+            unit.shows(ActiveState="failed")
+            assert any("ended (exit code 3) while it still waited for READY=1" in line for line in unit.journal())
+
+
 def test_nothing_of_ours_ever_sends_mainpid(tmp_path: Path) -> None:
     """Not even what the daemon itself says of it. Asked of all that arrives on the manager's socket."""
     says = """

@@ -86,11 +86,37 @@ def test_every_state_has_its_answer(served: tuple[Run, int]) -> None:
         ("RELOADING=1", 200, "reloading"),
         ("READY=1", 200, "ready"),
         ("STOPPING=1", 503, "stopping"),
-        ("READY=1", 503, "stopping"),  # whoever stops does not come back
+        ("RELOADING=1", 503, "stopping"),
+        ("READY=1", 200, "ready"),  # nobody has told it to stop, and it serves
     ):
         run.puppet.send(repr(message.encode()))
         assert get(port, "/readyz") == (code, f"{text}\n")
         assert get(port, "/livez") == (200, "alive\n")
+
+
+HELPER_SAYS = """
+if os.fork() == 0:
+    send("b'MESSAGE'")
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_helper_that_stops_ends_nothing(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin(*NOTIFY, *shape, "--notify-access", "all", "--health-listen", "tcp:127.0.0.1:0")
+    port = port_of(run)
+    for message, code in (("READY=1", 200), ("STOPPING=1", 200), ("RELOADING=1", 200)):
+        run.puppet.do(HELPER_SAYS.replace("MESSAGE", message))
+        assert get(port, "/readyz")[0] == code
+    run.err.hears("says that it stops; it is not the main process")
+    run.puppet.send("b'STOPPING=1'")
+    assert get(port, "/readyz") == (503, "stopping\n")
+    run.puppet.do(HELPER_SAYS.replace("MESSAGE", "READY=1"))  # only who has said that it stops takes it back
+    assert get(port, "/readyz") == (503, "stopping\n")
+    run.puppet.send("b'READY=1'")
+    assert get(port, "/readyz") == (200, "ready\n")
+    run.puppet.tell("exit 0")
+    assert run.ends() == 0
 
 
 def test_a_stop_signal_to_us_takes_readiness_back(place: Place) -> None:
@@ -100,6 +126,8 @@ def test_a_stop_signal_to_us_takes_readiness_back(place: Place) -> None:
     assert get(port, "/readyz")[0] == 200
     run.process.send_signal(signal.SIGTERM)
     run.puppet.hear_signal(signal.SIGTERM)
+    assert get(port, "/readyz") == (503, "stopping\n")
+    run.puppet.send("b'READY=1'")  # whoever was told to stop does not come back
     assert get(port, "/readyz") == (503, "stopping\n")
     assert get(port, "/livez") == (200, "alive\n")
 

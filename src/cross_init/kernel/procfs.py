@@ -6,7 +6,8 @@ from cross_init.bounds import Pid, as_pid
 from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision
 
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
-PIDFD_GET_INFO, PIDFD_INFO_EXIT = 0xC040FF0B, 0x8  # linux/pidfd.h; a struct of 64 bytes, the exit code at its end
+# linux/pidfd.h: a struct of 64 bytes, first what it tells, then the control group's number; the exit code at its end.
+PIDFD_GET_INFO, PIDFD_INFO_CGROUPID, PIDFD_INFO_EXIT = 0xC040FF0B, 0x4, 0x8
 
 THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
 
@@ -128,17 +129,45 @@ def pidfd_identity(pidfd: int) -> int:
 
 
 def exit_status_of_other(pidfd: int) -> int:
-    """The wait status of an ended process that is not our child; 0 if the kernel does not tell.
+    """The wait status of an ended process that is not our child; 0 if the kernel does not tell."""
+    return exit_status_if_known(pidfd) or 0
 
-    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT).
+
+def exit_status_if_known(pidfd: int, patience_ms: int = 0) -> int | None:
+    """The same; None if the kernel does not tell.
+
+    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT), for
+    which this waits as long as it is told to.
     """
+    from select import poll
+
+    hangs_up = poll()
+    hangs_up.register(pidfd, 0)
+    for wait_ms in (0, patience_ms):
+        hangs_up.poll(wait_ms)
+        told, _, status = _info(pidfd, PIDFD_INFO_EXIT)
+        if told & PIDFD_INFO_EXIT:
+            return status
+        if not told:
+            break
+    return None
+
+
+def control_group(pidfd: int) -> int:
+    """The number of the control group (cgroups(7), version 2) that it is in, or was at its end; 0 if it is not told."""
+    told, group, _ = _info(pidfd, PIDFD_INFO_CGROUPID | PIDFD_INFO_EXIT)
+    return group if told & PIDFD_INFO_CGROUPID else 0
+
+
+def _info(pidfd: int, wanted: int) -> tuple[int, int, int]:
+    """What the kernel tells of it (which of that, the control group, the exit status); nothing before Linux 6.13."""
     from fcntl import ioctl
     from sys import byteorder
 
-    info = bytearray(PIDFD_INFO_EXIT.to_bytes(8, byteorder) + bytes(56))
+    info = bytearray(wanted.to_bytes(8, byteorder) + bytes(56))
     try:
         ioctl(pidfd, PIDFD_GET_INFO, info)
     except OSError:
-        return 0
-    has = int.from_bytes(info[:8], byteorder) & PIDFD_INFO_EXIT
-    return int.from_bytes(info[60:], byteorder) if has else 0
+        return 0, 0, 0
+    told, group, status = (int.from_bytes(info[at:end], byteorder) for at, end in ((0, 8), (8, 16), (60, 64)))
+    return told, group, status

@@ -18,6 +18,11 @@ class Condition:
     def __init__(self, text: str) -> None:
         self.text = text
 
+    @property
+    def pid_file(self) -> str:
+        """The path of a file that names the service's main process, if it is such a file that is waited for."""
+        return ""
+
     def join(self, before: "list[Condition]") -> None:
         """These stand before it in the same start: what it shares with them."""
 

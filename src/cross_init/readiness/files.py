@@ -95,6 +95,11 @@ class PidFile(File):
     It has to be new as well: in a container a dead predecessor had the same number.
     """
 
+    @property
+    def pid_file(self) -> str:
+        """This one."""
+        return self.path
+
     def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""
         self.foreign = Foreign(self.path, lambda text: watched.reporter.say(f"--ready-when {self.text}: {text}"))

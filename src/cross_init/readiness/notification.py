@@ -14,8 +14,8 @@ from time import monotonic
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
 from cross_init.errors import why
 from cross_init.kernel.linux import open_descriptors
-from cross_init.kernel.procfs import process_owner, start_of_living, variables
 from cross_init.model import READY, RELOADING, STOPPING
+from cross_init.readiness.membership import was_told
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.readiness.worker import workers_of
@@ -35,15 +35,18 @@ LAST_S = 3.0  # for all that is there at the end
 class Listener:
     """One daemon's notification socket, heard on its behalf.
 
-    access: whose messages count (NotifyAccess=). secret: what the daemon has in its variables and nobody else can know,
-    the socket's path; nothing if its name is an abstract one, which the kernel shows to everybody.
+    access: whose messages count (NotifyAccess=). address: of the socket, as the daemon has it in its variables.
+    is_secret: nobody else can know it; an abstract name the kernel shows to everybody.
     """
 
-    def __init__(self, watched: "Subject", sock: _socket.socket, access: str, secret: bytes) -> None:
+    def __init__(self, watched: "Subject", sock: _socket.socket, access: str, address: bytes, is_secret: bool) -> None:
         self.watched = watched
         self.socket = sock
         self.access = access
-        self.secret = secret
+        self.address = address
+        self.is_secret = is_secret
+        self.reaped: dict[int, int] = {}
+        watched.reaped = self.reaped  # whoever waits for the daemon's processes says so
         self.held = watched.expect("READY=1") if watched.says_ready else None
         self.workers = workers_of(watched)
         self.heeded: Head | None = None  # what was, but for what came with it
@@ -57,32 +60,20 @@ class Listener:
             if self.workers.are_at_work or not self.receive():
                 return
 
-    def counts(self, sender: int, user: int) -> bool:
-        """Whether what this process of this user says is said for the service (systemd.service(5), NotifyAccess=)."""
+    def counts(self, head: Head) -> bool:
+        """Whether what its sender says is said for the service (systemd.service(5), NotifyAccess=)."""
+        sender = head.sender
         if sender == self.watched.pid:
             return self.access != "none"
         if self.access != "all":
             return False
         # Root may name another process as the sender: systemd-notify(1) names its parent, which we are to orphans.
-        return sender == posix.getpid() or self.watched.belongs(sender) or self._was_told(sender, user)
-
-    def _was_told(self, sender: int, user: int) -> bool:
-        """Whether it was told where the socket is by being started in the service, though it has lost its parents.
-
-        One that lives has the path in its variables. Of one that has ended since nothing is left but who it was: nobody
-        else knows the path but those who may read a process of the service, its user's and root's.
-        """
-        if not self.secret:
-            return False
-        try:
-            told = variables(sender) if start_of_living(sender) else b""
-        except (FileNotFoundError, ProcessLookupError):
-            told = b""
-        except OSError:
-            return False  # not ours to look at
-        if told:  # it has none any more when it is ending
-            return b"\0NOTIFY_SOCKET=%b\0" % self.secret in b"\0" + told
-        return user in (0, posix.geteuid(), process_owner(self.watched.pid))
+        return (
+            sender == posix.getpid()
+            or head.sent_ns <= self.reaped.get(sender, 0)
+            or self.watched.belongs(sender)
+            or was_told(self.watched, self.socket, self.address, self.is_secret, head)
+        )
 
     def receive(self) -> bool:
         """Take in one message, or have a worker do so if there are descriptors with it; False if none is waiting."""
@@ -92,7 +83,7 @@ class Listener:
         message, complaint = self.judge(head)
         if head.has_descriptors and message is not None and self.wants(message):
             if self.watched.pass_on is not None and stores(message) and not self._may_claim():
-                return self._pass_on_ourselves(message)
+                return self._pass_on_ourselves(head, message)
             self.workers.send(Carrying(self, head, message))
             return True
         if not head.has_descriptors and not self.take_off():
@@ -100,7 +91,7 @@ class Listener:
         if not head.is_same(self.heeded):  # if it is, the worker that was to take it off did not come to that
             self.heeded = head if head.has_descriptors else None
             if message is not None:
-                self.heed(message)
+                self.heed(message, head.sender)
             elif complaint:
                 self.watched.reporter.say(complaint)
         if head.has_descriptors and self.socket.fileno() >= 0:
@@ -119,11 +110,15 @@ class Listener:
                 MESSAGE_MAX + 1, HEAD_ROOM, _socket.MSG_PEEK | _socket.MSG_DONTWAIT
             )
         except BlockingIOError:
+            self.reaped.clear()
             return None
         except OSError as error:
             self._stumble(error)
             return None
-        return Head(body, extra, flags)
+        head = Head(body, extra, flags)
+        for pid in [pid for pid, ended_ns in self.reaped.items() if ended_ns < head.sent_ns]:
+            del self.reaped[pid]  # all that it has said was heard
+        return head
 
     def take_off(self) -> bool:
         """Take the next message off the queue, with nothing that came with it; False if that cannot be just now."""
@@ -149,7 +144,7 @@ class Listener:
             return None, f"ignored a notification from process {head.sender}: {error}"
         if has(message, "BARRIER", "1"):
             return None, ""  # nothing else counts beside it (sd_notify(3))
-        if not self.counts(head.sender, head.user):
+        if not self.counts(head):
             return None, (
                 f"ignored a notification from process {head.sender}, which may not speak for the service "
                 f"(--notify-access {self.access}, process {self.watched.pid})"
@@ -167,7 +162,7 @@ class Listener:
             self.may_claim = may_claim()
         return self.may_claim
 
-    def _pass_on_ourselves(self, message: Assignments) -> bool:
+    def _pass_on_ourselves(self, head: Head, message: Assignments) -> bool:
         """Pass its descriptors on to an init that hears only the main process, which we are.
 
         Only who may speak for the service comes so far, and only where we have not the right to let a worker speak as
@@ -180,7 +175,7 @@ class Listener:
             self._stumble(error)
             return False
         try:
-            self.heed(message, descriptors, main_of(message, descriptors))
+            self.heed(message, head.sender, descriptors, main_of(message, descriptors))
         finally:
             for fd in descriptors:
                 try:
@@ -192,15 +187,23 @@ class Listener:
     def heed(
         self,
         message: Assignments,
+        sender: int,
         descriptors: "list[int] | None" = None,
         main: tuple[int, str] | None = None,
         is_carried: bool = False,
     ) -> None:
-        """Do what a message says that counts.
+        """Do what a message of this process says that counts.
 
         main: the PID and the start of the process that a pidfd means that came with it. is_carried: a worker keeps its
         descriptors, or passes them on; otherwise there are none, but for those that we have to pass on.
         """
+        is_main = sender == self.watched.pid
+        if not is_main and has(message, "STOPPING", "1"):
+            # A helper that stops is no service that does; an init that heard it would end the service.
+            message = tuple(each for each in message if each[0] != "STOPPING")
+            self.watched.reporter.say(
+                f"process {sender} says that it stops; it is not the main process, so that ends nothing"
+            )
         access = first(message, "NOTIFYACCESS")
         if access in ("none", "main", "exec", "all"):
             self.access = access
@@ -209,7 +212,7 @@ class Listener:
         usec = as_usec(first(message, "EXTEND_TIMEOUT_USEC") or "")
         if usec is not None and self.watched.deadline is not None and not self.watched.ready:
             self.watched.extend(in_seconds(usec))
-        self._note(message)
+        self._note(message, is_main)
         if self.watched.watchdog is not None:
             self.watched.watchdog.heed(message)
         if self.watched.keeping is not None and not (is_carried and stores(message)):
@@ -239,8 +242,8 @@ class Listener:
         if "MAINPID" in named:
             self.watched.follow(as_pid(named["MAINPID"]), as_identity(named.get("MAINPIDFDID", "")), "")
 
-    def _note(self, message: Assignments) -> None:
-        """What state it is in, for who asks."""
+    def _note(self, message: Assignments, is_main: bool) -> None:
+        """What state it is in, for who asks. Only the main process says that it stops, or that it does so no longer."""
         watched = self.watched
         status = first(message, "STATUS")
         self.is_new = status is not None and status != watched.status
@@ -249,7 +252,7 @@ class Listener:
         if has(message, "STOPPING", "1"):
             watched.enter(STOPPING)
         elif has(message, "READY", "1"):
-            if watched.ready:
+            if watched.ready and (is_main or watched.state != STOPPING):
                 watched.enter(READY)
         elif has(message, "RELOADING", "1") and watched.ready:
             watched.enter(RELOADING)

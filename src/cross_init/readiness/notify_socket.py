@@ -76,7 +76,7 @@ class NotifyChannel(Channel):
         from cross_init.readiness.out_of_reach import Reach
 
         watched.observe_as_well(Reach(self.path))
-        self.listener = Listener(watched, self.socket, watched.notify_access, self.variable if self.path else b"")
+        self.listener = Listener(watched, self.socket, watched.notify_access, self.variable, bool(self.path))
         if self.path:
             from cross_init.readiness.sweeping import sweep
 

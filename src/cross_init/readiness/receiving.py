@@ -52,6 +52,13 @@ class Head:
             elif level == _socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
                 self.stamp = data
 
+    @property
+    def sent_ns(self) -> int:
+        """When it was sent, in nanoseconds of the real clock."""
+        half = len(self.stamp) // 2
+        seconds, rest = (int.from_bytes(part, sys.byteorder) for part in (self.stamp[:half], self.stamp[half:]))
+        return seconds * 1_000_000_000 + rest
+
     def is_same(self, other: "Head | None") -> bool:
         """Whether it is this one, which is still there."""
         return other is not None and (other.stamp, other.sender, other.body) == (self.stamp, self.sender, self.body)
@@ -124,7 +131,8 @@ class Carrying(Task):
         if kind == TAKEN and not self.is_taken:
             self.is_taken = True
             pid, _, started = text.decode().partition(" ")
-            self.listener.heed(self.message, main=(int(pid), started) if pid else None, is_carried=True)
+            main = (int(pid), started) if pid else None
+            self.listener.heed(self.message, self.head.sender, main=main, is_carried=True)
 
     def over(self, done: bool) -> None:
         """If it was lost, with what it had, that is said; what the message says beside is heeded."""
@@ -135,7 +143,7 @@ class Carrying(Task):
         self.listener.watched.reporter.say("the process that received its descriptors has ended, or was held up")
         if not self.is_taken:
             self.is_taken = True
-            self.listener.heed(self.message, is_carried=True)
+            self.listener.heed(self.message, self.head.sender, is_carried=True)
 
 
 def stores(message: Assignments) -> bool:

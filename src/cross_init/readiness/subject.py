@@ -43,11 +43,14 @@ class Subject(Protocol):
     loop: EventLoop
     reporter: Reporter
     pid: int
+    pidfd: int
     ready: bool
+    state: str
     status: str
     outstanding: list[str]
     deadline: Timer | None
     helpers: dict[int, int | None]
+    reaped: dict[int, int] | None
     follow: Callable[[Pid | None, Identity | None, str], None] | None
     pass_on: Callable[[Assignments, list[int], int], None] | None
     workers: Workers | None

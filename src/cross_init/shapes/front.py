@@ -14,7 +14,7 @@ import _socket
 import posix
 from select import POLLIN, poll
 
-from cross_init.errors import Failure, why
+from cross_init.errors import FAILED, Failure, print_error, why
 from cross_init.kernel.linux import Environment, fork, is_transient, open_null
 from cross_init.model import ANYONE, EXIT, Init, Service
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 CANCEL = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)  # to the front, they end the start
 READY = b"ready"
-ENDED = b"ended"  # the daemon has; anything else that the bridge says is why it failed
+# The daemon has, before it was ready: behind it stands its PID and what was waited for, or nothing if it was said why.
+ENDED = b"ended"
+OVER = b"over"  # the same: its time was over, and that was said. Anything else that the bridge says is why it failed.
 KILLED = "the process that watched the daemon was killed"
 LONGEST = 4096
 END_MS = 2000  # how long the main process may take to end when nobody watches the daemon any more
@@ -45,6 +47,7 @@ class Answer(Init):
         self.front = front
         self.pid_file = pid_file
         self.main = posix.getpid()  # the front's child, unless it hands over
+        self.last_word = ENDED
         self.descriptors = (front.fileno(),)
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
@@ -93,6 +96,11 @@ class Answer(Init):
         """The front hangs up."""
         return FrontHangup(self.front)
 
+    def fails(self, pid: int, missing: str) -> bool:
+        """The front says it, which knows how the daemon has ended."""
+        self.last_word = ENDED + f"{pid} {missing}".encode("utf-8", "backslashreplace") if missing else OVER
+        return True
+
     def ended(self) -> None:
         """The PID file names nobody any more; and the front need not wonder why we hang up."""
         if self.pid_file:
@@ -101,7 +109,7 @@ class Answer(Init):
             remove(self.pid_file, self.main)
         if self.front.fileno() >= 0:
             try:
-                self._answer(ENDED)
+                self._answer(self.last_word)
             except OSError:
                 pass  # it has gone
 
@@ -135,7 +143,7 @@ def split(start: "Start") -> None:
     if pid:
         bridge.close()
         start.close_sockets()
-        posix._exit(_answer(front, pid, pid_file))
+        posix._exit(_answer(start, front, pid, pid_file))
     assert isinstance(children, int)
     _signal.signal(_signal.SIGCHLD, children)
     front.close()
@@ -146,7 +154,7 @@ def split(start: "Start") -> None:
     start.init = Answer(start.init, bridge, pid_file)
 
 
-def _answer(front: _socket.socket, pid: int, pid_file: str) -> int:
+def _answer(start: "Start", front: _socket.socket, pid: int, pid_file: str) -> int:
     """The front's whole life; returns the exit code to end with, or dies of the signal to die of. Raises Failure."""
     caught: list[int] = []
 
@@ -166,7 +174,8 @@ def _answer(front: _socket.socket, pid: int, pid_file: str) -> int:
     pidfd = posix.pidfd_open(pid)  # our child, not waited for: the PID is still its own
     poller = poll()
     poller.register(pidfd, POLLIN)
-    reason = "" if said == ENDED else said.decode() or KILLED
+    has_ended = said == OVER or said.startswith(ENDED)
+    reason = "" if has_ended else said.decode() or KILLED
     # Killed, or at odds with the PID file: what remains of this start is the bridge's session, the daemon in it.
     remains = reason not in ("", KILLED) or not poller.poll(END_MS)
     if remains:
@@ -180,8 +189,11 @@ def _answer(front: _socket.socket, pid: int, pid_file: str) -> int:
         raise Failure(f"{reason or KILLED}; so the daemon was ended, too")
     from cross_init.shapes.processes import end_like
 
+    main, _, missing = said.removeprefix(ENDED).decode("utf-8", "replace").partition(" ") if has_ended else ("", "", "")
+    if missing:
+        from cross_init.watch.outcome import describe
+
+        print_error(describe(start, int(main), status, missing, bool(caught)), FAILED)
     if caught:
         return end_like(caught[0])
-    if status == 0:
-        raise Failure("the daemon has ended (exit code 0) before it was ready")
-    return end_like(status)
+    return FAILED if status == 0 or said == OVER else end_like(status)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon until it is ready and the init's; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
+    start.shared = posix.pidfd_open(posix.getpid())
     given = block()
     channel = start.channel(True)
     news, tell = posix.pipe2(posix.O_CLOEXEC)

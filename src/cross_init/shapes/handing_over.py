@@ -11,6 +11,7 @@ from cross_init.shapes.keeper import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like
 from cross_init.shapes.signals import Signals
 from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.outcome import explain, is_ours_to_explain
 from cross_init.watch.watched import Watched
 from cross_init.watch.witness import TELLING, TOLD
 
@@ -71,6 +72,7 @@ class HandOver:
         """What is sent to the main process is meant for the daemon."""
         if number == _signal.SIGCHLD:
             return  # the keeper's end is seen by its pipe
+        self.watched.is_told_to_stop |= number == _signal.SIGTERM
         if self.is_beside:
             send(self.watched.pidfd, number)
             return
@@ -86,6 +88,8 @@ class HandOver:
         """The daemon is ready, or has ended: hand it over, or end as it did. Raises Failure."""
         if self.status is not None:
             self.channel.discard()
+            if is_ours_to_explain(self.watched):
+                explain(self.watched, self.status)
             self.start.init.ended()
             return FAILED if self.watched.timed_out else end_like(self.status)
         if nobody := self.start.init.unreachable(self.start.original):

@@ -69,7 +69,9 @@ def fork_daemon(
             start.execute()
         except Failure as failure:
             code = print_error(str(failure), failure.code)
+            start.note_failure()
         except OSError as error:
+            start.note_failure()
             code = print_error(f"preparing the daemon's descriptors: {why(error)}", 125)
         except Exception as error:
             code = print_unexpected(error)

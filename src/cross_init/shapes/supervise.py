@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def run(start: "Start") -> int:
     """Run the daemon as a descendant until it ends; returns the exit code to end with. Raises Failure, OSError."""
     began = monotonic()
+    start.shared = posix.pidfd_open(posix.getpid())
     given = block()
     channel = start.channel(False)
     guard = None
@@ -46,6 +47,7 @@ def run(start: "Start") -> int:
             adopt(start)  # only now, as it takes time: the daemon has started meanwhile
         from cross_init.shapes.supervisor import Supervisor
         from cross_init.watch.event_loop import EventLoop
+        from cross_init.watch.outcome import explain, is_ours_to_explain
 
         loop = EventLoop()
         supervisor = Supervisor(loop, start, pid, channel, began, guard)
@@ -58,6 +60,8 @@ def run(start: "Start") -> int:
         channel.close()
     except OSError:
         pass  # its last words cannot be had
+    if is_ours_to_explain(supervisor.watched):
+        explain(supervisor.watched, supervisor.status)
     start.init.ended()
     supervisor.watched.close()
     for condition in start.conditions:
@@ -68,8 +72,9 @@ def run(start: "Start") -> int:
 
 
 def may_leave_its_parent(start: "Start") -> bool:
-    """Whether another process than the first may come to be the main one: it forks away, or says so."""
-    return start.target.forks or bool(start.request.pid_file) or MAIN_PID in start.target.news
+    """Whether another process than the first may count: it forks away, or says so, or is observed to be there."""
+    request, target = start.request, start.target
+    return target.forks or bool(request.pid_file or request.ready_when) or MAIN_PID in target.news
 
 
 def mark(start: "Start") -> None:

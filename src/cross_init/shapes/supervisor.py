@@ -5,20 +5,21 @@ All that it may need later is imported now.
 
 import _signal
 import posix
-from time import CLOCK_MONOTONIC, clock_gettime_ns
+from time import CLOCK_MONOTONIC, clock_gettime_ns, time_ns
 
-from cross_init.errors import why
+from cross_init.errors import print_error, why
 from cross_init.kernel.linux import process_stat
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
 from cross_init.model import STOP, STOPPING
-from cross_init.notify.pid_file import Foreign
+from cross_init.notify.options import followed_file
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
+from cross_init.shapes.named_main import NamedMain
 from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals
-from cross_init.watch.event_loop import EventLoop, pause
+from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+SUCCESSOR_S = 5.0  # for the PID file of a service to name another main process; gunicorn takes a second
 OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
 
@@ -38,7 +40,8 @@ class Supervisor:
     """The parent of one daemon.
 
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
-    orphans_status: of what forked away and ended last. is_guess: nothing but its age says which the main process is.
+    orphans_status: of what forked away and ended last. succession: the timer of how long another one may take to become
+    the main process of a service that is ready. is_guess: nothing but its age says which the main process is.
     stop: the signal by which the main process was told to end, 0 if it was not. owes: the service got ready when its
     main process had ended, so the init is told if another one takes its place.
     """
@@ -59,7 +62,10 @@ class Supervisor:
         chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
         self.instead = {sent: wanted for sent, wanted in chosen if wanted}
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
-        self.pid_file = Foreign(request.pid_file, watched.reporter.say) if request.pid_file else None
+        path = followed_file(request)
+        leaves = request.waits and start.target.forks  # before that it is not known which process is to be told
+        self.pid_file = NamedMain(path, watched, leaves) if path else None
+        self.succession: Timer | None = None
         watched.root = posix.getpid()
         watched.follow = self._named
         if start.init.news:
@@ -70,7 +76,7 @@ class Supervisor:
         self.news: PathWatch | None = None  # of the PID file, while the daemon is on its way
         if start.request.notify and start.target.says == STOP:
             self.stops = watched.expect("the daemon to stop itself")
-        if start.request.waits and start.target.forks:  # before that it is not known which process is to be told
+        if leaves:
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         self._attend(pid)
         watched.is_on_its_way = start.target.forks
@@ -118,6 +124,8 @@ class Supervisor:
     def _attend(self, pid: int) -> None:
         """This is the main process from now on; watched has its pidfd."""
         self.main = self.watched.pid = pid
+        self.loop.cancel(self.succession)
+        self.succession = None
         self.watched.note()
         self.watched.is_on_its_way = False
         self.loop.watch(self.watched.pidfd, self._main_ended)
@@ -158,10 +166,17 @@ class Supervisor:
 
     def _successor(self) -> bool:
         """The main process has gone: whether another one has taken its place, as the PID file says it."""
-        return self.pid_file is not None and self._move(self.pid_file.read())
+        if self.pid_file is None:
+            return False
+        pid = self.pid_file.read()
+        if not self._move(pid):
+            self.pid_file.is_in_vain(pid)
+            return False
+        self.pid_file.is_followed()
+        return True
 
     def _forked_away(self) -> None:
-        """The command that was started has ended with 0; find the daemon that it has left."""
+        """The main process has ended; find the one that takes its place, or that the started command has left."""
         self.main = 0
         self.watched.is_on_its_way = True
         self.loop.forget(self.watched.pidfd)  # it has ended, and would call us for ever
@@ -169,6 +184,8 @@ class Supervisor:
             self.guard.follow_all(self.watched.family())
         if self.pid_file is not None:
             self.news = PathWatch(self.loop, self.pid_file.path, self._find)
+            if self.forked is not None:
+                self.forked()
             self._find_again(0)
         else:
             # A daemon that forks twice: the process between the two is about to go.
@@ -231,6 +248,8 @@ class Supervisor:
                 if pid == self.first:
                     self._stopped(status)
             else:
+                if self.watched.reaped is not None:
+                    self.watched.reaped[pid] = time_ns()
                 if pid in (self.main, self.first):
                     self.status = status
                 else:
@@ -240,7 +259,7 @@ class Supervisor:
                 if pid == self.main:
                     self._end(pid)
         if not self.main and not self.loop.stopped and not self.watched.family():
-            if not self.is_failing:
+            if not self.is_failing and self.succession is None:
                 self.status = self.orphans_status
             self.loop.stop()  # it has forked away, and died there
 
@@ -254,7 +273,11 @@ class Supervisor:
             return  # its last words named another one
         if self.status == 0 and (self._was_in_between() if self.is_guess else self._has_forked_away(pid)):
             self._forked_away()
-        elif not self._successor():
+        elif self._successor():
+            pass
+        elif self._is_awaited(pid):
+            self._forked_away()
+        else:
             self._failed()
 
     def _failed(self) -> None:
@@ -273,6 +296,35 @@ class Supervisor:
         """Whether the process that we took for the daemon was only on the way to it."""
         return not self.was_signalled and bool(self.watched.family())
 
+    def _is_awaited(self, pid: int) -> bool:
+        """Whether another one is about to take this one's place, as its PID file names nobody yet: for every target.
+
+        The first process of a service that is not ready may have forked away: that takes its time. One that is ready
+        gets SUCCESSOR_S: an upgrade may leave the file missing for a moment. A crash leaves it with the dead one's PID.
+        """
+        if self.pid_file is None or self.watched.is_told_to_stop or self.pid_file.read() == pid:
+            return False
+        if not self.watched.family():
+            return False
+        if self.start.request.waits and not self.watched.ready:
+            return pid == self.first and self.status == 0
+        self.succession = self.loop.after(SUCCESSOR_S, self._nobody_succeeds)
+        self.watched.reporter.say(
+            f"its main process (PID {pid}) has ended, and the PID file {self.pid_file.path} names no other yet; this "
+            f"is waited for, for {SUCCESSOR_S:g} s at most"
+        )
+        return True
+
+    def _nobody_succeeds(self) -> None:
+        """Nothing has become the main process in time: the service ends as the last one did."""
+        assert self.pid_file is not None
+        print_error(
+            f"following {self.start.service}: its main process has ended, and after {SUCCESSOR_S:g} s the PID file "
+            f"{self.pid_file.path} names no other; so the service ends, though it has left processes",
+            0,
+        )
+        self.loop.stop()
+
     def _stopped(self, status: int) -> None:
         if posix.WSTOPSIG(status) in TERMINAL_STOPS:
             _signal.raise_signal(_signal.SIGSTOP)  # for the shell's job control; its "fg" continues both
@@ -285,6 +337,7 @@ class Supervisor:
     # What the init sends.
 
     def _signalled(self, number: int, code: int) -> None:
+        self.watched.is_told_to_stop |= number == _signal.SIGTERM
         is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
         if number == _signal.SIGCHLD:
             self._reap()

@@ -30,6 +30,7 @@ def run(start: "Start") -> int:
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
+    start.shared = pidfd
     channel = start.channel(start.request.end_after_ready)
     try:
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
@@ -49,6 +50,7 @@ def run(start: "Start") -> int:
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.
         channel.discard()
+        start.note_failure()
         raise
     return 0
 

@@ -47,8 +47,10 @@ class Watched:
     process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
     likewise); pass_on: what to call with news that the init has an ear for, descriptors, and
     the process that the init knows if this is another one (0: it is not); both None where that cannot be done.
+    is_told_to_stop: its init has told it.
     is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
-    their wait status if somebody else reaped them.
+    their wait status if somebody else reaped them. reaped: those of the service that we have waited for, each with the
+    time (nanoseconds of the real clock), until what they have said before was heard; None where they say nothing.
     """
 
     watchdog: "Watchdog | None" = None
@@ -62,7 +64,8 @@ class Watched:
         self.follow: Callable[[Pid | None, Identity | None, str], None] | None = None
         self.pass_on: Callable[[Assignments, list[int], int], None] | None = None
         self.helpers: dict[int, int | None] = {}
-        self.timed_out = False
+        self.reaped: dict[int, int] | None = None
+        self.timed_out = self.is_told_to_stop = False
         self.told_in_vain = 0
         self.telling: Timer | None = None
         self.is_on_its_way = False
@@ -138,10 +141,9 @@ class Watched:
         for condition in self.start.conditions:
             condition.time_is_over()  # while it is there to be looked at
         self.terminate()
-        missing = " and ".join(self.outstanding)
         print_error(
             f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
-            f"{missing}; ending it (--ready-timeout)",
+            f"{self.missing}; ending it (--ready-timeout)",
             0,
         )
 
@@ -220,6 +222,11 @@ class Watched:
 
         return held
 
+    @property
+    def missing(self) -> str:
+        """What its readiness still waits for, in words."""
+        return " and ".join(self.outstanding)
+
     def notify_again(self, error: OSError) -> bool:
         """Telling the init failed: say so once, and try again in a moment if that may help; whether it may."""
         again = is_transient(error)
@@ -244,11 +251,15 @@ class Watched:
         if cancelled:
             self._forget_cancellation()
             self.terminate()
-            self.reporter.say(f"{self.init.called} cancels the start")
+            self.reporter.say(f"{self.init.called} cancels the start, while it still waits for {self.missing}")
 
     def enter(self, state: str) -> None:
-        """The daemon is in this state from now on, for who asks. One that is told to stop does not come back."""
-        if state != self.state and self.state != STOPPING:
+        """The daemon is in this state from now on, for who asks.
+
+        One that was told to stop does not come back. One that only says that it stops does when it says that it is
+        ready: nobody ends it, so it serves.
+        """
+        if state != self.state and (self.state != STOPPING or (state == READY and not self.is_told_to_stop)):
             self.state, self.since = state, monotonic()
             self.note()
 

@@ -8,10 +8,12 @@ import posix
 from cross_init.errors import print_error, print_unexpected, why
 from cross_init.kernel.linux import is_transient, reason
 from cross_init.kernel.pidfds import has_ended
+from cross_init.kernel.procfs import exit_status_if_known
 from cross_init.model import HEARD_S
 from cross_init.plan import WATCH
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.outcome import explain, is_ours_to_explain
 from cross_init.watch.watched import Watched
 from cross_init.watch.witness import DONE, TELLING, TOLD, UP, say
 
@@ -19,6 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.model import Channel
+
+
+REAPED_MS = 3000  # for the daemon's parent to take its exit status; supervisord looks once a second
 
 
 class Watcher:
@@ -104,8 +109,11 @@ class Watcher:
             self.channel.close()
         except OSError:
             pass  # its last words cannot be had
+        to_explain = posix.dup(self.watched.pidfd) if is_ours_to_explain(self.watched) else -1
         self.watched.init.ended()
         self.watched.close()
+        if to_explain >= 0:  # at last, as its parent may take its time to hear how it has ended, and we hear it then
+            explain(self.watched, exit_status_if_known(to_explain, REAPED_MS))
 
 
 def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int) -> None:
