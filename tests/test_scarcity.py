@@ -136,8 +136,9 @@ def test_without_a_thread_a_url_is_asked_for_later() -> None:
     wrapper = (*OTHER.split(), "prlimit", "--nproc=4")
     outcome = run(wrapper, f"--supervise {PLAIN} http://127.0.0.1:1/", "sleep", "0.3")
     assert (outcome.status, outcome.left) == (0, [])
-    assert len(outcome.lines) == 1, outcome
+    assert len(outcome.lines) == 2, outcome
     assert "the kernel gave no thread for it" in outcome.lines[0]
+    assert "ended (exit code 0) while it still waited for http:" in outcome.lines[1]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls are known by their numbers")

@@ -159,7 +159,7 @@ def test_a_forking_daemon_that_is_not_ready_in_time_is_ended(clean: Root) -> Non
     clean.write("/etc/init.d/web", SCRIPT.replace("START", start), 0o755)
     service(clean, "start").wait(20)
     assert clean.read("/run/web.started") == "125\n"
-    assert "still waits for the command that was started to end with 0" in clean.read("/run/web.log")
+    assert f"still waits for the PID file {PID_FILE} to name the daemon and the command" in clean.read("/run/web.log")
     until(lambda: clean.processes().keys() == {1}, "nothing is left")
 
 
