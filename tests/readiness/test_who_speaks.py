@@ -23,7 +23,9 @@ import os, socket
 def say(text):
     address = os.environ["NOTIFY_SOCKET"]
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    sender.sendto(text, "\\0" + address[1:] if address[0] == "@" else address)
+    sender.connect("\\0" + address[1:] if address[0] == "@" else address)
+    socket.send_fds(sender, [b"X_BEFORE=1"], [0] * DESCRIPTORS)
+    sender.send(text)
 """
 # How a process comes to say that the service is ready, in a daemon's main process; each ends right after.
 SENDERS = {
@@ -63,7 +65,7 @@ def test_one_that_has_said_so_and_ended_counts(
     place: Place, shape: tuple[str, ...], sender: str, named: str, loaded: None
 ) -> None:
     daemon = place.folder / "daemon.py"
-    daemon.write_text(SAY + DAEMON.replace("SENDER", SENDERS[sender]))
+    daemon.write_text(SAY.replace("DESCRIPTORS", "0") + DAEMON.replace("SENDER", SENDERS[sender]))
     options = ("-t", "systemd", "-N", "--notify-access", "all", *shape, *NAMED[named])
     for _ in range(TIMES):
         run = place.spawn(*options, command=(*PYTHON, str(daemon)))
@@ -77,7 +79,8 @@ def test_one_that_has_said_so_and_ended_counts(
 def test_an_orphan_of_another_user_counts_where_orphans_are_ours(place: Place, loaded: None) -> None:
     daemon = place.folder / "daemon.py"
     other = "if os.fork() == 0:\n os.setuid(65534)\n if os.fork() == 0: say(b'READY=1')\n os._exit(0)\nos.wait()"
-    daemon.write_text(SAY + DAEMON.replace("SENDER", other))
+    # A descriptor takes its time: when the rest is heard, it has been waited for.
+    daemon.write_text(SAY.replace("DESCRIPTORS", "1") + DAEMON.replace("SENDER", other))
     options = ("-t", "systemd", "-N", "--notify-access", "all", "--supervise")
     for _ in range(TIMES):
         run = place.spawn(*options, command=(*PYTHON, str(daemon)))
@@ -88,7 +91,7 @@ def test_an_orphan_of_another_user_counts_where_orphans_are_ours(place: Place, l
 
 def test_nobody_but_the_main_process_counts_if_nothing_is_said(place: Place, shape: tuple[str, ...]) -> None:
     daemon = place.folder / "daemon.py"
-    daemon.write_text(SAY + DAEMON.replace("SENDER", SENDERS["a child"]))
+    daemon.write_text(SAY.replace("DESCRIPTORS", "0") + DAEMON.replace("SENDER", SENDERS["a child"]))
     run = place.spawn("-t", "systemd", "-N", *shape, command=(*PYTHON, str(daemon)))
     run.err.hears("may not speak for the service (--notify-access main")
     assert not run.is_ready()
@@ -112,7 +115,7 @@ def test_an_orphan_that_lives_is_heard_under_s6(shape: tuple[str, ...], tmp_path
     (tmp_path / "here").mkdir()
     with directory(S6, tmp_path / "here") as driver:
         daemon = driver.folder / "daemon.py"
-        daemon.write_text(SAY + DAEMON.replace("SENDER", LIVES))
+        daemon.write_text(SAY.replace("DESCRIPTORS", "0") + DAEMON.replace("SENDER", LIVES))
         words = [driver.bridge, "-t", "systemd", "-N", "--notify-access", "all", *shape, "--", *PYTHON, str(daemon)]
         driver.install(words)
         driver.begin()
