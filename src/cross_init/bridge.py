@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.errors import Failure, print_error, why
-from cross_init.gather import hearing, is_listening, refuse, refuse_unused, sockets
+from cross_init.gather import hearing, is_listening, refuse, refuse_unused, sockets, warnings
 from cross_init.kernel.linux import need_pidfds
 from cross_init.launch import Start, find_program
 from cross_init.model import EXIT, NOTHING
@@ -93,7 +93,7 @@ def prepare(start: Start, plan: "Plan") -> None:
         if start.init.hears == NOTHING and not start.init.lost:
             print_error(f"telling that the daemon is ready: {init.without_readiness}", 0)
     if init.name != target.name:
-        for warning in init.warnings(request.environ):
+        for warning in warnings(request):
             print_error(warning, 0)
     if keeps(request):
         from cross_init.store.kept_sockets import prepare as find_sockets

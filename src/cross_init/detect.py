@@ -4,8 +4,10 @@ Not "which init is PID 1": a service of a user's manager, or of a supervisor in 
 A system's file is imported only if its clue, below, is there: whoever runs under systemd does not pay for the others.
 """
 
+import posix
+
 from cross_init.errors import Failure
-from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.evidence import Evidence, waits_for_command
 from cross_init.kernel.linux import read_for_decision
 from cross_init.model import Claim, Init
 
@@ -52,6 +54,9 @@ LATER: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (("sysv", b"/.s-s-d-noti
 # Inits that a machine is asked for when none of them started us, and the names of process 1 where that is worth it ("":
 # it cannot be read).
 PRESENT = (("upstart", ("init", "upstart", "")),)
+# Inits that hear us from within a PID namespace that was entered before us, where no parent is seen, and the file in
+# the working directory that speaks for each.
+FROM_OUTSIDE = (("s6", "notification-fd"),)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
 TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "inetd", "plain")
 
@@ -74,8 +79,11 @@ def target_named(words: str) -> "Target":
     return found
 
 
-def detect(evidence: Evidence) -> tuple[Init, Claim]:
-    """The init that started us. Raises Failure when the evidence contradicts itself."""
+def detect(evidence: Evidence, beyond: bool = True) -> tuple[Init, Claim]:
+    """The init that started us. beyond: or that started the shell that has, if there is only such a one between.
+
+    Raises Failure when the evidence contradicts itself.
+    """
     claims: list[tuple[Init, Claim]] = []
     for name, variables, parents in CLUES:
         if any(variable in evidence.environ for variable in variables) or evidence.parent_name in parents:
@@ -85,6 +93,10 @@ def detect(evidence: Evidence) -> tuple[Init, Claim]:
                 claims.append((init, claim))
     if not any(claim.direct for _, claim in claims):
         claims = [found for found in claims if not found[0].is_lost(evidence)] + _later_claims(evidence)
+        if beyond and not any(claim.direct for _, claim in claims) and waits_for_command(evidence.parent_words):
+            claims = beyond_shell(evidence) or claims
+    elif evidence.parent == 0:
+        claims = _from_outside(evidence) or claims
     if not claims:
         return _no_claim(evidence)
     # The nearest one started us: a claim as our own parent beats what came down with the environment.
@@ -110,6 +122,33 @@ def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
             claim = init.recognise(evidence)
             if claim is not None:
                 claims.append((init, claim))
+    return claims
+
+
+def beyond_shell(evidence: Evidence, only: str = "") -> list[tuple[Init, Claim]]:
+    """The init that started the shell that started us; evidence looks on from there. only: if it is this one."""
+    from cross_init.kernel.between import find
+
+    found = find(evidence)
+    if found is None or only not in ("", found[0]):
+        return []
+    name, between = found
+    evidence.go_beyond(between)
+    init = init_named(name)
+    claim = init.recognise(evidence)
+    because = f"{evidence.parent_name} (process {evidence.parent}) started {between}, which waits for this one"
+    return [(init, Claim(because, True))] if claim is not None else []
+
+
+def _from_outside(evidence: Evidence) -> list[tuple[Init, Claim]]:
+    """An init from whose place in the world a PID namespace was entered, by what it has left to us."""
+    claims: list[tuple[Init, Claim]] = []
+    for name, file in FROM_OUTSIDE:
+        if posix.access(file, posix.R_OK):
+            init = init_named(name)
+            because = init.seen_from_inside(evidence)
+            if because:
+                claims.append((init, Claim(because, True)))
     return claims
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 def refuse(request: "Request", plan: "Plan") -> None:
     """Raise Failure if what was asked for does not go with the daemon or with the plan."""
     target = request.target
+    if plan.shape != EXEC and (reason := request.init.why_no_fork(request.environ)):
+        raise Failure(reason)
+    if request.between is not None and request.waits:
+        from cross_init.unused import refuse_between
+
+        refuse_between(request)
     if request.end_after_ready and plan.shape in (SUPERVISE, SERVE):
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if request.watchdog[0] and "watchdog" not in target.news:
@@ -51,6 +57,19 @@ def refuse_unused(request: "Request", plan: "Plan") -> None:
         from cross_init.unused import refuse
 
         refuse(request, plan)
+
+
+def warnings(request: "Request") -> list[str]:
+    """What the init expects of this service, or makes of this start, that will not come as it is meant."""
+    init = request.init
+    found = init.warnings(request.environ)
+    if request.between is not None:
+        from cross_init.unused import beside
+
+        found += beside(request)
+    if not (request.waits or request.ready_fd or request.daemonize) and (seen := init.waits_for_it(request.environ)):
+        found.append(f"{seen}, and nobody tells it: add -N if the daemon says when it is ready, or --ready-when")
+    return found
 
 
 def hearing(request: "Request") -> Init:

@@ -208,6 +208,18 @@ class Init:
         """Whether what speaks for it came down from further up and leads to nobody. Asked if it is not direct."""
         return False
 
+    def seen_from_inside(self, evidence: "Evidence") -> str:
+        """By what we see that it has started who has entered a PID namespace for us; "" if it is not seen."""
+        return ""
+
+    def why_no_fork(self, environ: Environment) -> str | None:
+        """Why nothing may be forked in this start, as this init would follow it. None: it may."""
+        return None
+
+    def waits_for_it(self, environ: Environment) -> str:
+        """By what this service's job is seen to wait for readiness, in words; "" if it is not seen."""
+        return ""
+
     def unreachable(self, environ: Environment) -> str:
         """Why nobody can be told any more, in words; "" as long as somebody can. environ: as the init gave it."""
         return ""

@@ -3,15 +3,16 @@
 What they ask for that cannot be is noted, not raised: --explain tells all of it, a start the first of it.
 """
 
-from cross_init.detect import detect, init_named, target_named
+from cross_init.detect import beyond_shell, detect, init_named, target_named
 from cross_init.errors import Failure
-from cross_init.kernel.evidence import Evidence
+from cross_init.kernel.evidence import Evidence, waits_for_command
 from cross_init.kernel.linux import Environment
 from cross_init.model import Claim, Init, Service, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.commands.options import Options
+    from cross_init.kernel.between import Between
     from cross_init.readiness.condition import Condition
     from cross_init.sockets.listen import Address
 
@@ -27,12 +28,23 @@ class Request:
     SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
     what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be. given: the
     options as they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
-    init that seemed to have started us is not there.
+    init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
     """
 
     __slots__ = (
         *("adopt_socket", "all_sockets", "claim", "command", "conditions", "daemonize", "end_after_ready", "environ"),
-        *("fd_store", "given", "health_listen", "init", "init_words", "listen", "lost", "misplaced", "notify"),
+        *(
+            "between",
+            "fd_store",
+            "given",
+            "health_listen",
+            "init",
+            "init_words",
+            "listen",
+            "lost",
+            "misplaced",
+            "notify",
+        ),
         *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
         *("reload_signal", "service", "socket", "state_file", "stop_signal", "supervise", "target", "wait_for_client"),
         "watchdog",
@@ -44,6 +56,7 @@ class Request:
         self.given = options.given
         self.misplaced = options.misplaced
         self.lost = ""
+        self.between: Between | None = None
         self.init = init
         self.target = target
         self.command = options.command
@@ -120,6 +133,7 @@ def resolve(options: "Options", environ: Environment) -> Request:
     init.probe(evidence)
     request = Request(options, init, target_named(options.target))
     request.claim, request.environ, request.pid, request.lost = claim, environ, evidence.pid, evidence.lost
+    request.between = evidence.between
     if options.daemonize or options.pid_file or options.ready_fd or options.state_file:
         from cross_init.notify.options import adapt
 
@@ -134,9 +148,12 @@ def resolve(options: "Options", environ: Environment) -> Request:
 def init_of(options: "Options", evidence: Evidence) -> tuple[Init, Claim]:
     """The init, and why it is this one. Raises Failure."""
     if options.init:
-        return init_named(options.init), Claim("--init says so", True)
+        init = init_named(options.init)
+        if waits_for_command(evidence.parent_words):
+            beyond_shell(evidence, init.name)
+        return init, Claim("--init says so", True)
     try:
-        return detect(evidence)
+        return detect(evidence, not options.daemonize)  # which tells it by returning, and a shell waits for that
     except Failure as failure:
         if not options.explain:
             raise

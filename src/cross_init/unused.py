@@ -4,7 +4,7 @@ What no start could heed is refused by commands/options.py, before that is known
 """
 
 from cross_init.errors import Failure
-from cross_init.model import MESSAGE
+from cross_init.model import ASKED, DESCRIPTOR, MESSAGE
 from cross_init.plan import EXEC
 
 TYPE_CHECKING = False
@@ -35,6 +35,29 @@ def without_effect(request: "Request", plan: "Plan") -> str:
     if "--notify-access" in request.given and init.name == request.target.name and plan.shape == EXEC:
         return f"--notify-access has no effect: the daemon talks to {init.name}, which has its own (NotifyAccess=)"
     return ""
+
+
+def refuse_between(request: "Request") -> None:
+    """Raise Failure if readiness would be told to an init that takes somebody else for the service.
+
+    Nobody could rely on it: what the init stops is that one, and the daemon lives on. Who says which init it is, or by
+    which descriptor it is told, knows better.
+    """
+    between, init = request.between, request.init
+    chosen = request.init_words or request.ready_fd or init.hears not in (DESCRIPTOR, ASKED) or init.ends_all
+    if between is not None and not chosen:
+        raise Failure(
+            f"telling {init.called} that the daemon is ready: it started {between}, which stays and is what it watches "
+            f"and stops, so the daemon would outlive it: {between.advice}"
+        )
+
+
+def beside(request: "Request") -> list[str]:
+    """That the init takes somebody else for the service, in words, where it is not refused nor said by the init."""
+    between, init = request.between, request.init
+    if between is None or init.signals_all:
+        return []
+    return [f"{init.called} watches and stops {between}, which stays, and not the daemon: {between.advice}"]
 
 
 def misplaced(option: str) -> str:

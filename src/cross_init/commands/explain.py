@@ -5,7 +5,7 @@ from cross_init.commands.beforehand import cautions, refusals
 from cross_init.commands.effects import TOLD_BY, effects
 from cross_init.commands.options import no_target
 from cross_init.errors import FAILED, Failure, printable, write_out
-from cross_init.gather import refuse_sockets, select
+from cross_init.gather import refuse_sockets, select, warnings
 from cross_init.kernel.evidence import Evidence
 from cross_init.kernel.linux import Environment
 from cross_init.request import init_of
@@ -93,7 +93,7 @@ def collect(request: "Request") -> dict[str, object]:
         "losses": losses,
         "warnings": [
             *([f"{request.lost}; it is left out"] if request.lost else []),
-            *(init.warnings(request.environ) if init.name != request.target.name else []),
+            *(warnings(request) if init.name != request.target.name else []),
             *cautions(request, plan),
         ],
         "refusals": refused,

@@ -4,6 +4,14 @@ import posix
 
 from cross_init.kernel.linux import Environment, read_for_decision
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.kernel.between import Between
+
+SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "posh", "yash", "execlineb")
+# What starts a command as another user, in another namespace, for a time, ... and waits for its end.
+WRAPPERS = ("sudo", "doas", "su", "runuser", "unshare", "nsenter", "timeout", "flock", "script", "strace")
+
 
 class Evidence:
     """What can be known of how this process was started; what costs a system call is looked at when it is asked for."""
@@ -13,6 +21,7 @@ class Evidence:
         self.pid = posix.getpid()
         self.parent = posix.getppid()
         self.lost = ""  # what was in the environment and leads to nobody, for people
+        self.between: Between | None = None  # who stands between the init and us; parent is then the init's process
         self._parent_name: str | None = None
         self._parent_words: list[str] | None = None
         self._cgroups: list[str] | None = None
@@ -31,6 +40,11 @@ class Evidence:
             self._parent_words = read_for_decision(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
         return self._parent_words
 
+    def go_beyond(self, between: "Between") -> None:
+        """Look on from where that one stands: the init is its parent, and what is said to its PID is said to us."""
+        self.between, self.parent, self.pid = between, between.supervisor, between.main
+        self._parent_name = self._parent_words = None
+
     @property
     def cgroups(self) -> list[str]:
         """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1.
@@ -42,3 +56,14 @@ class Evidence:
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups
+
+
+def program(words: list[str]) -> str:
+    """The name of the program in this command line, "" if it is empty; a login shell's begins with a dash."""
+    return words[0].rpartition("/")[2].lstrip("-") if words else ""
+
+
+def waits_for_command(words: list[str]) -> bool:
+    """Whether a process with this command line does nothing but wait for what it has started, and no person types."""
+    name = program(words)
+    return name in WRAPPERS or (name in SHELLS and any(word[:1] not in ("-", "+") for word in words[1:]))

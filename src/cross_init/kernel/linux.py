@@ -170,6 +170,14 @@ def is_socket(fd: int) -> bool:
         return False
 
 
+def is_pipe(fd: int) -> bool:
+    """Whether this is the descriptor of a pipe."""
+    try:
+        return posix.fstat(fd).st_mode & 0o170000 == 0o010000  # S_IFIFO, inode(7)
+    except OSError:
+        return False
+
+
 def fork(what: str) -> int:
     """posix.fork(). what: what the new process is for, in words. Raises Failure."""
     try:

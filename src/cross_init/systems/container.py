@@ -36,9 +36,11 @@ class Init(Base):
     stays = "a container lives as long as its first process, and whoever asks is to hear of a stop signal"
     ends_all = True  # the kernel, with the PID namespace; where that is shared, the runtime, by the control group
     address = b""
+    parent_is_outside = False
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By our own PID, by a parent that is outside of our PID namespace, or by its name."""
+        self.parent_is_outside = evidence.parent == 0
         if evidence.pid == 1:
             because = "this is process 1"
         elif evidence.parent == 0:
@@ -57,6 +59,14 @@ class Init(Base):
         """It can always be asked; and perhaps be told."""
         self.address = environ.get(b"NOTIFY_SOCKET", b"")
         return None
+
+    def warnings(self, environ: Environment) -> list[str]:
+        """That an init outside may wait, where somebody has entered a PID namespace for us: it is not told."""
+        if not self.parent_is_outside or self.hears != ASKED:
+            return []  # told by a descriptor (--ready-fd)
+        from cross_init.systems.from_inside import warnings
+
+        return warnings(environ)
 
     def strip(self, environ: Environment) -> None:
         """The sockets, and the way to the runtime."""

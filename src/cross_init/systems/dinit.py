@@ -103,6 +103,11 @@ class Init(Base):
         self.descriptors = (kept,)
         return None
 
+    def waits_for_it(self, environ: Environment) -> str:
+        """By the pipe, as far as it is found."""
+        named = self.variable in environ if self.variable else self.number is not None or len(readiness_pipes()) == 1
+        return "dinit waits for readiness (ready-notification)" if named else ""
+
     def strip(self, environ: Environment) -> None:
         """The socket's variables, and the pipe's if we were told it. DINIT_SERVICE and DINIT_CS_FD stay true."""
         for variable in (*LISTEN, self.variable):

@@ -5,6 +5,8 @@ program with a listening socket as its standard input. s6-fdholder-getdump leave
 numbers, with their names in its environment.
 """
 
+import posix
+
 from cross_init.errors import Failure
 from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service
@@ -51,6 +53,16 @@ class Init(Base):
             return Claim(f"the parent process {evidence.parent} is s6-supervise", True)
         return None
 
+    def seen_from_inside(self, evidence: "Evidence") -> str:
+        """By the service directory in which we are, and the pipe that it names."""
+        from cross_init.bounds import as_descriptor
+        from cross_init.kernel.linux import is_pipe
+
+        number = as_descriptor(notification_fd(".") or "")
+        if number is None or not is_pipe(number) or not posix.access("supervise", posix.F_OK):
+            return ""
+        return f"the file {FILE} in this service directory names descriptor {number}, which was left open to us"
+
     def service(self, evidence: "Evidence", command: str) -> Service:
         """Named as its directory is."""
         from cross_init.systems.service_directory import service_directory
@@ -93,6 +105,10 @@ class Init(Base):
             return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
         self.descriptors = (kept,)
         return None
+
+    def waits_for_it(self, environ: Environment) -> str:
+        """By the file."""
+        return f"s6 waits for readiness ({FILE})" if self.folder and notification_fd(self.folder) else ""
 
     def stays_down(self, service: Service, environ: Environment) -> "WantedState":
         """As s6-supervise notes it, and s6-svstat reads it."""
@@ -146,8 +162,6 @@ def _number(environ: Environment, variable: bytes, most: int) -> int:
 
 def notification_fd(folder: str) -> str | None:
     """The first line of the file, which is all that s6-supervise takes; None if there is no file. Raises OSError."""
-    import posix
-
     path = f"{folder}/{FILE}"
     if not posix.access(path, posix.F_OK):
         return None

@@ -47,6 +47,8 @@ class Init(Base):
     job_type = "Type=notify"
     keeps_sockets = "give the service a socket unit (systemd.socket(5))"
     address = b""
+    unit = ""  # as systemctl(1) calls it, if it is known
+    of_user = False  # whether it is a unit of a user's manager
     was_looked_at = False  # whether somebody listens there
     has_said_why = False  # it was told what the start waits for
     is_slow = False  # it has not taken in the last news: it is not waited for until it takes some at once
@@ -98,6 +100,7 @@ class Init(Base):
         for path in evidence.cgroups:
             for part in reversed(path.split("/")):
                 if part.endswith(".service"):
+                    self.unit, self.of_user = part.removeprefix("_"), "/user@" in path
                     unit = part.removeprefix("_").removesuffix(".service")  # _: how a reserved name is escaped
                     name, _, instance = unit.partition("@")
                     return Service(name, instance)
@@ -114,6 +117,11 @@ class Init(Base):
             return None
         return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
 
+    def waits_for_it(self, environ: Environment) -> str:
+        """By the notification socket; from systemd itself, as it comes down to what it is not meant for as well."""
+        is_main = environ.get(b"SYSTEMD_EXEC_PID") == str(posix.getpid()).encode()
+        return "NOTIFY_SOCKET is set: systemd hears readiness" if is_main and b"NOTIFY_SOCKET" in environ else ""
+
     def warnings(self, environ: Environment) -> list[str]:
         """A watchdog that nobody feeds ends the service; and who is not the main process may not be heard."""
         found = []
@@ -123,10 +131,15 @@ class Init(Base):
             )
         started = environ.get(b"SYSTEMD_EXEC_PID", b"").decode("utf-8", "replace")
         if b"NOTIFY_SOCKET" in environ and started not in ("", str(posix.getpid())):
-            found.append(
-                f"systemd started process {started} and not this one, which it does not hear then: "
-                "write exec before the command in the script that starts it, or NotifyAccess=all in the unit"
-            )
+            from cross_init.systems.systemd_unit import notify_access
+
+            access = notify_access(self.unit, self.of_user, environ)
+            if access != "all":
+                unless = "" if access else " (unless the unit has NotifyAccess=all, which could not be asked)"
+                found.append(
+                    f"systemd started process {started} and not this one, which it does not hear then{unless}: "
+                    "write exec before the command in the script that starts it, or NotifyAccess=all in the unit"
+                )
         return found
 
     def strip(self, environ: Environment) -> None:

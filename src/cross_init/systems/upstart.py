@@ -1,9 +1,11 @@
 """Upstart: readiness by stopping ("expect stop", init(5)), sockets by UPSTART_FDS (socket-event(7))."""
 
 import _signal
+import posix
 
 from cross_init.errors import Failure
-from cross_init.kernel.linux import Environment
+from cross_init.kernel.evidence import SHELLS, WRAPPERS, program
+from cross_init.kernel.linux import Environment, read_for_decision
 from cross_init.model import ANYONE, STOP, Claim, Service
 from cross_init.model import (
     Init as Base,
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
     from cross_init.model import Cancellation
     from cross_init.sockets.passed import Passed
+    from cross_init.systems.upstart_job import Found
 
 VARIABLES = b"UPSTART_"
 # What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
@@ -34,13 +37,15 @@ class Init(Base):
     marks = (b"UPSTART_JOB",)
     job_type = "expect stop"
     may_miss_readiness = True
+    job = Service("")
+    was_looked = False
+    found: "Found | None" = None
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By UPSTART_JOB; directly, if our parent is an init by name or by number."""
         if b"UPSTART_JOB" not in evidence.environ:
             return None
-        parent = evidence.parent == 1 or evidence.parent_name in ("init", "upstart")
-        return Claim("UPSTART_JOB is set", parent)
+        return Claim("UPSTART_JOB is set", is_init(evidence))
 
     def why_not_parent(self, evidence: "Evidence") -> str | None:
         """Upstart answers on its socket, yet we are not in a job."""
@@ -56,12 +61,58 @@ class Init(Base):
     def service(self, evidence: "Evidence", command: str) -> Service:
         """From UPSTART_JOB and UPSTART_INSTANCE (init(5)); the latter may be empty."""
         environ = evidence.environ
+        self.evidence = evidence
         if b"UPSTART_JOB" not in environ:
             return super().service(evidence, command)
         name, instance = (
             environ.get(key, b"").decode("utf-8", "replace") for key in (b"UPSTART_JOB", b"UPSTART_INSTANCE")
         )
-        return Service(name, instance)
+        self.job = Service(name, instance)
+        return self.job
+
+    def why_no_fork(self, environ: Environment) -> str | None:
+        """Upstart traces us with expect fork and expect daemon: it would take the watcher for the daemon, for good."""
+        parent = posix.getppid()
+        status = read_for_decision("/proc/self/status")
+        if f"\nTracerPid:\t{parent}\n" not in status or not is_init(self.evidence):
+            return None
+        return (
+            f"starting {self.job}: the job says expect fork or expect daemon, so Upstart would take a process of ours "
+            "for the daemon: write expect stop in its place (and -N here), or no expect at all"
+        )
+
+    def why_unnotified(self, environ: Environment) -> str | None:
+        """Where a shell stands between, it is the shell that Upstart waits for, and the job would be stuck for good."""
+        found = self.look()
+        if found is None or not found.is_tracked:
+            return None
+        return (
+            f"it tracks process {found.main} ({found.words}), which has started this one and stays, so it would wait "
+            "for ever: write exec before cross-init-bridge there, and no pipe behind it (console log has Upstart keep "
+            "what it says)"
+        )
+
+    def warnings(self, environ: Environment) -> list[str]:
+        """That UPSTART_JOB may have come down from elsewhere."""
+        found = self.look()
+        if found is None or found.is_tracked:
+            return []
+        return [
+            f"UPSTART_JOB={self.job.name} is set, so this is taken for that job; but {found.why}: if it has come down "
+            "from elsewhere, unset UPSTART_JOB, or say --init none"
+        ]
+
+    def look(self) -> "Found | None":
+        """Who stands in Upstart's place, if it is a shell or the like that has started us, and not Upstart."""
+        if not self.was_looked:
+            self.was_looked = True
+            evidence = self.evidence
+            words = evidence.parent_words
+            if b"UPSTART_JOB" in evidence.environ and not is_init(evidence) and program(words) in (*SHELLS, *WRAPPERS):
+                from cross_init.systems.upstart_job import look
+
+                self.found = look(self.job, evidence)
+        return self.found
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """UPSTART_FDS: one number or several, any numbers. Raises Failure if one is not open."""
@@ -116,6 +167,11 @@ class Init(Base):
             return None
         _signal.pidfd_send_signal(pidfd, _signal.SIGCONT)
         return 'was stopped to say "ready", but Upstart did not continue it, so we did: add "expect stop" to the job'
+
+
+def is_init(evidence: "Evidence") -> bool:
+    """Whether our parent is an init, by number or by name."""
+    return evidence.parent == 1 or evidence.parent_name in ("init", "upstart")
 
 
 def _announced(fd: int) -> "Passed":

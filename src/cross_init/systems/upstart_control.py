@@ -29,6 +29,8 @@ class Goal:
     "stop" and "start" in one breath.
     """
 
+    asks_for = b"goal"
+
     def __init__(self, service: Service, environ: Environment, has_ended: bool = False) -> None:
         """Connect and ask. Raises OSError: BlockingIOError where the queue is full, PermissionError at a stranger."""
         self.has_ended = has_ended
@@ -48,7 +50,7 @@ class Goal:
             user = str(posix.geteuid()).encode().hex()
             # All at once: nothing in it depends on an answer, and a refusal closes the connection.
             greeting = b"\0AUTH EXTERNAL " + user.encode() + b"\r\nBEGIN\r\n"
-            self.socket.send(greeting + question(self.path), _socket.MSG_NOSIGNAL)
+            self.socket.send(greeting + question(self.path, self.asks_for), _socket.MSG_NOSIGNAL)
         except OSError:
             self.socket.close()
             raise
@@ -125,8 +127,8 @@ def object_path(service: Service) -> bytes:
     return f"/com/ubuntu/Upstart/jobs/{escaped(service.name)}/{escaped(service.instance)}".encode()
 
 
-def question(path: bytes) -> bytes:
-    """A method call: what is the property "goal" of the instance at this path?"""
+def question(path: bytes, what: bytes = b"goal") -> bytes:
+    """A method call: what is this property of the instance at this path?"""
 
     def string(text: bytes) -> bytes:
         return len(text).to_bytes(4, "little") + text + b"\0"
@@ -142,6 +144,6 @@ def question(path: bytes) -> bytes:
         (8, b"g", b"\x02ss\0"),
     ):
         fields = padded(fields, 8) + bytes((code, 1)) + kind + b"\0" + value
-    body = padded(string(INSTANCE.encode()), 4) + string(b"goal")
+    body = padded(string(INSTANCE.encode()), 4) + string(what)
     start = b"l\x01\0\x01" + len(body).to_bytes(4, "little") + b"\x01\0\0\0" + len(fields).to_bytes(4, "little")
     return padded(start + fields, 8) + body
