@@ -65,6 +65,7 @@ HEARD_S = 10.0  # after how long an init should have heard that the daemon is re
 
 # How a service is, for who asks.
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
+DOWN = "not running"  # as an init says it, where no bridge is there to be asked
 
 # Who may tell the init that the service is ready.
 MAIN = "main"  # only the main process
@@ -219,6 +220,14 @@ class Init:
     def waits_for_it(self, environ: Environment) -> str:
         """By what this service's job is seen to wait for readiness, in words; "" if it is not seen."""
         return ""
+
+    def state_of(self, service: str) -> "tuple[str, int] | None":
+        """How a service is as this init itself knows it, and its main process, 0 if it has none.
+
+        service: its name; its directory, where this init has one for each. None: it knows of none such, or not whether
+        it is ready. Raises OSError.
+        """
+        return None
 
     def unreachable(self, environ: Environment) -> str:
         """Why nobody can be told any more, in words; "" as long as somebody can. environ: as the init gave it."""

@@ -194,3 +194,73 @@ def test_a_supervised_daemon(show: Show) -> None:
     assert "stays stop/waiting" in stops(show, "stays", puppet)
     assert puppet.last_words() == []
     show.nothing_is_left()
+
+
+@pytest.mark.parametrize("expect", ["fork", "daemon"])
+@pytest.mark.parametrize("options", ["-t systemd -N", "-t sysv -N", "-t systemd --supervise"])
+def test_a_job_that_is_followed_over_a_fork_is_refused_before_one(show: Show, expect: str, options: str) -> None:
+    name = f"{expect}s{len(options)}"
+    show.job(name, options, expect=f"expect {expect}")
+    assert "Job failed to start" in show.upstart.initctl("start", name)
+    assert "write expect stop in its place" in show.said(name)
+    assert f"{name} stop/waiting" in show.status(name), "it is not stuck"
+    assert show.stage.is_empty()
+
+
+def test_a_job_that_is_followed_over_the_daemons_own_forks_is_left_alone(show: Show) -> None:
+    show.job("own", "-t systemd", expect="expect fork")
+    with show.starting("own") as (start, puppet):
+        assert "own start/" in show.status("own")
+        assert show.said("own") == ""
+        puppet.tell("exit 0")
+        start.wait(LONGEST_S)
+
+
+@pytest.mark.parametrize("how", ["script\n%s\ntrue\nend script", "exec %s | cat"])
+def test_a_shell_that_stays_between_is_refused_before_it_is_waited_for(show: Show, how: str) -> None:
+    name = f"between{len(how)}"
+    command = f"{BRIDGE} -t systemd -N -- {PUPPET} 2>> /run/said-{name}"
+    show.upstart.job(name, f"expect stop\n{how % command}\n")
+    show.upstart.initctl("start", name)
+    assert f"{name} stop/waiting" in show.status(name), "it is not stuck"
+    assert "telling upstart that the daemon is ready: it tracks process" in show.said(name)
+    assert "write exec before cross-init-bridge there" in show.said(name)
+    assert show.stage.is_empty()
+
+
+def test_a_script_with_exec_is_as_good_as_none(show: Show) -> None:
+    command = f"{BRIDGE} -t systemd -N -- {PUPPET} 2>> /run/said-script"
+    show.upstart.job("script", f"expect stop\nscript\nexec {command}\nend script\n")
+    with show.starting("script") as (start, puppet):
+        say(puppet, "READY=1")
+        assert "start/running" in start.communicate(timeout=LONGEST_S)[0]
+        assert show.said("script") == ""
+        puppet.tell("exit 0")
+    show.nothing_is_left()
+
+
+def test_a_job_that_came_down_to_a_shell_is_doubted_aloud(show: Show) -> None:
+    words = ("env", "UPSTART_JOB=nosuch", "sh", "-c", f"{BRIDGE} -t systemd -- /bin/true; true")
+    said = show.upstart.run(*words).stderr
+    assert "UPSTART_JOB=nosuch is set, so this is taken for that job; but process" in said
+    assert "Upstart has no such job running" in said
+    assert "unset UPSTART_JOB, or say --init none" in said
+
+
+def test_who_asks_for_a_job_is_answered_by_the_bridge_or_by_upstart(show: Show) -> None:
+    front_door = BRIDGE.removesuffix("-bridge")
+
+    def check(name: str) -> tuple[int, str]:
+        ran = show.upstart.run(front_door, "check", name)
+        return ran.returncode, ran.stdout
+
+    show.job("asked", "-t systemd -N --end-after-ready")
+    with show.starting("asked") as (start, puppet):
+        assert check("asked")[0] == 1
+        assert "waits for READY=1" in check("asked")[1]
+        say(puppet, "READY=1")
+        start.wait(LONGEST_S)
+        until(lambda: show.watchers() == [], "the watcher goes")
+        assert check("asked") == (0, f"ready (PID {puppet.pid}), as upstart says\n")
+        puppet.tell("exit 0")
+    until(lambda: check("asked")[0] == 1, "it is down")

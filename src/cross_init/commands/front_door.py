@@ -12,8 +12,19 @@ NAME = "cross-init"
 # Command: (what stands behind it, what it does).
 COMMANDS = {
     "status": ("[--json] [SERVICE...]", "the services that bridges look after: what they do, and since when"),
-    "check": ("[FILE]", "exit with 0 if the service is ready, with 1 if not, and say why"),
+    "check": ("[FILE] | SERVICE | DIR", "exit with 0 if the service is ready, with 1 if not, and say why"),
 }
+MORE = {
+    "status": (
+        "status: root sees all services, a user its own; --json is for programs. The exit code is 1 if SERVICE is not",
+        "there. A bridge that has nothing more to do is not there to be asked: check asks the init as well.",
+    ),
+    "check": (
+        "check: SERVICE is a service's name, DIR the directory that its supervisor has, FILE its state file",
+        "(--state-file). Without one it is the service directory we are in or, in a container, its bridges are asked.",
+    ),
+}
+HELP = ("-h", "--help")
 
 
 def main(argv: list[str]) -> None:
@@ -47,7 +58,9 @@ def write(fd: int, text: str) -> None:
 
 def answer(command: str, words: list[str]) -> tuple[int, str]:
     """The exit code, and what to say. Raises Failure."""
-    if command in ("-h", "--help"):
+    if command == "help" and words[:1] != ["help"]:
+        command, *words = *words[:1], *HELP[-1:]
+    if command in HELP:
         return 0, "\n".join(usage())
     if command in ("-V", "--version"):
         from cross_init.version import VERSION
@@ -59,18 +72,15 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
         meant = nearest(command, COMMANDS)
         hint = f"; did you mean {meant}?" if meant else ""
         raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)}{hint} (see {NAME} --help)")
+    if any(word in HELP for word in words):
+        return 0, "\n".join(usage(command))
     module = __import__(f"cross_init.commands.{command}", fromlist=("run",))
     done: tuple[int, str] = module.run(words)
     return done
 
 
-def usage() -> list[str]:
-    """The help, by lines."""
-    lines = [f"  {NAME} {f'{command} {behind}':<29}  {does}" for command, (behind, does) in COMMANDS.items()]
-    return [
-        "Usage:",
-        *lines,
-        "",
-        "FILE is a service's state file; without one, that of the service directory we are in, or, in a container, the",
-        "bridges are asked themselves.",
-    ]
+def usage(only: str = "") -> list[str]:
+    """The help, by lines. only: of this command."""
+    shown = {only: COMMANDS[only]} if only else COMMANDS
+    lines = [f"  {NAME} {f'{command} {behind}':<29}  {does}" for command, (behind, does) in shown.items()]
+    return ["Usage:", *lines, *(line for command in shown for line in ("", *MORE[command]))]

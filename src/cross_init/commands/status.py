@@ -45,6 +45,8 @@ def run(words: list[str]) -> tuple[int, str]:
     services = [facts for facts in found if not names or facts["service"] in names]
     services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
     code = 1 if set(names) - {facts["service"] for facts in services} else 0
+    if posix.geteuid() and (code or not services):
+        remark(f"services of other users are not seen by user {posix.geteuid()}: ask as root, or as their user")
     if "--json" in words:
         from cross_init.commands.as_json import as_json
 
@@ -52,6 +54,9 @@ def run(words: list[str]) -> tuple[int, str]:
     if not services:
         remark(NOT_HERE)
         return code, "no service of that name is looked after" if names else "no service is looked after"
+    if code:
+        missing = ", ".join(sorted(set(names) - {str(facts["service"]) for facts in services}))
+        remark(f"not looked after: {missing}; {NOT_HERE}")
     return code, table(services)
 
 

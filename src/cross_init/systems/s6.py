@@ -9,7 +9,7 @@ import posix
 
 from cross_init.errors import Failure
 from cross_init.kernel.linux import Environment
-from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service
+from cross_init.model import ANYONE, DESCRIPTOR, DOWN, READY, STARTING, Channel, Claim, Service
 from cross_init.model import (
     Init as Base,
 )
@@ -105,6 +105,17 @@ class Init(Base):
             return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
         self.descriptors = (kept,)
         return None
+
+    def state_of(self, service: str) -> tuple[str, int] | None:
+        """As s6-svstat says it, if s6-supervise is told of readiness."""
+        from cross_init.systems.s6_programs import call
+
+        up, ready, pid = (*call("s6-svstat", "-o", "up,ready,pid", service).split(), "", "", "")[:3]
+        if up != "true":
+            return DOWN, 0
+        if not notification_fd(service):
+            return None
+        return READY if ready == "true" else STARTING, int(pid)
 
     def waits_for_it(self, environ: Environment) -> str:
         """By the file."""

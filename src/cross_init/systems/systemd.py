@@ -82,6 +82,14 @@ class Init(Base):
         if is_told and self.is_lost(evidence):
             self.hears, self.from_whom, self.moves_main, self.news = NOTHING, ANYONE, False, ()
 
+    def state_of(self, service: str) -> tuple[str, int] | None:
+        """As systemctl(1) says it of the system's own manager, where that runs the machine (sd_booted(3))."""
+        if not posix.access("/run/systemd/system", posix.F_OK):
+            return None
+        from cross_init.systems.systemd_unit import state_of
+
+        return state_of(service)
+
     def unreachable(self, environ: Environment) -> str:
         """Why a message to NOTIFY_SOCKET would reach nobody, if it would not."""
         if b"NOTIFY_SOCKET" not in environ:
@@ -118,9 +126,10 @@ class Init(Base):
         return "systemd gave no NOTIFY_SOCKET, so the unit does not wait for readiness: set Type=notify in it"
 
     def waits_for_it(self, environ: Environment) -> str:
-        """By the notification socket; from systemd itself, as it comes down to what it is not meant for as well."""
+        """By the notification socket: from systemd itself, and not for the watchdog, which has its own line."""
         is_main = environ.get(b"SYSTEMD_EXEC_PID") == str(posix.getpid()).encode()
-        return "NOTIFY_SOCKET is set: systemd hears readiness" if is_main and b"NOTIFY_SOCKET" in environ else ""
+        is_for_it = is_main and b"NOTIFY_SOCKET" in environ and b"WATCHDOG_USEC" not in environ
+        return "systemd hears readiness (NOTIFY_SOCKET is set)" if is_for_it else ""
 
     def warnings(self, environ: Environment) -> list[str]:
         """A watchdog that nobody feeds ends the service; and who is not the main process may not be heard."""

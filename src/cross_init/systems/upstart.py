@@ -70,6 +70,17 @@ class Init(Base):
         self.job = Service(name, instance)
         return self.job
 
+    def state_of(self, service: str) -> tuple[str, int] | None:
+        """As the system's Upstart says it. service: the job, and behind a slash its instance."""
+        from cross_init.systems.upstart_control import is_there
+
+        if not is_there():
+            return None
+        from cross_init.systems.upstart_job import state_of
+
+        name, _, instance = service.partition("/")
+        return state_of(Service(name, instance))
+
     def why_no_fork(self, environ: Environment) -> str | None:
         """Upstart traces us with expect fork and expect daemon: it would take the watcher for the daemon, for good."""
         parent = posix.getppid()

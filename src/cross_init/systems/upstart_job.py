@@ -1,4 +1,4 @@
-"""Which process Upstart tracks for a job: asked where a shell has started us, before anything waits for that.
+"""What Upstart says of a job: which process it tracks, where a shell has started us; and how it is, for who asks.
 
 Either the shell is the job's main process (a script without exec, or a pipe behind the command), or the variables of a
 job have come down to a shell that is none.
@@ -8,7 +8,8 @@ import posix
 from time import monotonic
 
 from cross_init.kernel.between import ancestors, command_line
-from cross_init.model import Service
+from cross_init.kernel.linux import Environment
+from cross_init.model import DOWN, READY, STARTING, STOPPING, Service
 from cross_init.systems.upstart_control import ERROR, REPLY
 from cross_init.systems.upstart_control import Goal as Connection
 
@@ -33,11 +34,31 @@ class Found:
         self.is_tracked = not why
 
 
+# The states of a job that is not stopped (init(8), "Job states"), as far as its main process is there.
+STATES = {
+    b"spawned": STARTING,
+    b"post-start": STARTING,
+    b"running": READY,
+    b"stopping": STOPPING,
+    b"pre-stop": STOPPING,
+}
+
+
+def state_of(job: Service) -> tuple[str, int] | None:
+    """How this instance is, and its main process; None if Upstart has none such. Raises OSError."""
+    state = Asked(job, {}, b"state").answer()
+    if state is None:
+        return None
+    word = STATES.get(text_of(state), DOWN)
+    processes = Asked(job, {}, b"processes").answer() if word != DOWN else None
+    return word, main_of(processes) if processes else 0
+
+
 def look(job: Service, evidence: "Evidence") -> Found | None:
     """What Upstart says, or that it says nothing; None if it tracks this very process."""
     parent = f"process {evidence.parent} ({' '.join(evidence.parent_words)[:SHOWN]}) has started this one"
     try:
-        main = main_process(job, evidence)
+        main = main_process(job, evidence.environ)
     except OSError:
         return Found(0, [], f"{parent}, and no Upstart answers")
     if main == posix.getpid():
@@ -48,43 +69,49 @@ def look(job: Service, evidence: "Evidence") -> Found | None:
     return Found(0, [], f"{parent}, and {tracks}")
 
 
-def main_process(job: Service, evidence: "Evidence") -> int:
+def main_process(job: Service, environ: Environment) -> int:
     """The PID that Upstart tracks, 0 if it has no such job or no process for it. Raises OSError."""
-    asked = Asked(job, evidence)
-    try:
-        end = monotonic() + PATIENCE_S
-        while asked.main is None:
-            if not asked.wait(end - monotonic()):
-                raise TimeoutError(110, "Upstart does not answer")
-            asked.is_stop()
-        return asked.main
-    finally:
-        asked.close()
+    said = Asked(job, environ, b"processes").answer()
+    return main_of(said) if said is not None else 0
 
 
 class Asked(Connection):
-    """The same connection, with another question. main: the answer, None as long as there is none."""
+    """The same connection, with another question."""
 
-    asks_for = b"processes"
-
-    def __init__(self, job: Service, evidence: "Evidence") -> None:
-        """Connect and ask. Raises OSError."""
-        self.main: int | None = None
-        super().__init__(job, evidence.environ)
+    def __init__(self, job: Service, environ: Environment, what: bytes) -> None:
+        """Connect and ask for this property. Raises OSError."""
+        self.asks_for = what
+        self.kind = 0
+        self.said = b""
+        super().__init__(job, environ)
 
     def _next(self) -> tuple[int, bytes, bytes] | None:
         message = super()._next()
         if message is not None and message[0] in (REPLY, ERROR):
-            self.main = main_of(message[2]) if message[0] == REPLY else 0
+            self.kind, _, self.said = message
         return message
 
-    def wait(self, seconds: float) -> bool:
-        """Whether something has come in this time."""
+    def answer(self) -> bytes | None:
+        """What it is, as a variant; None if Upstart knows no such instance. Closes. Raises OSError."""
         from select import POLLIN, poll
 
         poller = poll()
         poller.register(self.fileno(), POLLIN)
-        return seconds > 0 and bool(poller.poll(seconds * 1000))
+        end = monotonic() + PATIENCE_S
+        try:
+            while not self.kind:
+                if not poller.poll(max(0.0, end - monotonic()) * 1000):
+                    raise TimeoutError(110, "Upstart does not answer")
+                self.is_stop()
+        finally:
+            self.close()
+        return self.said if self.kind == REPLY else None
+
+
+def text_of(body: bytes) -> bytes:
+    """The text in a variant of s (D-Bus specification, "Marshaling"); empty if it is none."""
+    size = int.from_bytes(body[4:8], "little")
+    return body[8 : 8 + size] if body.startswith(b"\x01s\0") else b""
 
 
 def main_of(body: bytes) -> int:
