@@ -290,3 +290,20 @@ def test_a_socket_of_ours_never_becomes_standard_error() -> None:
         before=close_descriptors(0, 2),
     )
     assert (result.status, result.out) == (0, b"3\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "job", "instance"), [("job=collectd", b"collectd", b""), ("job=a/b/c", b"a", b"b/c"), ("", b"env", b"")]
+)
+def test_what_a_daemon_for_upstart_is_called_can_be_said(option: str, job: bytes, instance: bytes) -> None:
+    result = run(
+        "-t", f"upstart{':' * bool(option)}{option}", "--init", "none", "--", "/usr/bin/env", environ={"PATH": PATH}
+    )
+    assert {b"UPSTART_JOB=" + job, b"UPSTART_INSTANCE=" + instance} <= set(result.out.split(b"\n"))
+
+
+@pytest.mark.parametrize("option", ["job=", "job=/x", "name=x", "x"])
+def test_what_is_no_name_of_a_job_is_refused(option: str) -> None:
+    result = run("-t", f"upstart:{option}", "--init", "none", "--", "/usr/bin/env", environ={"PATH": PATH})
+    assert (result.status, result.out) == (125, b"")
+    assert f"--target upstart:{option}: there it takes job=NAME" in result.line

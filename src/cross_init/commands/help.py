@@ -11,6 +11,7 @@ Usage: cross-init-bridge -t TARGET [OPTION...] -- COMMAND [ARG...]
 
   -t, --target TARGET    the init system that the daemon was written for:
                          {targets}.
+                         upstart:job=NAME is told that name in UPSTART_JOB, for a daemon that compares it with its own;
                          inetd:wait gets the socket itself, inetd:nowait a client's connection; where the init passes a
                          socket that listens, each client gets a daemon then, inetd:nowait:20 at most 20 at a time
   -N, --notify           the daemon says when it is ready; tell it to the init. The init's job has to wait for it:

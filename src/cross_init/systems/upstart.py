@@ -212,6 +212,15 @@ class Target(BaseTarget):
     takes = "UPSTART_FDS"
     lists = True
     says = STOP
+    options = "job=NAME, what UPSTART_JOB is to say where that is not the service's own name"
+    job = ""
+
+    def configure(self, option: str) -> None:
+        """Take in the job's name, and behind a slash its instance. Raises Failure."""
+        word, _, self.job = option.partition("=")
+        if option and not (word == "job" and self.job.partition("/")[0]):
+            raise Failure(f"--target {self.name}:{option}: there it takes {self.options}")
+        self.option = option
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """What upstart-socket-bridge(8) could not have made, and more than one without being asked for a list."""
@@ -241,8 +250,9 @@ class Target(BaseTarget):
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """UPSTART_JOB and UPSTART_INSTANCE; with sockets, UPSTART_FDS and the event's variables (socket-event(7))."""
-        environ[b"UPSTART_JOB"] = service.name.encode("utf-8", "surrogateescape")
-        environ[b"UPSTART_INSTANCE"] = service.instance.encode("utf-8", "surrogateescape")
+        name, _, instance = self.job.partition("/") if self.job else (service.name, "", service.instance)
+        environ[b"UPSTART_JOB"] = name.encode("utf-8", "surrogateescape")
+        environ[b"UPSTART_INSTANCE"] = instance.encode("utf-8", "surrogateescape")
         if not sockets:
             return
         from cross_init.sockets.passed import inherit
