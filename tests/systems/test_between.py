@@ -111,6 +111,17 @@ def test_systemd_is_asked_whose_messages_it_hears(system: Manager, access: str) 
             assert "and not this one, which it does not hear then: write exec" in line
 
 
+def test_a_socket_that_was_passed_to_the_shell_is_the_daemons(system: Manager) -> None:
+    shell = "/bin/sh -c 'BRIDGE -t upstart -- PUPPET; true'"
+    path = "/run/between.socket"
+    with system.unit(f"ExecStart={shell}", f"ListenStream={path}") as unit:
+        system.systemctl("start", unit.socket)
+        unit.start()
+        puppet = unit.stage.puppet()
+        assert (puppet.environ["UPSTART_FDS"], puppet.environ["SOCKET_PATH"]) == ("3", path)
+        puppet.tell("exit 0")
+
+
 def test_a_unit_that_waits_for_no_readiness(system: Manager) -> None:
     shell = "/bin/sh -c 'BRIDGE -t upstart -N -- PUPPET; true'"
     with system.unit(f"Type=oneshot\nExecStart={shell}") as unit:

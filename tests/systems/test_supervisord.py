@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import BRIDGE, PATH, script
+from tests.support.kept import keep, kept, only_ours
 from tests.support.puppet import Puppet, Stage, stage
 from tests.support.waiting import until
 
@@ -247,3 +248,34 @@ def test_an_event_needs_its_pipe(init: Supervisord) -> None:
         "cross-init-bridge: telling supervisord that the daemon is ready: standard output, where events are "
         "written, is no pipe to supervisord: do not redirect it\n"
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have /run/cross-init")
+def test_a_program_that_has_moved_to_another_folder_has_its_descriptors(init: Supervisord) -> None:
+    daemon = f"/usr/bin/python3 -IS {PUPPET} {init.folder}/stage"
+    words = f"{BRIDGE} -t systemd -N --fd-store 2 -- {daemon}"
+    run = script(init.folder, "run", f'#!/bin/sh\ncd "{init.folder}/now/." && cd "$(pwd -P)" && exec {words}\n')
+    for release in ("one", "two"):
+        (init.folder / release).mkdir()
+    (init.folder / "now").symlink_to("one")
+    with only_ours():
+        init.start(command=str(run))
+        puppet = begin(init)
+        puppet.do("made = os.memfd_create('made')")
+        keep(puppet, "FDSTORE=1\nFDNAME=mine", "made")
+        (init.folder / "now").unlink()
+        (init.folder / "now").symlink_to("two")
+        puppet.tell(f"die {signal.SIGKILL}")
+        again = init.stage.puppet()
+        assert [name for name, _ in kept(again)] == ["mine"]
+        keep(again, "FDSTOREREMOVE=1\nFDNAME=mine")
+
+
+def test_a_shell_that_stays_is_said_to_be_what_supervisord_stops(init: Supervisord) -> None:
+    daemon = f"/usr/bin/python3 -IS {PUPPET} {init.folder}/stage"
+    run = script(init.folder, "run", f"#!/bin/sh\n{BRIDGE} -t systemd -N -- {daemon}\ntrue\n")
+    init.start(command=str(run))
+    puppet = begin(init)
+    said = f"supervisord watches and stops process {puppet.hello['parent']} ("
+    until(lambda: said in init.read("err"), "it is said")
+    puppet.tell("exit 0")

@@ -155,13 +155,16 @@ def stops(show: Show, name: str, puppet: Puppet) -> str:
         return stop.communicate(timeout=LONGEST_S)[0]
 
 
-def test_a_job_that_does_not_expect_a_stop_runs_on_and_is_told(show: Show) -> None:
-    show.job("forgets", expect="")
-    with show.starting("forgets") as (start, puppet):
+@pytest.mark.parametrize("more", ["", " --supervise", " --end-after-ready"])
+def test_a_job_that_does_not_expect_a_stop_is_told_at_once_and_is_not_stopped(show: Show, more: str) -> None:
+    name = f"forgets{len(more)}"
+    show.job(name, f"-t systemd -N{more}", expect="")
+    with show.starting(name) as (start, puppet):
         assert "start/running" in start.communicate(timeout=LONGEST_S)[0], "it does not wait"
         puppet.tell("notify READY=1")
         puppet.hear("notified")
-        until(lambda: 'add "expect stop"' in show.said("forgets"), "it is continued, and told", 20)
+        until(lambda: 'add "expect stop"' in show.said(name), "it is told", 5)  # and not when it was stopped for 10 s
+        say(puppet, "STATUS=it goes on")
     puppet.tell("exit 0")
     show.nothing_is_left()
 

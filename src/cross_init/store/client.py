@@ -54,9 +54,12 @@ class HolderClient:
         self.service: Service = request.service
         self.original: Environment = request.environ
         self.most = request.fd_store
-        # Two services of one name may be in two folders; one without a name is told from others by its command line.
-        words = [self.init.name, str(self.service), self.init.folder or working_directory("--fd-store")]
-        self.address = address(words + request.command if self.service.is_guess else words)
+        # Two services of one name may be in two folders. Where a service has gone itself says nothing of who it is; but
+        # one that its init has given no name has nothing else, and its command line.
+        words = [self.init.name, str(self.service), self.init.folder]
+        if self.service.is_guess:
+            words[2:] = [words[2] or working_directory("--fd-store"), *request.command]
+        self.address = address(words)
         self.quiet_until = 0.0
 
     def descriptor_holder(self) -> "DescriptorHolder | None":

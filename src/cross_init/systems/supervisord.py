@@ -52,6 +52,7 @@ class Init(Base):
         """As supervisorctl(1) shows it: the process, behind its group if that has another name."""
         if NAME not in evidence.environ:
             return super().service(evidence, command)
+        self.folder = place_of(evidence)
         name, group = (evidence.environ.get(key, b"").decode("utf-8", "replace") for key in (NAME, GROUP))
         return Service(name if group in ("", name) else f"{group}:{name}")
 
@@ -82,6 +83,20 @@ class Init(Base):
             from cross_init.notify.descriptor import tell
 
             tell(fd, f"{BEGIN}cross-init ready {service} {pid}{END}".encode("utf-8", "replace"))
+
+
+def place_of(evidence: "Evidence") -> str:
+    """By what this supervisord is told from another, which may have a program of this name: where and how it runs.
+
+    "" if it is not our parent.
+    """
+    if not is_supervisord(evidence):
+        return ""
+    try:
+        where = posix.readlink(f"/proc/{evidence.parent}/cwd")
+    except OSError:
+        where = ""  # another user may not look
+    return " ".join((where, *evidence.parent_words))
 
 
 def is_supervisord(evidence: "Evidence") -> bool:

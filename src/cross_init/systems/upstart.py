@@ -113,6 +113,16 @@ class Init(Base):
             "from elsewhere, unset UPSTART_JOB, or say --init none"
         ]
 
+    def runs_already(self) -> bool:
+        """Whether the job is running for Upstart: nobody would continue what we stop then (init(8), "Job states")."""
+        from cross_init.systems.upstart_job import Asked, text_of
+
+        try:
+            state = Asked(self.job, self.evidence.environ, b"state").answer()
+        except OSError:
+            return False
+        return state is not None and text_of(state) == b"running"
+
     def look(self) -> "Found | None":
         """Who stands in Upstart's place, if it is a shell or the like that has started us, and not Upstart."""
         if not self.was_looked:
@@ -145,7 +155,12 @@ class Init(Base):
         strip(environ)
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
-        """Stop the main process: Upstart sees that, continues it and moves the job on."""
+        """Stop the main process: Upstart sees that, continues it and moves the job on. If it waits for that."""
+        if is_init(self.evidence) and self.runs_already():
+            from cross_init.errors import print_error
+
+            print_error(f'{service} is ready, and the job does not wait for that: add "expect stop" to the job', 0)
+            return
         _signal.pidfd_send_signal(pidfd, _signal.SIGSTOP)
 
     def cancellation(self, service: Service, environ: Environment) -> "Cancellation | None":
