@@ -74,6 +74,20 @@ def test_where_the_bridge_has_gone_the_init_is_asked_as_far_as_it_knows(made: Su
     puppet.tell("exit 0")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the directory to another user")
+def test_another_users_directory_is_not_believed(made: Supervised) -> None:
+    puppet = start(made)
+    say(puppet, "READY=1")
+    for each in ("supervise", "supervise/status"):
+        os.chown(made.folder / each, NOBODY, NOBODY)
+        code, said, complaint = ask(str(made.folder))
+        assert (code, said) == (125, "")
+        assert f"it is user {NOBODY}'s, and only root's and this user's own are believed" in complaint
+        os.chown(made.folder / each, 0, 0)
+    assert ask(str(made.folder))[0] == 0
+    puppet.tell("exit 0")
+
+
 def test_a_service_that_is_down(made: Supervised) -> None:
     (made.folder / "down").touch()
     made.write_run("-t", "systemd", "-N", before="exec")

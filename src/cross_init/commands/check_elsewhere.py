@@ -8,11 +8,12 @@ and, for root, of the user whose container it is count.
 import posix
 
 from cross_init.bounds import PID_MAX
-from cross_init.commands.check import NOT_READY, answer, by_file, left_nothing
+from cross_init.commands.check import NOT_READY, OWN, answer, by_file, left_nothing
 from cross_init.commands.status import Facts, everything
 from cross_init.commands.status_client import in_words
 from cross_init.detect import init_named
-from cross_init.errors import printable
+from cross_init.errors import Failure, printable
+from cross_init.kernel.procfs import own_users
 from cross_init.model import DOWN
 from cross_init.watch.state_file import FILE
 
@@ -34,8 +35,14 @@ def by_directory(folder: str) -> tuple[int, str]:
         return NOT_READY, f"not known: looking at {folder}/{STATUS}: {error.strerror}; ask as the user that may"
     try:
         status = posix.read(fd, 64)
+        owners = {posix.fstat(fd).st_uid, posix.stat(f"{folder}/{OWN}").st_uid}
     finally:
         posix.close(fd)
+    if strangers := owners - {0, *own_users()}:
+        raise Failure(
+            f"looking at {folder}/{OWN}: it is user {min(strangers)}'s, and only root's and this user's own are "
+            "believed; ask as that user"
+        )
     if len(status) <= LARGEST:
         pid = int.from_bytes(status[PID_AT], "little")
         return asked(pid) or without_bridge(pid)
