@@ -4,7 +4,7 @@ import posix
 
 from cross_init.errors import Failure, print_error, why
 from cross_init.gather import hearing, is_listening, refuse, refuse_unused, sockets, warnings
-from cross_init.kernel.linux import need_pidfds
+from cross_init.kernel.linux import absolute, need_descriptors, need_pidfds
 from cross_init.launch import Start, find_program
 from cross_init.model import EXIT, NOTHING
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose, keeps, removes
@@ -53,11 +53,14 @@ def run(request: "Request") -> int:
         from cross_init.kernel.system_calls import need_library
 
         need_library("following a daemon that forks away")
+        if request.pid_file:
+            request.pid_file = absolute(request.pid_file, f"--pid-file {request.pid_file}")
     prepare(start, plan)
     if plan.shape == EXEC:
         keep_sockets(start)
         start.become()
     try:
+        need_descriptors()
         if request.init.hears == EXIT and request.waits:
             from cross_init.shapes.front import split
 

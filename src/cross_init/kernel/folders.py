@@ -11,6 +11,7 @@ from cross_init.kernel.linux import is_private, read
 from cross_init.kernel.procfs import field
 
 HERE = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC
+AS_FILE = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 KIND, FOLDER, LINK, SOCKET, REGULAR = 0o170000, 0o040000, 0o120000, 0o140000, 0o100000  # inode(7)
 LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 
@@ -73,6 +74,23 @@ def folder_of(path: str, make: int | None = None) -> tuple[int, str]:
     """The folder that this absolute path is in, and the name there. make: see open_folder()."""
     folder, _, name = path.rpartition("/")
     return open_folder(folder or "/", make), name
+
+
+def open_file(name: str, folder: int) -> int:
+    """Open what has this name in this folder, to be read, if it is a file; no link is followed.
+
+    Opening a device may do something, and a FIFO may wait: so only what was seen to be a file is opened.
+    """
+    found = posix.open(name, HERE, dir_fd=folder)
+    try:
+        if posix.fstat(found).st_mode & KIND != REGULAR:
+            raise OSError(22, "it is a link, or no file at all")
+        try:
+            return posix.open(f"/proc/self/fd/{found}", posix.O_RDONLY | posix.O_CLOEXEC)
+        except FileNotFoundError:  # there is no /proc
+            return posix.open(name, AS_FILE, dir_fd=folder)
+    finally:
+        posix.close(found)
 
 
 def remove_socket(folder: int, name: str) -> None:

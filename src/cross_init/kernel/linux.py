@@ -7,6 +7,7 @@ from cross_init.errors import Failure, why
 Environment = dict[bytes, bytes]
 SO_TIMESTAMPNS = 35  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 HIGH = 100  # more sockets than anybody passes
+ROOM = 12  # descriptors: whoever watches a daemon was seen to need 9 of its own at once
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,22 @@ def need_pidfds() -> None:
             else "; Linux 5.3 or newer is needed, and a sandbox has to allow pidfd_open and the like"
         )
         raise Failure(f"opening a pidfd, by which the daemon is watched: {why(error)}{advice}") from None
+
+
+def need_descriptors() -> None:
+    """See whether the limit on open files leaves room for whoever watches a daemon. Raises Failure.
+
+    Found out later, it would be by a daemon that runs, and that nobody hears, follows, or could stop.
+    """
+    taken: list[int] = []
+    try:
+        while len(taken) < ROOM:
+            taken.append(posix.dup(0))
+    except OSError as error:
+        raise Failure(f"opening the {ROOM} descriptors that watching the daemon may take: {why(error)}") from None
+    finally:
+        for fd in taken:
+            posix.close(fd)
 
 
 def working_directory(what: str) -> str:

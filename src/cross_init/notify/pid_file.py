@@ -4,13 +4,17 @@ The folder may be one in which others can make and rename things. So the file is
 know, through a descriptor of the folder, and moved to its place whole: what stood there, a link as well, gives way.
 Who is killed between the two leaves that hidden file, which the next one to write the same PID file removes. While it
 is being written it is locked, and stays.
+
+It is read through a descriptor of its folder as well, to which no link of another user's leads. Who may write it can
+choose what it says: so what another user has written is nothing to a start, and to who follows the daemon it is a
+number that only counts if it is a process of the service (as in systemd.service(5), PIDFile=).
 """
 
 import posix
 
 from cross_init.bounds import PID_MAX, Pid, as_pid
-from cross_init.errors import Failure
-from cross_init.kernel.folders import folder_of
+from cross_init.errors import Failure, why
+from cross_init.kernel.folders import folder_of, open_file
 from cross_init.kernel.linux import absolute
 
 TYPE_CHECKING = False
@@ -29,7 +33,7 @@ def place(path: str, program: list[bytes]) -> str:
     """The absolute path of a PID file that can be written, and does not name a living process of this program.
 
     That is what "start-stop-daemon --start --pidfile --exec" looks at; a file that names no process, or one of another
-    program, is left over from before. Raises Failure.
+    program, is left over from before. One of another user's could name any process. Raises Failure.
     """
     whole = absolute(path, f"--pid-file {path}")
     folder = whole.rpartition("/")[0] or "/"
@@ -39,7 +43,7 @@ def place(path: str, program: list[bytes]) -> str:
         raise Failure(
             f"--pid-file {path}: this user cannot make a file in {folder}: make that folder, or choose another"
         )
-    pid = read(whole)
+    pid = _own(whole)
     if pid is not None and pid != posix.getpid() and is_of_program(pid, program):
         raise Failure(f"--pid-file {path}: the service runs already, as PID {pid}: stop it first")
     return whole
@@ -142,7 +146,7 @@ def remove(path: str, pid: int) -> None:
         return  # then it is left over, which start-stop-daemon and we see
     try:
         owner = posix.stat(name, dir_fd=inside, follow_symlinks=False).st_uid
-        if owner == posix.geteuid() and read(name, inside) == pid:
+        if owner == posix.geteuid() and as_pid(_content(name, inside)[0]) == pid:
             _unlink(name, inside)
     except OSError:
         pass
@@ -159,37 +163,62 @@ class Foreign:
     def __init__(self, path: str, say: "Callable[[str], None]") -> None:
         self.path = path
         self.say = say
-        self.said = b""
+        self.said: bytes | None = None
 
     def read(self) -> Pid | None:
-        """The number in it, None if there is no such file or number; the latter is said, once."""
-        text = content(self.path)
+        """The number in it, None if there is no such file or number; what is there and is none is said, once."""
+        try:
+            text, _ = content(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self._say(b"", f"reading the PID file {self.path}: {why(error)}")
+            return None
         pid = as_pid(text)
-        if pid is None and text not in (b"", self.said):
+        if pid is None and text:
             shown = text.decode("utf-8", "backslashreplace")
-            self.say(f"ignored the PID file {self.path}: {shown} is no number of a process, 1 to {PID_MAX}")
-            self.said = text
+            self._say(text, f"ignored the PID file {self.path}: {shown} is no number of a process, 1 to {PID_MAX}")
         return pid
 
+    def _say(self, of: bytes, line: str) -> None:
+        if of != self.said:
+            self.said = of
+            self.say(line)
 
-def read(path: str, inside: int | None = None) -> Pid | None:
-    """The number in the file, None if there is no such file or number. inside: a descriptor of the path's folder."""
-    return as_pid(content(path, inside))
 
-
-def content(path: str, inside: int | None = None) -> bytes:
-    """What stands in the file, nothing if there is none; of a longer one as much as tells that it is no PID file."""
+def read(path: str) -> Pid | None:
+    """The number in the file at this absolute path, None if there is no such file or number."""
     try:
-        file = posix.open(path, READ, dir_fd=inside)
+        return as_pid(content(path)[0])
     except OSError:
-        return b""
+        return None
+
+
+def _own(path: str) -> Pid | None:
+    """The same, of a file of root's or of this user's."""
+    try:
+        text, owner = content(path)
+    except OSError:
+        return None
+    return as_pid(text) if owner in (0, posix.geteuid()) else None
+
+
+def content(path: str) -> tuple[bytes, int]:
+    """What stands in the file, and whose it is; of a longer one as much as tells that it is none. Raises OSError."""
+    inside, name = folder_of(path)
+    try:
+        return _content(name, inside)
+    finally:
+        posix.close(inside)
+
+
+def _content(name: str, inside: int) -> tuple[bytes, int]:
+    file = open_file(name, inside)
     try:
         text = posix.read(file, LONGEST + 1)
-    except OSError:
-        return b""
+        return text.strip() if len(text) <= LONGEST else text, posix.fstat(file).st_uid
     finally:
         posix.close(file)
-    return text.strip() if len(text) <= LONGEST else text
 
 
 def is_of_program(pid: int, program: list[bytes]) -> bool:
