@@ -1,14 +1,14 @@
 """Descriptors that puppets want kept, and who keeps them."""
 
 import os
-import signal
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from cross_init.kernel.sock_diag import unix_listeners
+from tests.support.processes import descendants, end
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job
@@ -93,33 +93,52 @@ def serve(puppet: Puppet, number: int) -> None:
     )
 
 
-OTHERS: set[Path | bytes] = set()  # where others' holders were listening before this test
+OURS: set[Path | bytes] = set()  # where holders of this test were seen to listen: paths, and abstract names
+ABSTRACT = b"\0cross-init/store/"
+
+
+def listening() -> dict[Path | bytes, int]:
+    """Where holders of ours listen, and their PIDs: those that descend from this process.
+
+    Others' are none of a test's business: other tests may run on this machine at the same time.
+    """
+    names = {f"socket:[{inode}]": name for name, _, inode, _ in unix_listeners()}
+    found: dict[Path | bytes, int] = {}
+    for pid in descendants(os.getpid()):
+        for name in {names[link] for link in links(pid) if link in names}:
+            if name.startswith(ABSTRACT):
+                found[name] = pid
+            elif name.startswith(bytes(FOLDER) + b"/cross-init."):
+                found[Path(os.fsdecode(name))] = pid
+    OURS.update(found)
+    return found
+
+
+def links(pid: int) -> list[str]:
+    """What the process's descriptors are, as /proc says it; nothing if it has ended."""
+    try:
+        return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
 
 
 def holders() -> list[Path]:
     """The sockets of this test's holders that there are, or were killed."""
-    return sorted(path for path in FOLDER.glob("cross-init.*") if path not in OTHERS)
-
-
-def users_holders() -> set[bytes]:
-    """The abstract names of this test's holders that users have."""
-    return {name for name, _, _, _ in unix_listeners() if name.startswith(b"\0cross-init/store/")} - OTHERS
+    listening()
+    return sorted(path for path in OURS if isinstance(path, Path) and path.exists())
 
 
 @contextmanager
 def only_ours() -> Iterator[None]:
-    """A test: what others have is none of its business, and what it has left at its end is ended."""
-    OTHERS.update(holders(), users_holders())
+    """A test: what its holders have is let go at its end, which they would not do by themselves."""
     try:
         yield
     finally:
-        places: list[Path | bytes] = [*holders(), *users_holders()]
-        for place in places:
-            with suppress(OSError):  # it was killed, or ends
-                os.kill(holder(place), signal.SIGKILL)
+        end(listening().values())
+        for place in OURS:
             if isinstance(place, Path):
                 place.unlink(missing_ok=True)
-        OTHERS.clear()
+        OURS.clear()
 
 
 def holder(path: Path | bytes) -> int:
@@ -132,9 +151,11 @@ def holder(path: Path | bytes) -> int:
 
 
 def abstract(user: int) -> bytes:
-    """The abstract name under which this user's only holder listens."""
-    begins = f"\0cross-init/store/{user}/".encode()
-    (name,) = {name for name, _, _, owner in unix_listeners() if owner == user and name.startswith(begins)}
+    """The abstract name under which this user's only holder of this test listens."""
+    begins = b"%b%d/" % (ABSTRACT, user)
+    owned = {name for name, _, _, owner in unix_listeners() if owner == user and name.startswith(begins)}
+    (name,) = owned & listening().keys()
+    assert isinstance(name, bytes)
     return name
 
 
