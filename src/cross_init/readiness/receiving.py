@@ -87,8 +87,8 @@ class Clearing(Task):
             if head is None:
                 return
             message, complaint = self.listener.judge(head)
-            if message is not None:
-                return
+            if message is not None or not start_time(head.sender):
+                return  # of one that has ended the watching process may know more: it may have waited for it meanwhile
             drop(self.listener.socket)
             if complaint:
                 self.listener.watched.reporter.say(complaint)
