@@ -5,7 +5,7 @@ All that it may need later is imported now.
 
 import _signal
 import posix
-from time import CLOCK_MONOTONIC, clock_gettime_ns, time_ns
+from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from cross_init.errors import print_error, why
 from cross_init.kernel.linux import process_stat
@@ -248,8 +248,7 @@ class Supervisor:
                 if pid == self.first:
                     self._stopped(status)
             else:
-                if self.watched.reaped is not None:
-                    self.watched.reaped[pid] = time_ns()
+                self.watched.note_reaped(pid)
                 if pid in (self.main, self.first):
                     self.status = status
                 else:

@@ -5,7 +5,7 @@ Used by whichever process watches: the watcher beside the daemon, or the bridge 
 
 import _signal
 import posix
-from time import monotonic
+from time import monotonic, time_ns
 
 from cross_init.bounds import as_pid
 from cross_init.errors import print_error, why
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cross_init.watch.status_socket import StatusSocket
     from cross_init.watch.watchdog import Watchdog
 
+REAPED_MAX = 1024  # processes whose last words may still be waiting
 KILL_S = 5.0  # a cancelled start's time to end, in seconds: Upstart's own default (init(5), kill timeout)
 
 
@@ -156,6 +157,14 @@ class Watched:
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's: the daemon or a descendant, and none of ours."""
         return pid > 1 and pid != posix.getpid() and pid not in self.helpers and is_descendant(pid, self.root)
+
+    def note_reaped(self, pid: int) -> None:
+        """We have waited for this process of the service: what it has said before was said by one of them."""
+        if self.reaped is not None:
+            self.reaped.pop(pid, None)
+            self.reaped[pid] = time_ns()
+            if len(self.reaped) > REAPED_MAX:
+                del self.reaped[next(iter(self.reaped))]  # the oldest: a daemon may leave any number of them to us
 
     def family(self) -> "list[Pid]":
         """All processes of the service, as far as they are to be found."""
