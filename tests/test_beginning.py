@@ -3,10 +3,13 @@
 import os
 import pty
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.beginning import ROOT
 
@@ -103,3 +106,31 @@ def test_this_very_run_has_begun_like_that() -> None:
     assert int(facts["SigIgn"], 16) & ~(3 << 31) == 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
     assert facts["Umask"] == "0022"
     assert os.readlink("/proc/self/fd/0") == os.devnull
+
+
+# Says what another user finds in a checkout after a beginning in it.
+ANOTHER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from tests.support.beginning import begin
+begin()
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+os.chdir(sys.argv[1])
+print(open("file").read(), *sorted(os.listdir("..")), os.readlink("../link"))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_other_users_get_to_the_checkout_wherever_it_is(tmp_path: Path) -> None:
+    checkout = tmp_path / "private" / "as well" / "checkout"
+    shutil.copytree(ROOT / "tests", checkout / "tests")
+    (checkout / "file").write_text("there")
+    (checkout.parent / "link").symlink_to("nowhere")
+    (checkout.parent / "beside").mkdir()
+    for folder in (checkout.parent, checkout.parent.parent):
+        folder.chmod(0o700)
+    words = [sys.executable, "-X", "utf8", "-c", ANOTHER, str(checkout)]
+    found = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    assert found == "there beside checkout link nowhere\n"
+    assert checkout.parent.stat().st_mode & 0o777 == 0o700

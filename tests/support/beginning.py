@@ -18,6 +18,7 @@ import termios
 from pathlib import Path
 
 from tests.support import programs
+from tests.support.reachable import let_through
 
 ROOT = Path(__file__).resolve().parents[2]
 UMASK = 0o022
@@ -39,6 +40,7 @@ _KEPT = (
 )
 
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x20000, 0x4000, 1 << 18  # sched.h, linux/mount.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _FOLDERS = {"/run/cross-init": 0o711, "/run/cross-init-status": 0o711}  # as the bridge makes them
 
 
@@ -131,12 +133,18 @@ def _part_from_others() -> None:
 
     That takes a mount namespace, which its processes share with it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS) != 0:
+    if os.geteuid() != 0 or _LIBC.unshare(_CLONE_NEWNS) != 0:
         return
-    mounted = libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+    _mount("", "/", "", _MS_REC | _MS_PRIVATE, "")
     for folder, mode in _FOLDERS.items():
         Path(folder).mkdir(mode, exist_ok=True)
-        mounted |= libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, f"mode={mode:o}".encode())
-    if mounted != 0:
-        raise OSError(ctypes.get_errno(), "mount")
+        _mount("tmpfs", folder, "tmpfs", 0, f"mode={mode:o}")
+    let_through(ROOT, _mount)
+
+
+def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
+    """As mount(2). Raises OSError."""
+    words = (source.encode() or None, target.encode(), kind.encode() or None, flags, data.encode() or None)
+    if _LIBC.mount(*words) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
