@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cross_init.kernel.sock_diag import unix_listeners
+from tests.support.early_end import without_early_end
 from tests.support.processes import descendants, end
 from tests.support.puppet import Puppet
 from tests.support.show import Show
@@ -168,11 +169,11 @@ def one_more(show: Show, *options: str, most: int = 3, user: int = 0) -> tuple[J
 
 
 def end_of_all(job: Job, puppet: Puppet, *names: str) -> str:
-    """Have what is kept under these names removed, which ends the holder, and the daemon end; what was said."""
+    """Have what is kept under these names removed, which ends the holder, and the daemon end; what else was said."""
     for name in names:
         keep(puppet, f"FDSTOREREMOVE=1\nFDNAME={name}")
     until(lambda: holders() == [], "the holder has ended, as it keeps nothing")
     puppet.tell("exit 0")
     job.ended()
     assert job.orphans_gone_within(5)
-    return job.said()
+    return without_early_end(job.said())

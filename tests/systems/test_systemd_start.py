@@ -21,11 +21,12 @@ WARNINGS = (
 )
 
 
-def has_no_warning(unit: Unit) -> None:
-    """The manager found nothing strange, and we said nothing."""
+def has_no_warning(unit: Unit, early_end: str = "") -> None:
+    """The manager found nothing strange, and we said nothing. early_end: but how it ended before it was ready."""
     strange = [line for line in unit.journal() if any(warning in line for warning in WARNINGS)]
     assert strange == []
-    assert unit.ours() == []
+    said = [f" ended ({early_end}) while it still waited for the daemon to stop itself"] if early_end else []
+    assert [line[line.find(" ended ") :] for line in unit.ours()] == said
 
 
 def test_redis_becomes_the_main_process_and_nothing_of_ours_stays(system: Manager) -> None:
@@ -82,7 +83,7 @@ def test_a_daemon_that_ends_before_it_is_ready_fails_the_start_with_its_own_exit
         unit.stage.puppet().tell("exit 7")
         assert start.ends() == 1
         unit.shows(ActiveState="failed", Result="exit-code", ExecMainCode="1", ExecMainStatus="7")
-        has_no_warning(unit)
+        has_no_warning(unit, "exit code 7")
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGALRM])
@@ -99,7 +100,7 @@ def test_a_daemon_that_dies_of_a_signal_before_it_is_ready_fails_the_start_with_
         unit.shows(ActiveState="failed", Result="signal", ExecMainCode="2", ExecMainStatus=str(int(number)))
         unit.shows(ExecMainPID=str(bridge))
         unit.has_only()
-        has_no_warning(unit)
+        has_no_warning(unit, number.name)
 
 
 @pytest.mark.parametrize("mode", ["control-group", "mixed", "process"])
@@ -116,7 +117,7 @@ def test_a_cancelled_start_ends_the_daemon_with_one_sigterm(manager: Manager, mo
         assert start.ends() != 0
         unit.shows(ActiveState="inactive", Result="success")
         assert unit.processes() == {}
-        has_no_warning(unit)
+        has_no_warning(unit, "exit code 0")
 
 
 def test_a_stop_after_readiness_gives_the_daemon_one_sigterm(system: Manager) -> None:

@@ -60,12 +60,13 @@ def run(start: "Start") -> int:
         channel.close()
     except OSError:
         pass  # its last words cannot be had
-    if is_ours_to_explain(supervisor.watched):
-        explain(supervisor.watched, supervisor.status)
+    to_explain = is_ours_to_explain(supervisor.watched)
     start.init.ended()
     supervisor.watched.close()
     for condition in start.conditions:
         condition.outlive()
+    if to_explain:  # behind its own last words
+        explain(supervisor.watched, supervisor.status)
     if guard is not None:
         guard.dismiss()
     return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
