@@ -35,7 +35,10 @@ UNMET = {
     "-t systemd --ready-when dbus:a.b": "install python3-jeepney",
     "-t systemd --adopt-socket unix:/tmp/listened": "no module ctypes; install python3",
 }
-LISTENS = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('/tmp/listened'); s.listen(); time.sleep(60)"
+LISTENS = (
+    "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('/tmp/listened'); s.listen(); "
+    "open('/tmp/listens', 'w'); time.sleep(60)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +81,9 @@ def test_a_unix_socket_is_waited_for_without_inotify(root: Root) -> None:
 @pytest.mark.parametrize("options", UNMET)
 def test_what_is_missing_is_one_line_before_the_start_and_explained(root: Root, options: str) -> None:
     daemon = "touch /tmp/started"
-    root.run("/bin/rm", "-f", "/tmp/listened", "/tmp/started")
-    setup = f'timeout 20 /usr/bin/python3 -ISc "{LISTENS}" & until [ -e /tmp/listened ]; do :; done'
+    root.run("/bin/rm", "-f", "/tmp/started")
+    listens = f'timeout 20 /usr/bin/python3 -ISc "{LISTENS}" & until [ -e /tmp/listens ]; do :; done'
+    setup = f"rm -f /tmp/listened /tmp/listens; {listens}"
     words = f"{BRIDGE} {options} --init none"
     asked = root.run("/bin/sh", "-c", f"{setup}; {words} -- sh -c '{daemon}'; echo $?; kill $!", check=False)
     assert asked.stdout == "125\n"

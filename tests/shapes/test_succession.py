@@ -34,6 +34,11 @@ import os, select, signal, sys, time
 def name():
     with open(f"{sys.argv[1]}.new", "w") as file: file.write(str(os.getpid()))
     os.rename(f"{sys.argv[1]}.new", sys.argv[1])
+def leave(*_):
+    os.unlink(sys.argv[1])
+    os._exit(3)
+signal.signal(signal.SIGUSR1, leave)
+signal.signal(signal.SIGTERM, leave)
 first = os.pidfd_open(os.getpid())
 name()
 if os.fork() == 0:
@@ -42,11 +47,6 @@ if os.fork() == 0:
     time.sleep(WAIT)
     name()
     signal.pause()
-def leave(*_):
-    os.unlink(sys.argv[1])
-    os._exit(3)
-signal.signal(signal.SIGUSR1, leave)
-signal.signal(signal.SIGTERM, leave)
 signal.pause()
 """
 WAYS = {

@@ -13,6 +13,7 @@ import pytest
 
 from cross_init.watch.log import BURST, LINE_MAX
 from tests.support.command import script
+from tests.support.early_end import without_early_end
 from tests.support.observed import Place
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
@@ -41,11 +42,11 @@ def started(show: Show, instance: str = "", *options: str) -> tuple[Job, Puppet]
 
 
 def ended(job: Job, puppet: Puppet) -> str:
-    """Have it end; returns all that was said on standard error."""
+    """Have it end; returns all else that was said on standard error."""
     puppet.tell("exit 0")
     assert os.waitstatus_to_exitcode(job.ended()) == 0
-    assert job.orphans_gone_within(1)
-    return job.said()
+    assert job.orphans_gone_within(5)
+    return without_early_end(job.said())
 
 
 KINDS = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
