@@ -25,15 +25,17 @@ def was_told(watched: "Subject", sock: _socket.socket, address: bytes, is_secret
     may read a process of the service: its user's and root's. Where all may know it only root and our own user count,
     who could as well make the daemon say it.
     """
+    trusted = (0, posix.geteuid())
+    if not is_secret and head.user not in trusted:
+        return False  # and nothing of a stranger's is read: who has given the kernel its memory can hold up who reads it
     try:
         told = variables(head.sender) if start_of_living(head.sender) else b""
     except (FileNotFoundError, ProcessLookupError):
         told = b""
     except OSError:
         return False  # not ours to look at
-    trusted = (0, posix.geteuid())
     if told:  # it has none any more when it is ending
-        return b"\0NOTIFY_SOCKET=%b\0" % address in b"\0" + told and (is_secret or head.user in trusted)
+        return b"\0NOTIFY_SOCKET=%b\0" % address in b"\0" + told
     if head.user not in trusted and not (is_secret and head.user == process_owner(watched.pid)):
         return False
     own = {_own_group(), control_group(watched.pidfd)} - {0}
