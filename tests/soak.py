@@ -53,7 +53,7 @@ class Init(ABC):
 
     @abstractmethod
     def kill(self, number: int) -> None:
-        """SIGKILL for the main process."""
+        """SIGKILL for the main process; returns when a start may follow."""
 
     @abstractmethod
     def status(self) -> list[dict[str, object]]:
@@ -125,7 +125,7 @@ class Systemd(Init):
             if not self.has_notify_reload:
                 reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID"
             daemon = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/soak.py {kind} soak"
-            text = f"[Service]\n{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
+            text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
             (manager.folder / f"soak-{number}.service").write_text(text)
         manager.systemctl("daemon-reload")
 
@@ -136,13 +136,18 @@ class Systemd(Init):
     def tell(self, word: str, number: int) -> None:
         self.manager.systemctl(word, f"soak-{number}")
 
-    def main_pid(self, number: int) -> int:
+    def facts(self, number: int) -> dict[str, str]:
         shown = self.manager.systemctl("show", "-p", "ActiveState", "-p", "MainPID", f"soak-{number}").stdout
-        facts = dict(line.split("=", 1) for line in shown.splitlines())
+        return dict(line.split("=", 1) for line in shown.splitlines())
+
+    def main_pid(self, number: int) -> int:
+        facts = self.facts(number)
         return int(facts["MainPID"]) if facts["ActiveState"] == "active" else 0
 
     def kill(self, number: int) -> None:
         self.manager.systemctl("kill", "--kill-whom=main", "--signal=KILL", f"soak-{number}")
+        # What is told to start while it is still "deactivating" fails as what was there before has failed.
+        until(lambda: self.facts(number)["ActiveState"] == "failed", f"{number}: the crash is seen", LONGEST_S)
 
     def status(self) -> list[dict[str, object]]:
         ran = self.manager.container.run(f"{INSIDE}/bin/cross-init", "status", "--json")
@@ -194,8 +199,7 @@ def soak(init: Init, name: str, services: int, seconds: float, chance: random.Ra
             until(lambda number=number: init.main_pid(number) == 0, f"{number} is down", LONGEST_S)  # type: ignore[misc]
             continue
         old = up.get(number, 0) if what == "crash" else 0
-        until(lambda number=number, old=old: init.main_pid(number) not in (0, old), f"{number}: {what}", LONGEST_S)  # type: ignore[misc]
-        pid = init.main_pid(number)
+        pid = another(init, number, old, what)
         assert what != "reload" or pid == up[number], f"{number}: another main process after a reload"
         up[number] = pid
         if sum(done.values()) % 20 == 0:
@@ -209,6 +213,18 @@ def soak(init: Init, name: str, services: int, seconds: float, chance: random.Ra
     until(lambda: descriptors(init) <= before + 2, f"descriptors: {before} before, {descriptors(init)} now", LONGEST_S)
     assert processes() == [], "no process is left"
     return done
+
+
+def another(init: Init, number: int, old: int, what: str) -> int:
+    """The main process of a service that is up and ready, and is not this one; one that reloads is not, for a while."""
+    found = [0]
+
+    def is_there() -> bool:
+        found[0] = init.main_pid(number)
+        return found[0] not in (0, old)
+
+    until(is_there, f"{number}: {what}", LONGEST_S)
+    return found[0]
 
 
 def check(init: Init, name: str, up: dict[int, int]) -> None:

@@ -27,7 +27,9 @@ def was_told(watched: "Subject", sock: _socket.socket, address: bytes, is_secret
     """
     trusted = (0, posix.geteuid())
     if not is_secret and head.user not in trusted:
-        return False  # and nothing of a stranger's is read: who has given the kernel its memory can hold up who reads it
+        return (
+            False  # and nothing of a stranger's is read: who has given the kernel its memory can hold up who reads it
+        )
     try:
         told = variables(head.sender) if start_of_living(head.sender) else b""
     except (FileNotFoundError, ProcessLookupError):
