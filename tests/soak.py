@@ -125,7 +125,8 @@ class Systemd(Init):
             if not self.has_notify_reload:
                 reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID"
             daemon = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/soak.py {kind} soak"
-            text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
+            service = f"{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
+            text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{service}"
             (manager.folder / f"soak-{number}.service").write_text(text)
         manager.systemctl("daemon-reload")
 
