@@ -6,7 +6,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test test-trees demo dist lint docs bench faults venv clean
+.PHONY: test test-trees demo dist lint docs man bench faults venv clean
 
 test: lint
 	$(TESTS) tests.support.trees
@@ -31,6 +31,12 @@ dist:
 
 docs:
 	$(PYTHON) -I tools/make_table.py
+	$(PYTHON) -I tools/make_options.py
+
+# The manual pages, and the completions of shells: build/man and build/completions.
+man:
+	$(PYTHON) -I tools/make_man.py build/man
+	$(PYTHON) -I tools/make_completions.py build/completions
 
 bench: venv
 	$(VENV)/bin/python benchmarks/startup.py

@@ -9,8 +9,8 @@ LARGEST_CIRCLE = 3
 MAY_IMPORT = {
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
-    "commands": "bounds bridge detect errors gather kernel launch model notify plan request sockets "
-    "spelling store unused version watch",
+    "commands": "bounds bridge detect errors gather kernel launch model notify plan readiness request "
+    "sockets spelling store unused version watch",
     "detect": "errors kernel model",
     "errors": "kernel",
     "gather": "errors kernel model notify plan readiness request sockets unused",
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "shapes": "bounds errors kernel launch model notify plan readiness sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
-    "start": "bridge commands detect errors kernel request version",
+    "start": "bridge commands errors kernel request version",
     "store": "bounds errors kernel model readiness request sockets watch",
     "systems": "bounds errors kernel model notify readiness sockets store watch",
     "unused": "errors model plan request",

@@ -62,6 +62,40 @@ OPTIONS = {"dinit": "dinit:fd=4"}  # what has to stand behind a target's name, a
 VARIANTS = {"inetd": ("inetd:wait", "inetd:nowait")}  # targets of which there are several
 
 
+def inits() -> list[tuple[str, str, str]]:
+    """For cross-init(7): each init, how it hears that a service is ready, how it passes sockets."""
+    from cross_init.commands.effects import SHORT
+    from cross_init.detect import INITS, init_named
+    from cross_init.model import NOTHING
+
+    found = [(name, init_named(name)) for name in INITS]
+    return [
+        (name, "nobody waits" if init.hears == NOTHING else SHORT[init.hears], init.passes or "--listen")
+        for name, init in found
+    ]
+
+
+def jobs() -> list[tuple[str, str]]:
+    """Each init whose job has to be told to wait for readiness, and how."""
+    from cross_init.detect import INITS, init_named
+
+    return [(name, job) for name in INITS if (job := init_named(name).job_type)]
+
+
+def targets() -> list[tuple[str, str, str]]:
+    """Each target, how its daemons say that they are ready, how they are given sockets."""
+    from cross_init.commands.effects import SHORT
+    from cross_init.detect import TARGETS, target_named
+    from cross_init.model import NOTHING
+
+    names = [name for each in TARGETS for name in VARIANTS.get(each, (each,))]
+    found = [(name, target_named(OPTIONS.get(name, name))) for name in names]
+    return [
+        (name, "nothing: --ready-when" if target.says == NOTHING else SHORT[target.says], target.takes or "its own")
+        for name, target in found
+    ]
+
+
 def text() -> str:
     """The whole file."""
     return "\n".join([HEAD.rstrip(), *rows()]) + "\n"

@@ -138,9 +138,8 @@ def run_bridge(argv: list[str]) -> None:
         options = parse(argv[1:])
         if options.help:
             from cross_init.commands.help import text
-            from cross_init.detect import INITS, TARGETS
 
-            code = write_out(text(TARGETS, INITS))
+            code = write_out(text(options.help))
         elif options.version:
             from cross_init.version import VERSION
 

@@ -1,3 +1,3 @@
 """The version, in one place: read by the build and by --version."""
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"

@@ -1,6 +1,7 @@
 """cross-init check and the state file: what counts as ready, and what no longer does."""
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.bounds import PID_MAX
+from cross_init.commands.front_door import COMMANDS
 from cross_init.kernel.procfs import start_time
 from cross_init.model import READY, STARTING
 from cross_init.watch.state_file import FILE, write
@@ -243,3 +245,23 @@ def test_the_front_door_says_what_there_is() -> None:
         assert expected in ran.stdout
     there = "there are status, check; did you mean check? (see cross-init --help)"
     assert ran.stderr == f"cross-init: chek: no such command; {there}\n"
+
+
+def test_the_front_door_lists_every_command_and_each_has_its_help() -> None:
+    def asked(*words: str) -> str:
+        ran = subprocess.run([FRONT_DOOR, *words], env={}, capture_output=True, text=True, timeout=60, check=True)
+        return ran.stdout
+
+    listed = asked()
+    assert listed == asked("--help") == asked("-h")
+    assert re.findall(r"^  (cross-init[a-z -]*?) [-[]", listed, re.MULTILINE) == [
+        *(f"cross-init {command}" for command in COMMANDS),
+        "cross-init-bridge",
+    ]
+    for command in COMMANDS:
+        for word in ("-h", "--help"):
+            assert asked(command, word).startswith(f"Usage: cross-init {command} ")
+        listed += asked(command, "--help")
+    assert max(map(len, listed.splitlines())) <= 80
+    bridge = subprocess.run([FRONT_DOOR, "bridge"], env={}, capture_output=True, text=True, timeout=60)
+    assert "did you mean cross-init-bridge?" in bridge.stderr

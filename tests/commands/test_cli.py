@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cross_init.commands.options import OPTIONS, ORIGINAL, Options, parse
+from cross_init.commands.options import ACCESS, OPTIONS, ORIGINAL, PLACES, Options, parse
 from cross_init.detect import INITS, TARGETS
 from cross_init.errors import Failure
+from cross_init.readiness.conditions import KINDS as CONDITIONS
+from cross_init.sockets.listen import KINDS as SOCKETS
+from cross_init.sockets.options import OPTIONS as SOCKET_OPTIONS
 from tests.support.command import PATH, close_descriptors, closed_pipe, command, run
 
 WORD = st.text(st.characters(exclude_characters="\0"), max_size=8)
@@ -115,6 +118,7 @@ MISTAKES = [
     (["-t", "systemd", "--ready", "d"], "--ready: could be --ready-"),
     (["-t", "systemd", "--=", "d"], "--: could be --target"),
     (["-t", "systemd", "--notify=yes", "d"], "--notify takes no value"),
+    (["--help=some"], "--help some: not known; choose one of most, all"),
     (["-t", "systemd", "--init", "smf", "d"], f"--init smf: not known; choose one of {INITS_LISTED}"),
     (["-t", "systemd", "--notify-access=any", "d"], "choose one of main, exec, all"),
     (["-t", "systemd", "--explain=xml", "d"], "choose one of text, json"),
@@ -181,14 +185,28 @@ def test_no_words_give_a_traceback(words: list[str | bytes]) -> None:
 
 
 @pytest.mark.parametrize("word", ["-h", "--help", "-Nh", "--he"])
-def test_help_names_every_option_and_choice_on_one_screen(word: str) -> None:
+def test_help_is_one_screen(word: str) -> None:
     result = run(word)
     assert (result.status, result.err) == (0, b"")
-    text = result.out.decode()
-    for each in (*OPTIONS, *TARGETS, *INITS):
+    lines = result.out.decode().splitlines()
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for each in ("-t, --target", "-N, --notify", "-h, --help", "-V, --version", "--help=all", *TARGETS):
         assert each in text
-    assert max(map(len, text.splitlines())) <= 120
-    assert "{" not in text
+    assert not set("{}`*") & set(text)
+
+
+def test_all_of_the_help_names_every_option_and_choice() -> None:
+    result = run("--help=all")
+    assert (result.status, result.err) == (0, b"")
+    text = result.out.decode()
+    for option, (_, takes_value) in OPTIONS.items():
+        assert re.search(rf"^  (-.,|   ) {option}{' [^ ]+' if takes_value else '(.=.*)?'}$", text, re.MULTILINE), option
+    for each in (*INITS, *CONDITIONS, *SOCKETS, *SOCKET_OPTIONS, *TARGETS, *ACCESS, *PLACES):
+        assert each in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert not set("{}`*") & set(text)
 
 
 def test_the_version_is_one_line() -> None:

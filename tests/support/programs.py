@@ -29,13 +29,16 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "debootstrap": ("debootstrap",),
     "dnsmasq-base": ("dnsmasq",),
     "dumb-init": ("dumb-init",),
+    "fish": ("fish",),
     "gcc": ("gcc",),
     "git": ("git",),
     "gpg-agent": ("gpg-agent",),
     "gpgconf": ("gpgconf",),
+    "groff-base": ("groff", "grotty", "troff"),
     "haproxy": ("haproxy",),
     "iproute2": ("ip", "ss"),
     "make": ("make",),
+    "mandoc": ("mandoc",),
     "memcached": ("memcached",),
     "mosquitto": ("mosquitto",),
     "nginx": ("nginx",),
@@ -67,6 +70,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "systemd-container": ("systemd-nspawn",),
     "tini": ("tini",),
     "unbound": ("unbound",),
+    "zsh": ("zsh",),
 }
 # Needed for its files alone: no program of it is started.
 _FILES: dict[str, str] = {

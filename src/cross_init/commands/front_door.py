@@ -9,22 +9,8 @@ import posix
 from cross_init.errors import FAILED, Failure, printable
 
 NAME = "cross-init"
-# Command: (what stands behind it, what it does).
-COMMANDS = {
-    "status": ("[--json] [SERVICE...]", "the services that bridges look after: what they do, and since when"),
-    "check": ("[FILE] | SERVICE | DIR", "exit with 0 if the service is ready, with 1 if not, and say why"),
-}
-MORE = {
-    "status": (
-        "status: root sees all services, a user its own; --json is for programs. The exit code is 1 if SERVICE is not",
-        "there. A bridge that has nothing more to do is not there to be asked: check asks the init as well.",
-    ),
-    "check": (
-        "check: SERVICE is a service's name, DIR the directory that its supervisor has, FILE its state file",
-        "(--state-file). Without one it is the service directory we are in or, in a container, its bridges are asked.",
-    ),
-}
 HELP = ("-h", "--help")
+COMMANDS = ("status", "check")  # what they are for stands in described.py
 
 
 def main(argv: list[str]) -> None:
@@ -61,7 +47,9 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
     if command == "help" and words[:1] != ["help"]:
         command, *words = *words[:1], *HELP[-1:]
     if command in HELP:
-        return 0, "\n".join(usage())
+        from cross_init.commands.help import of_front_door
+
+        return 0, of_front_door()
     if command in ("-V", "--version"):
         from cross_init.version import VERSION
 
@@ -69,18 +57,13 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
     if command not in COMMANDS:
         from cross_init.spelling import nearest
 
-        meant = nearest(command, COMMANDS)
+        meant = "cross-init-bridge" if command == "bridge" else nearest(command, COMMANDS)
         hint = f"; did you mean {meant}?" if meant else ""
         raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)}{hint} (see {NAME} --help)")
     if any(word in HELP for word in words):
-        return 0, "\n".join(usage(command))
+        from cross_init.commands.help import of_command
+
+        return 0, of_command(command)
     module = __import__(f"cross_init.commands.{command}", fromlist=("run",))
     done: tuple[int, str] = module.run(words)
     return done
-
-
-def usage(only: str = "") -> list[str]:
-    """The help, by lines. only: of this command."""
-    shown = {only: COMMANDS[only]} if only else COMMANDS
-    lines = [f"  {NAME} {f'{command} {behind}':<29}  {does}" for command, (behind, does) in shown.items()]
-    return ["Usage:", *lines, *(line for command in shown for line in ("", *MORE[command]))]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PLACES = ("path", "abstract")  # for the notification socket's name
 ACCESS = ("main", "exec", "all")
+MOST, ALL = "most", "all"  # which options --help shows
 # Option: (the attribute of Options that it sets, whether it takes a value).
 OPTIONS: dict[str, tuple[str, bool]] = {
     "--target": ("target", True),
@@ -65,8 +66,10 @@ CHOICES = {
     "notify_access": ACCESS,
     "notify_socket": PLACES,
     "explain": ("text", "json"),
+    "help": (MOST, ALL),
 }
-
+# Those whose value may be left out, and is the first of their choices then.
+OPTIONAL = ("--explain", "--help")
 
 REPEATED = ("--listen", "--ready-when")  # what may be said more than once
 READINESS = "is about readiness, which has to be asked for with -N or --ready-when"
@@ -132,7 +135,7 @@ class Options:
         self.watchdog = (0.0, 0.0)  # seconds between two signs of life, 0: any number; and from SIGABRT to SIGKILL
         self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
         self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
-        self.help = False
+        self.help = ""  # "" (no), MOST or ALL
         self.version = False
         self.command: list[str] = []
 
@@ -151,8 +154,8 @@ class Options:
         attribute, takes_value = OPTIONS[option]
         if option not in REPEATED and self.given.setdefault(option, value) != value:
             raise usage(f"{option} is there twice, as {self.given[option]} and as {value}: leave one of them out")
-        if option == "--explain":
-            value = value or "text"
+        if option in OPTIONAL:
+            value = value or CHOICES[attribute][0]
         elif not takes_value:
             if value is not None:
                 raise usage(f"{option} takes no value")

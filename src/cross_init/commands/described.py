@@ -1,0 +1,379 @@
+"""What each option and each command is for, in words: the one source of --help, the man pages, docs/options.md and the
+completions of shells.
+
+The texts are written in a little Markdown: `literal`, *PLACEHOLDER*. What an option means to the parser stands in
+options.py, which does not import this: only who asks for it pays for it.
+"""
+
+from typing import NamedTuple
+
+from cross_init.readiness.conditions import KINDS as CONDITIONS
+from cross_init.sockets.listen import KINDS as SOCKETS
+
+FILE = ("FILE",)  # what completes a value: the names of files
+SIGNAL = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
+# A paragraph, or a list of terms, each with what it means.
+Block = str | tuple[tuple[str, str], ...]
+
+
+class Option(NamedTuple):
+    """An option.
+
+    brief: for --help, in some words; "" if it is not among those that most need. text: for --help=all. more: what only
+    the man page and the docs say. completes: how a value may begin, where options.CHOICES does not say it.
+    """
+
+    name: str
+    argument: str
+    text: str
+    brief: str = ""
+    more: tuple[Block, ...] = ()
+    short: str = ""
+    completes: tuple[str, ...] = ()
+
+
+class Group(NamedTuple):
+    """Options that belong together."""
+
+    title: str
+    options: tuple[Option, ...]
+
+
+class Command(NamedTuple):
+    """A command of cross-init, or one beside it. arguments: what stands behind its name."""
+
+    name: str
+    arguments: str
+    brief: str
+    text: str
+    options: tuple[Option, ...] = ()
+    completes: tuple[str, ...] = ()
+
+
+ADDRESSES = (*(f"{kind}:" for kind in SOCKETS),)
+HELP = Option("--help", "", "This text.", "this text", short="-h")
+VERSION = Option("--version", "", "The version.", "the version", short="-V")
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        "The daemon",
+        (
+            Option(
+                "--target",
+                "TARGET",
+                "The init system that the daemon was written for: {targets}. Behind some stands more, as in `s6:4`, "
+                "`dinit:fd=4`, `upstart:job=NAME`, `inetd:wait`, `inetd:nowait:20`.",
+                "the init system that the daemon was written for: {targets}",
+                (
+                    (
+                        ("`s6:`*N*", "The daemon writes its newline to descriptor *N*; without it, to 3."),
+                        (
+                            "`dinit:fd=`*N*, `dinit:var=`*NAME*",
+                            "It writes to descriptor *N*, or to the one whose number the variable *NAME* holds, as "
+                            "`ready-notification` in a service of dinit has it.",
+                        ),
+                        (
+                            "`upstart:job=`*NAME*",
+                            "It is told that name in `UPSTART_JOB`, for a daemon that compares it with its own.",
+                        ),
+                        ("`inetd:wait`", "It gets the listening socket itself as standard input."),
+                        (
+                            "`inetd:nowait`, `inetd:nowait:`*N*",
+                            "It gets one client's connection. Where the init passes a socket that listens, or with "
+                            "`--listen`, each client gets a daemon of its own, at most *N* at a time (40).",
+                        ),
+                    ),
+                    "A daemon that needs nothing of its init is one for `plain`. One that forks away, as those of init "
+                    "scripts do, is one for `sysv`.",
+                ),
+                "-t",
+            ),
+            Option(
+                "--notify",
+                "",
+                "The daemon says when it is ready; tell it to the init. The init's job has to wait for it, see below.",
+                "the daemon says when it is ready: tell the init",
+                (
+                    "How it says so is the target's way; how the init is told is the init's. Where the init waits for "
+                    "nobody, a line says so, and the log is told.",
+                ),
+                "-N",
+            ),
+        ),
+    ),
+    Group(
+        "What would happen",
+        (
+            Option(
+                "--explain",
+                "[=text|json]",
+                "Run nothing; say what was detected and why, what would be done, get lost, or fail. Without `-t`, what "
+                "was detected.",
+                "run nothing: say what would happen, and why",
+                ("`--explain=json` is the same for programs. The exit code is 125 if the start would be refused.",),
+            ),
+        ),
+    ),
+    Group(
+        "Readiness",
+        (
+            Option(
+                "--ready-when",
+                "CONDITION",
+                "Ready when this holds, for a daemon that says nothing; with `-N`, when it has said so as well. May be "
+                "repeated. One of {conditions}.",
+                "for one that says nothing: ready when this holds, as tcp:HOST:PORT, file:PATH, log:REGEX, listening",
+                (
+                    (
+                        ("`tcp:`*HOST*`:`*PORT*", "Somebody accepts connections there."),
+                        ("`unix:`*PATH*", "Somebody accepts connections on this socket."),
+                        ("`http:`*URL*", "A request is answered with a status from 200 to 399."),
+                        ("`file:`*PATH*", "The file appears, or is written anew."),
+                        (
+                            "`pid-file:`*PATH*",
+                            "It appears or is written anew, and names a process of the service.",
+                        ),
+                        ("`dbus:`*NAME*", "The service owns this name on the bus (see `--bus`)."),
+                        ("`log:`*REGEX*", "A line of the daemon's output matches."),
+                        ("`exec:`*COMMAND*", "This command ends with 0; it is run again and again."),
+                        (
+                            "`listening`",
+                            "The daemon listens on a socket of its own, or attends to one that it was passed.",
+                        ),
+                        ("`started`", "The daemon runs, and a socket that it was passed listens."),
+                    ),
+                ),
+                completes=tuple(f"{kind}:" if rest else kind for kind, (_, rest) in CONDITIONS.items()),
+            ),
+            Option(
+                "--ready-timeout",
+                "SECONDS",
+                "End the daemon if it is not ready by then, with exit code 125.",
+                "end the daemon if it is not ready by then",
+            ),
+            Option(
+                "--bus",
+                "BUS",
+                "Where `dbus:`*NAME* is looked for: `system` (the default), `session`, or an address, as "
+                "`unix:path=/x`.",
+                completes=("system", "session", "unix:path="),
+            ),
+            Option(
+                "--daemonize",
+                "",
+                "From a shell: return when the daemon is ready, and leave it running. Includes `-N`.",
+                "from a shell: return when the daemon is ready",
+                ("Standard output and error stay the caller's: redirect them where somebody reads them to their end.",),
+            ),
+            Option(
+                "--ready-fd",
+                "N",
+                "Do not tell the init in its own way: write a newline to this descriptor.",
+            ),
+            Option(
+                "--end-after-ready",
+                "",
+                "Leave no process of ours behind once the daemon is ready; what it says later is dropped.",
+            ),
+            Option(
+                "--notify-access",
+                "WHO",
+                "Whose messages count: `main` (the daemon, the default), `exec` (what this command line started: here "
+                "the same), `all` (the daemon and its descendants).",
+            ),
+            Option(
+                "--notify-socket",
+                "KIND",
+                "How the socket is named on which the daemon says that it is ready: `abstract` for one that changes "
+                "its root (chroot), `path` for one that changes its network namespace.",
+            ),
+        ),
+    ),
+    Group(
+        "The life of the daemon",
+        (
+            Option(
+                "--supervise",
+                "",
+                "Stay the main process: follow `MAINPID=`, the PID file and a daemon that forks away, pass signals on, "
+                "and end as it ends.",
+                "stay the main process, and follow the daemon",
+                (
+                    "The init then shows the bridge's PID. A guard beside the bridge ends the daemon if the bridge "
+                    "is killed.",
+                ),
+            ),
+            Option(
+                "--pid-file",
+                "PATH",
+                "With `-t sysv` or `--supervise`: the PID file that the daemon writes, to be followed. Else one that "
+                "we write, with `--daemonize` and for inits that look for it.",
+                "the PID file that it writes (sysv), or we write",
+                completes=FILE,
+            ),
+            Option(
+                "--watchdog",
+                "SECONDS[:GRACE]",
+                "End the daemon if it gives no sign of life (`WATCHDOG=1`) for so long: with SIGABRT, and with SIGKILL "
+                "after *GRACE* (30 s).",
+                "end the daemon if it says nothing for so long",
+                ("It is counted here, on every init. The daemon is told of it as by systemd (`WATCHDOG_USEC`).",),
+            ),
+            Option(
+                "--fd-store",
+                "N",
+                "Keep up to *N* descriptors for the daemon over a restart (`FDSTORE=1`), until it is stopped for good.",
+            ),
+            Option(
+                "--stop-signal",
+                "SIG",
+                "What the daemon gets when the init sends SIGTERM, as `QUIT`.",
+                completes=SIGNAL,
+            ),
+            Option(
+                "--reload-signal",
+                "SIG",
+                "What the daemon gets when the init sends SIGHUP, as `USR1`.",
+                completes=SIGNAL,
+            ),
+        ),
+    ),
+    Group(
+        "For who asks",
+        (
+            Option(
+                "--health-listen",
+                "ADDRESS",
+                "Answer GET /readyz and /livez (HTTP) on `tcp:`*HOST*`:`*PORT* or `unix:`*PATH*: 200, or 503 and why "
+                "not.",
+                "answer GET /readyz and /livez there (HTTP)",
+                completes=("tcp:", "unix:"),
+            ),
+            Option(
+                "--state-file",
+                "PATH",
+                "Note there whether the daemon is ready, for `cross-init check` *PATH*.",
+                more=(
+                    "In a container `cross-init check` without a path asks the bridge itself, and needs no such file.",
+                ),
+                completes=FILE,
+            ),
+        ),
+    ),
+    Group(
+        "Sockets",
+        (
+            Option(
+                "--listen",
+                "[NAME=]ADDRESS[,OPTION...]",
+                "Open a socket for the daemon; may be repeated. *ADDRESS* is `tcp:`*HOST*`:`*PORT*, "
+                "`udp:`*HOST*`:`*PORT*, `unix:`*PATH*, `unix-dgram:`*PATH*, `unix-seqpacket:`*PATH* or `fifo:`*PATH*. "
+                "An *OPTION* is `mode=`, `user=`, `group=`, `folder-mode=`, `backlog=`, `keep-alive`, `remove-on-stop` "
+                "or `keep`.",
+                "open a socket: tcp:HOST:PORT, unix:PATH, ...",
+                (
+                    "`tcp:[::1]:80` is IPv6. `tcp:[::]:80` is IPv6 alone, `tcp::80` both in one socket. Port 0 is any "
+                    "free one. A path that begins with `@` is an abstract name. A comma in a path is written `\\,`.",
+                    "The options are those of a socket unit of systemd (systemd.socket(5)):",
+                    (
+                        ("`mode=`*0660*", "The rights of a path; 0666 if not said, whatever the umask is."),
+                        (
+                            "`user=`*NAME*, `group=`*NAME*",
+                            "Whose the path is: names or numbers. A user alone brings his group.",
+                        ),
+                        ("`folder-mode=`*0750*", "The rights of folders that are missing, and made; 0755."),
+                        ("`backlog=`*N*", "How many connections may wait to be accepted; 4096."),
+                        ("`keep-alive`", "TCP asks a silent client whether it is still there."),
+                        ("`remove-on-stop`", "The path is removed at the end; else the next start replaces it."),
+                        (
+                            "`keep`",
+                            "The socket stays open over a restart of the service: clients wait, and none is refused.",
+                        ),
+                    ),
+                ),
+                completes=ADDRESSES,
+            ),
+            Option(
+                "--adopt-socket",
+                "ADDRESS",
+                "Take the listening socket there (`tcp:`, `unix:`) from root's process that holds it, if the init "
+                "passes none: as `upstart-socket-bridge` does when the job was started by hand.",
+                completes=("tcp:", "unix:"),
+            ),
+            Option("--socket", "NAME", "Use the one of this name of the sockets that the init passed."),
+            Option("--all-sockets", "", "Pass several sockets as a list, for daemons that were written for Upstart."),
+            Option("--wait-for-client", "", "Start the daemon only when a client waits on a socket."),
+        ),
+    ),
+    Group(
+        "The init",
+        (
+            Option(
+                "--init",
+                "NAME[:OPTION]",
+                "Do not detect what we run on; it is one of {inits}.",
+                "do not detect what we run on",
+                (
+                    (
+                        (
+                            "`supervisord:event`",
+                            "Tell its event listeners when the daemon is ready; the program has to have "
+                            "`stdout_capture_maxbytes`.",
+                        ),
+                        ("`s6:fdholder=`*PATH*", "Keep descriptors (`--fd-store`) in this s6-fdholderd as well."),
+                        (
+                            "`dinit:fd=`*N*, `dinit:var=`*NAME*",
+                            "The descriptor of `ready-notification`, if it is not found.",
+                        ),
+                        (
+                            "`circus:web=$(circus.sockets.web)`",
+                            "The names of its sockets, as Circus writes their numbers.",
+                        ),
+                        ("`launchd:`*KEY*`,`...", "The keys of the job's sockets."),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Group(
+        "About",
+        (
+            HELP._replace(
+                argument="[=most|all]",
+                text="The options that most need; `--help=all`: every option.",
+                brief="this text; --help=all: every option",
+            ),
+            VERSION,
+        ),
+    ),
+)
+OPTIONS: tuple[Option, ...] = tuple(option for group in GROUPS for option in group.options)
+
+JSON = Option("--json", "", "Print a list of objects (JSON), for programs.", "for programs")
+BRIDGE = Command(
+    "cross-init-bridge",
+    "-t TARGET ... -- COMMAND",
+    "run a daemon that was written for another init",
+    "",
+)
+# The commands of cross-init, by the names that they have behind it.
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "status",
+        "[--json] [SERVICE...]",
+        "the services that bridges look after",
+        "How the services are that bridges look after: what they do, and since when. Root sees all, a user its own. The "
+        "exit code is 1 if SERVICE is not there. A bridge that has nothing more to do is not there to be asked: check "
+        "asks the init as well.",
+        (JSON,),
+    ),
+    Command(
+        "check",
+        "[SERVICE | DIR | FILE]",
+        "whether a service is ready, by the exit code",
+        "Exit with 0 if the service is ready and with 1 if not, and say why. SERVICE is its name, DIR the directory that "
+        "its supervisor has, FILE its state file (`--state-file`). Without one it is the service directory that we are "
+        "in or, in a container, its bridges are asked.",
+        completes=FILE,
+    ),
+)
