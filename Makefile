@@ -6,7 +6,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test test-trees demo dist lint docs man bench faults venv clean
+.PHONY: test test-trees demo dist install packages lint docs man bench faults venv clean
 
 test: lint
 	$(TESTS) tests.support.trees
@@ -28,6 +28,30 @@ demo:
 dist:
 	$(PYTHON) -I tools/make_zipapp.py --interpreter $(INTERPRETER) dist/cross-init-bridge
 	ln -sf cross-init-bridge dist/cross-init
+
+# With man pages and completions, for whatever Python 3 is there. DESTDIR: another root, as for a package, whose manager
+# compiles the modules.
+PREFIX ?= /usr/local
+MODULES = $(PREFIX)/lib/python3/dist-packages
+ZSH ?= $(PREFIX)/share/zsh/site-functions
+INSTALL = install -m 0644 -D -t
+install: man
+	cd src && find cross_init -name '*.py' -o -name py.typed | while read -r file; do \
+	  $(INSTALL) "$(DESTDIR)$(MODULES)/$${file%/*}" "$$file" || exit 1; done
+	[ "$(DESTDIR)" ] || $(INTERPRETER) -m compileall -q "$(MODULES)/cross_init"
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/bin" -m 0755 bin/cross-init-bridge
+	ln -sf cross-init-bridge "$(DESTDIR)$(PREFIX)/bin/cross-init"
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/share/man/man1" build/man/*.1
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/share/man/man7" build/man/*.7
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" build/completions/bash/*
+	ln -sf cross-init-bridge "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/cross-init"
+	$(INSTALL) "$(DESTDIR)$(ZSH)" build/completions/zsh/*
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d" build/completions/fish/*
+	$(INSTALL) "$(DESTDIR)$(PREFIX)/share/doc/cross-init-tools" LICENSE README.md CHANGELOG.md
+
+# The sdist and the wheel. Needs setuptools and wheel, as Debian has them.
+packages:
+	$(PYTHON) tools/build_backend.py dist
 
 docs:
 	$(PYTHON) -I tools/make_table.py

@@ -92,9 +92,9 @@ def test_the_one_file_is_always_the_same(tmp_path: Path) -> None:
 
 def test_an_installed_wheel(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for name in ("src", "bin"):
+    for name in ("src", "bin", "tools"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=60)
     python = tmp_path / "venv/bin/python"

@@ -79,6 +79,8 @@ _FILES: dict[str, str] = {
     "locales": "what localedef makes a locale of",
     "netbase": "/etc/services, which xinetd reads",
     "python3-jeepney": "what the single file finds of jeepney",
+    "python3-setuptools": "what the sdist and the wheel are built by",
+    "python3-wheel": "the same",
 }
 # Unpacked beside the machine's own, as installing it would take the place of another, or start something.
 _UNPACKED: dict[str, tuple[str, ...]] = {

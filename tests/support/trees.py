@@ -31,6 +31,14 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bookworm-openrc": ("bookworm", ("openrc",)),
     "trixie": ("trixie", ("openrc", "finit", "shepherd")),
     "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
+    "bookworm-build": (
+        "bookworm",
+        (
+            *("build-essential", "debhelper", "dh-python", "lintian", "man-db", "python3-setuptools", "python3-wheel"),
+            "perl-openssl-defaults",  # what lintian's dependencies mean, whom debootstrap cannot find
+            *("s6", "runit"),
+        ),
+    ),
 }
 # Without ALWAYS.
 BARE = {"bookworm-python3-minimal": ("bookworm", ("python3-minimal", "procps"))}
