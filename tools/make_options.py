@@ -7,6 +7,7 @@ With --check nothing is written, and the exit code is 1 if the file is not what 
 
 import sys
 from pathlib import Path
+from textwrap import fill
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src")]
@@ -41,11 +42,19 @@ def blocks_of(option: Option) -> list[str]:
 
 def section(option: Option) -> list[str]:
     """An option's lines."""
-    lines = [f"### {names(option)}", "", filled(option.text)]
+    lines = [f"### {names(option)}", "", wrapped(option.text)]
     for block in option.more:
         lines.append("")
-        lines += [filled(block)] if isinstance(block, str) else [f"- {term}: {filled(what)}" for term, what in block]
+        lines += [wrapped(block)] if isinstance(block, str) else [wrapped(what, f"- {term}: ") for term, what in block]
     return [*lines, ""]
+
+
+def wrapped(text: str, before: str = "") -> str:
+    """A paragraph, or what stands behind the beginning of an entry of a list."""
+    indent = "  " if before else ""
+    return fill(
+        f"{before}{filled(text)}", 120, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def text() -> str:
@@ -53,9 +62,9 @@ def text() -> str:
     lines = [HEAD]
     for group in GROUPS:
         lines += [f"## {group.title}", "", *(line for option in group.options for line in section(option))]
-    lines += ["## The init's job, and exit codes", "", JOB, "", CODES, ""]
+    lines += ["## The init's job, and exit codes", "", wrapped(JOB), "", wrapped(CODES), ""]
     for command in COMMANDS:
-        lines += [f"## `cross-init {command.name}` *{command.arguments}*", "", filled(command.text), ""]
+        lines += [f"## `cross-init {command.name}` *{command.arguments}*", "", wrapped(command.text), ""]
         lines += [line for option in own_options(command) for line in section(option)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -51,8 +51,8 @@ class Command(NamedTuple):
 
 
 ADDRESSES = (*(f"{kind}:" for kind in SOCKETS),)
-HELP = Option("--help", "", "This text.", "this text", short="-h")
-VERSION = Option("--version", "", "The version.", "the version", short="-V")
+HELP = Option("--help", "", "Show a help text.", "this text", short="-h")
+VERSION = Option("--version", "", "Show the version.", "the version", short="-V")
 
 GROUPS: tuple[Group, ...] = (
     Group(
@@ -340,7 +340,7 @@ GROUPS: tuple[Group, ...] = (
         (
             HELP._replace(
                 argument="[=most|all]",
-                text="The options that most need; `--help=all`: every option.",
+                text="Show the options that most need; with `--help=all` every option.",
                 brief="this text; --help=all: every option",
             ),
             VERSION,
