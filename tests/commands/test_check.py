@@ -239,7 +239,11 @@ def test_a_wrong_command_line(words: list[str]) -> None:
 
 
 def test_the_front_door_says_what_there_is() -> None:
-    for words, code, expected in (([], 0, "cross-init check [FILE]"), (["--help"], 0, "Usage:"), (["chek"], 125, "")):
+    for words, code, expected in (
+        ([], 0, "cross-init check [SERVICE | DIR | FILE]"),
+        (["--help"], 0, "Usage:"),
+        (["chek"], 125, ""),
+    ):
         ran = subprocess.run([FRONT_DOOR, *words], env={}, capture_output=True, text=True, timeout=60)
         assert ran.returncode == code
         assert expected in ran.stdout

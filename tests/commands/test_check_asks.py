@@ -163,9 +163,8 @@ def front_door(*words: str, user: int = 0) -> tuple[int, str, str]:
 def test_help_is_given_wherever_it_is_asked_for(words: str) -> None:
     code, said, wrong = front_door(*words.split())
     assert (code, wrong) == (0, "")
-    assert said.startswith("Usage:\n  cross-init ")
     for command in ("status", "check"):
-        assert (f"\n{command}: " in said) == (words == "help" or command in words)
+        assert (f"cross-init {command} [" in said) == (words == "help" or command in words)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")

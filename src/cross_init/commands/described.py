@@ -362,18 +362,18 @@ COMMANDS: tuple[Command, ...] = (
         "status",
         "[--json] [SERVICE...]",
         "the services that bridges look after",
-        "How the services are that bridges look after: what they do, and since when. Root sees all, a user its own. The "
-        "exit code is 1 if SERVICE is not there. A bridge that has nothing more to do is not there to be asked: check "
-        "asks the init as well.",
+        "How the services are that bridges look after: what they do, and since when. Root sees all, a user its own. "
+        "The exit code is 1 if SERVICE is not there. A bridge that has nothing more to do is not there to be asked: "
+        "check asks the init as well.",
         (JSON,),
     ),
     Command(
         "check",
         "[SERVICE | DIR | FILE]",
         "whether a service is ready, by the exit code",
-        "Exit with 0 if the service is ready and with 1 if not, and say why. SERVICE is its name, DIR the directory that "
-        "its supervisor has, FILE its state file (`--state-file`). Without one it is the service directory that we are "
-        "in or, in a container, its bridges are asked.",
+        "Exit with 0 if the service is ready and with 1 if not, and say why. SERVICE is its name, DIR the directory "
+        "that its supervisor has, FILE its state file (`--state-file`). Without one it is the service directory that "
+        "we are in or, in a container, its bridges are asked.",
         completes=FILE,
     ),
 )
