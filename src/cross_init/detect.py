@@ -84,15 +84,9 @@ def detect(evidence: Evidence, beyond: bool = True) -> tuple[Init, Claim]:
 
     Raises Failure when the evidence contradicts itself.
     """
-    claims: list[tuple[Init, Claim]] = []
-    for name, variables, parents in CLUES:
-        if any(variable in evidence.environ for variable in variables) or evidence.parent_name in parents:
-            init = init_named(name)
-            claim = init.recognise(evidence)
-            if claim is not None:
-                claims.append((init, claim))
+    claims = first_claims(evidence)
     if not any(claim.direct for _, claim in claims):
-        claims = [found for found in claims if not found[0].is_lost(evidence)] + _later_claims(evidence)
+        claims = [found for found in claims if not found[0].is_lost(evidence)] + later_claims(evidence)
         if beyond and not any(claim.direct for _, claim in claims) and waits_for_command(evidence.parent_words):
             claims = beyond_shell(evidence) or claims
     elif evidence.parent == 0:
@@ -112,7 +106,20 @@ def detect(evidence: Evidence, beyond: bool = True) -> tuple[Init, Claim]:
     return nearest, claim
 
 
-def _later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
+def first_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
+    """The inits of CLUES that have one, and whose own look at the evidence agrees."""
+    claims: list[tuple[Init, Claim]] = []
+    for name, variables, parents in CLUES:
+        if any(variable in evidence.environ for variable in variables) or evidence.parent_name in parents:
+            init = init_named(name)
+            claim = init.recognise(evidence)
+            if claim is not None:
+                claims.append((init, claim))
+    return claims
+
+
+def later_claims(evidence: Evidence) -> list[tuple[Init, Claim]]:
+    """The same for LATER."""
     claims: list[tuple[Init, Claim]] = []
     for name, socket, beginnings in LATER:
         if socket in evidence.environ.get(b"NOTIFY_SOCKET", b"") or any(

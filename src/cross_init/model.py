@@ -341,6 +341,8 @@ class Target:
     lists: bool = False  # its daemons get one socket, and only if it was asked for several, as a list
     says: str = NOTHING  # how the daemon says that it is ready
     silence: str = ""  # why it does not say so where another form of it is ready by itself, in words
+    when_silent: str = ""  # why nothing is heard of one that should say so, as it often is, in words
+    variable: bytes = b""  # in which it finds how to say so, if it does in one
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
     clients_at_a_time: int = 0  # how many of its daemons, if each serves one connection; 0: one daemon serves all

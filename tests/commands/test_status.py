@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from pwd import getpwuid
 from typing import Any
 
 import pytest
@@ -109,6 +110,18 @@ def test_users_see_their_own_and_root_sees_all(show: Show) -> None:
     assert said["user"] == NOBODY
     assert facts(users.pid, user=NOBODY)
     assert facts(roots.pid, user=NOBODY) is None
+
+
+def test_the_user_that_is_shown_is_the_daemons(show: Show) -> None:
+    """One that root has started and that became another user, as most do; a user's bridge is believed nothing else."""
+    job, puppet = started(show, "watch")
+    puppet.do(f"os.setgid({NOBODY}); os.setuid({NOBODY})")
+    said = facts(puppet.pid)
+    assert said
+    assert (said["user"], said["daemon_user"]) == (0, NOBODY)
+    (line,) = [line for line in status("python3")[1].splitlines() if f" {puppet.pid} " in line]
+    assert line.split()[1] == getpwuid(NOBODY).pw_name
+    job.kill(signal.SIGKILL)
 
 
 def test_who_may_not_ask_is_told_nothing(show: Show) -> None:

@@ -83,7 +83,7 @@ def place() -> Iterator[PrivateRun]:
 def answer(state: str, service: str = "forged", init: str = "container") -> bytes:
     times = {"since": 1.0, "age": 1.0}
     texts = {"service": service, "init": init, "target": "systemd", "shape": "watch", "state": state}
-    return encode({**texts, **times, "pid": 1, "waits_for": "", "status": ""})
+    return encode({**texts, **times, "pid": 1, "waits_for": "", "status": "", "daemon_user": 0})
 
 
 def listen(
@@ -253,6 +253,9 @@ def test_what_speaks_in_another_form_is_left_out_and_said(place: PrivateRun) -> 
             {"since": -1.0},
             {"since": 1e300},
             {"watchdog_age": 1.0},
+            {"daemon_user": -1},
+            {"daemon_user": 1 << 32},
+            {"daemon_user": "root"},
         ),
         *({"service": 1}, {"status": 1.0}),
     ],

@@ -376,4 +376,12 @@ COMMANDS: tuple[Command, ...] = (
         "we are in or, in a container, its bridges are asked.",
         completes=FILE,
     ),
+    Command(
+        "which",
+        "[--json] [INIT...]",
+        "which init started whoever asks",
+        "Say which init started whoever asks, and by what evidence. The first line is the init's name, or none, with "
+        "the exit code 1. With INIT nothing is said, and the exit code is 0 if it is one of these, else 1.",
+        (JSON._replace(text="Print an object (JSON), for programs."),),
+    ),
 )

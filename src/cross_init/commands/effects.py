@@ -65,6 +65,8 @@ def effects(plan: Plan, request: "Request") -> tuple[list[str], list[str]]:
             (said if kept else lost).append(f"{word}: {text}")
     elif target.says != NOTHING and not request.ready_when:
         lost.append("readiness: not asked for (-N)")
+    if plan.shape in (SUPERVISE, SERVE):
+        said.append(f"PID: {init.called} sees, shows and signals the bridge's, not the daemon's")
     if plan.shape == SUPERVISE:
         said.append("signals: passed on, but SIGSTOP, which stops us alone; SIGKILL ends the service with us")
     if init.untested:

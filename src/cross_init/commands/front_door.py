@@ -10,7 +10,7 @@ from cross_init.errors import FAILED, Failure, printable
 
 NAME = "cross-init"
 HELP = ("-h", "--help")
-COMMANDS = ("status", "check")  # what they are for stands in described.py
+COMMANDS = ("status", "check", "which")  # what they are for stands in described.py
 
 
 def main(argv: list[str]) -> None:
@@ -34,7 +34,7 @@ def remark(text: str) -> None:
 
 def write(fd: int, text: str) -> None:
     """Write this and end the line."""
-    data = f"{text}\n".encode("utf-8", "backslashreplace")
+    data = f"{text}\n".encode("utf-8", "backslashreplace") if text else b""
     try:
         while data:
             data = data[posix.write(fd, data) :]

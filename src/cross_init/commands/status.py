@@ -4,14 +4,14 @@ import posix
 
 from cross_init.bounds import PID_MAX
 from cross_init.commands.front_door import remark
-from cross_init.commands.status_client import OTHER_FORM, OTHERS, Left, ask_all, in_words
+from cross_init.commands.status_client import OTHER_FORM, OTHERS, USER_MAX, Left, ask_all, in_words
 from cross_init.errors import Failure, printable
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
 from cross_init.watch.wire import Malformed, Value, decode
 
 STATES = (STARTING, READY, RELOADING, STOPPING)
 LONG_AGO_S = 1e10
-PIDS = range(1, PID_MAX + 1)
+NUMBERS = {"pid": range(1, PID_MAX + 1), "daemon_user": range(USER_MAX + 1)}
 NOT_HERE = (
     "a bridge that has nothing more to do is not there to be asked: one that has handed its daemon over (on systemd, "
     "as for -t upstart), one whose daemon is ready and says no more, one with --end-after-ready, one without -N; "
@@ -26,7 +26,8 @@ SAID: dict[str, type] = {
     **dict.fromkeys(("since", "age"), float),
     **dict.fromkeys(("waits_for", "status"), str),
 }
-MAY_BE_SAID: dict[str, type] = {"watchdog_age": float, "watchdog_limit": float}  # both, or neither
+WATCHDOG: dict[str, type] = {"watchdog_age": float, "watchdog_limit": float}  # both, or neither
+MAY_BE_SAID: dict[str, type] = {"daemon_user": int, **WATCHDOG}
 COLUMNS = ("SERVICE", "USER", "INIT", "TARGET", "PID", "STATE", "SINCE", "WATCHDOG", "STATUS")
 
 Facts = dict[str, Value]
@@ -63,14 +64,15 @@ def run(words: list[str]) -> tuple[int, str]:
 def everything(with_strangers: bool) -> tuple[list[Facts], Left]:
     """What the watching processes say of their services, and what is left out. Raises Failure.
 
-    Whose process it is, and which one, is the kernel's word.
+    Whose process it is, and which one, is the kernel's word. Only root has daemons of other users.
     """
     answers, left = ask_all(with_strangers)
     services: list[Facts] = []
     for bridge, user, said in answers:
         facts = understand(said)
         if facts is not None:
-            services.append(facts | {"bridge": bridge, "user": user})
+            runs_as = facts.get("daemon_user", user) if user == 0 else user
+            services.append(facts | {"bridge": bridge, "user": user, "daemon_user": runs_as})
         elif said:  # else it has ended meanwhile
             left.setdefault((OTHER_FORM, user), []).append(bridge)
     return services, left
@@ -84,13 +86,16 @@ def understand(said: bytes) -> Facts | None:
         return None
     optional = {key: kind for key, kind in MAY_BE_SAID.items() if key in facts}
     kinds = SAID | optional
-    if not facts.keys() >= SAID.keys() or len(optional) == 1 or facts["state"] not in STATES:
+    halved = len(optional.keys() & WATCHDOG.keys()) == 1
+    if not facts.keys() >= SAID.keys() or halved or facts["state"] not in STATES:
         return None
     facts = {key: facts[key] for key in kinds}
     if any(type(facts[key]) is not kind for key, kind in kinds.items()):
         return None
     for key, value in facts.items():
-        if (isinstance(value, float) and not 0 <= value < LONG_AGO_S) or (key == "pid" and value not in PIDS):
+        if isinstance(value, float) and not 0 <= value < LONG_AGO_S:
+            return None
+        if isinstance(value, int) and value not in NUMBERS[key]:
             return None
     return facts
 
@@ -125,7 +130,7 @@ def row(facts: Facts) -> tuple[str, ...]:
     if facts.get("waits_for"):
         text = f"waits for {facts['waits_for']}" + (f"; {text}" if text else "")
     words = (
-        *(facts["service"], user_name(facts["user"]), facts["init"], facts["target"], facts["pid"]),
+        *(facts["service"], user_name(facts["daemon_user"]), facts["init"], facts["target"], facts["pid"]),
         *(state, duration(facts["since"]), watchdog),
     )
     return tuple(printable(str(word)[:CELL_MAX]) for word in (*words, text))

@@ -147,7 +147,8 @@ class Listener:
         if not self.counts(head):
             return None, (
                 f"ignored a notification from process {head.sender}, which may not speak for the service "
-                f"(--notify-access {self.access}, process {self.watched.pid})"
+                f"(--notify-access {self.access}, process {self.watched.pid}; with --notify-access all whatever was "
+                "started in the service may)"
             )
         return message, ""
 
@@ -197,6 +198,7 @@ class Listener:
         main: the PID and the start of the process that a pidfd means that came with it. is_carried: a worker keeps its
         descriptors, or passes them on; otherwise there are none, but for those that we have to pass on.
         """
+        self.watched.has_spoken = True
         is_main = sender == self.watched.pid
         if not is_main and has(message, "STOPPING", "1"):
             # A helper that stops is no service that does; an init that heard it would end the service.

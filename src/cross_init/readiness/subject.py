@@ -45,6 +45,7 @@ class Subject(Protocol):
     pid: int
     pidfd: int
     ready: bool
+    has_spoken: bool
     state: str
     status: str
     outstanding: list[str]

@@ -154,6 +154,10 @@ class Target(BaseTarget):
     takes = "LISTEN_FDS"
     first_fd = SOCKET_FD
     says = DESCRIPTOR
+    when_silent = (
+        "perhaps it needs an option that names the descriptor, or looks for another one than -t dinit: says; if it "
+        "never writes there, use --ready-when instead of -N"
+    )
     options = OPTIONS
     number: int | None = None
     variable = b""

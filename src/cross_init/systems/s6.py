@@ -187,6 +187,10 @@ class Target(BaseTarget):
     name = "s6"
     takes = "standard input"
     says = DESCRIPTOR
+    when_silent = (
+        "perhaps it needs an option that names the descriptor, which has to be the one behind -t s6: (3 if none is); "
+        "if it never writes there, use --ready-when instead of -N"
+    )
     options = "the number of a descriptor, as in s6:4 (without one, 3)"
     number = DEFAULT
 

@@ -248,6 +248,11 @@ class Target(BaseTarget):
     takes = "LISTEN_FDS"
     first_fd = FIRST_FD
     says = MESSAGE
+    variable = b"NOTIFY_SOCKET"
+    when_silent = (
+        "perhaps it needs an option to say so (redis-server --supervised systemd), or was built without that, or wants "
+        "systemd itself as its parent, as keepalived does: then use --ready-when instead of -N"
+    )
     news = NEWS
     ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=
 

@@ -100,6 +100,10 @@ class Target(BaseTarget):
 
     name = "sysv"
     says = EXIT
+    when_silent = (
+        "perhaps it needs an option to leave the foreground, or writes another PID file than --pid-file says; if it "
+        "stays in the foreground, use -t plain and --ready-when"
+    )
     forks = True
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:

@@ -227,6 +227,10 @@ class Target(BaseTarget):
     takes = "UPSTART_FDS"
     lists = True
     says = STOP
+    when_silent = (
+        "perhaps it needs an option to stop itself (redis-server --supervised upstart), or its name in UPSTART_JOB "
+        "(-t upstart:job=NAME); if it never does, use --ready-when instead of -N"
+    )
     options = "job=NAME, what UPSTART_JOB is to say where that is not the service's own name"
     job = ""
 

@@ -9,7 +9,7 @@ import posix
 from time import monotonic
 
 from cross_init.kernel.folders import HERE, KIND, SOCKET, names, open_folder, private_folder
-from cross_init.kernel.procfs import is_marked_by_living, own_mark
+from cross_init.kernel.procfs import is_marked_by_living, own_mark, process_owner
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
 from cross_init.watch.untrusted import keep_descriptors_out, let_go
@@ -129,6 +129,8 @@ class StatusSocket:
             "waits_for": "" if watched.ready else " and ".join(watched.outstanding),
             "status": watched.status,
         }
+        if (user := process_owner(watched.pid)) >= 0:
+            said["daemon_user"] = user
         watchdog = watched.watchdog
         if watchdog is not None and watchdog.age is not None:
             said |= {"watchdog_age": round(watchdog.age, 3), "watchdog_limit": float(watchdog.limit)}

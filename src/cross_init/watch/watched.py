@@ -13,6 +13,7 @@ from cross_init.kernel.linux import is_transient
 from cross_init.kernel.pidfds import send_group
 from cross_init.kernel.procfs import is_descendant
 from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
+from cross_init.readiness.silence import Silence
 from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.log import Reporter
 
@@ -40,6 +41,7 @@ class Watched:
     """A daemon, and the conditions of its readiness.
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
+    has_spoken: a message of its has counted.
     state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
@@ -90,7 +92,7 @@ class Watched:
         self.init: Init = start.init
         self.service: Service = start.service
         self.reporter = Reporter(str(start.service), pid, self.init.hears == TEXT)
-        self.ready = False
+        self.ready = self.has_spoken = False
         self.outstanding: list[str] = []
         self.timer: Timer | None = None
         self.state_file = start.request.state_file or start.init.state_file
@@ -123,6 +125,8 @@ class Watched:
 
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
+        if self.start.request.waits and not self.ready:
+            self.observe_as_well(Silence(str(self.service), self.start.target if self.says_ready else None))
         for condition in self.start.conditions:
             condition.attach(self)
         if not self.start.request.waits:
