@@ -165,3 +165,18 @@ def test_without_a_target_it_says_which_init_it_is(environ: dict[str, str], init
     assert "-t TARGET is missing" in facts["refusals"][0]
     assert f"init        {init}, because " in text.out.decode()
     assert facts.keys() == json.loads(explain("-t", "systemd", environ=environ)[1].out).keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "sees"),
+    [
+        ("--supervise", "the bridge's"),
+        ("--stop-signal INT", "the bridge's"),
+        ("--reload-signal USR1", "the bridge's"),
+        ("", "the daemon's"),
+    ],
+)
+def test_whose_pid_the_init_sees_is_said(words: str, sees: str) -> None:
+    explained = run("-t", "systemd", "-N", "--init", "upstart", *words.split(), "--explain=json", "--", "/bin/true")
+    line = "PID: upstart sees, shows and signals the bridge's, not the daemon's"
+    assert (line in json.loads(explained.out)["translations"]) == (sees == "the bridge's")
