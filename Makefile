@@ -1,12 +1,13 @@
 # make demo needs nothing but Python 3.11. make test does all of its own set-up, in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+DOCS_VENV ?= .venv-docs
 # Not as the caller's locale and PYTHON... variables would have it.
 TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
 INTERPRETER ?= /usr/bin/python3
 
-.PHONY: test test-trees demo dist install packages lint docs man bench faults venv clean
+.PHONY: test test-trees demo dist install packages lint docs docs-html man bench faults venv clean
 
 test: lint
 	$(TESTS) tests.support.trees
@@ -62,6 +63,11 @@ man:
 	$(PYTHON) -I tools/make_man.py build/man
 	$(PYTHON) -I tools/make_completions.py build/completions
 
+# The site: build/html/index.html.
+docs-html:
+	@$(PYTHON) -I tools/make_venv.py $(DOCS_VENV) docs/requirements.txt
+	$(DOCS_VENV)/bin/python -m sphinx -W --keep-going -q docs build/html
+
 bench: venv
 	$(VENV)/bin/python benchmarks/startup.py
 
@@ -74,4 +80,4 @@ venv:
 	@$(PYTHON) -I tools/make_venv.py $(VENV) requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(DOCS_VENV) build dist

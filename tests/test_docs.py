@@ -1,10 +1,20 @@
 """What the documents name is there, and what is there is named."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from cross_init.commands.front_door import COMMANDS
 from cross_init.commands.options import OPTIONS
+from cross_init.commands.status import MAY_BE_SAID, SAID
+from cross_init.detect import INITS
+from cross_init.errors import CANNOT_RUN, FAILED, NOT_FOUND
+from tests.support.command import FRONT_DOOR, PATH
+from tests.support.command import run as run_bridge
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,19 +34,74 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
     others = {"--stop", "--pidfile", "--notify-await"}  # of start-stop-daemon
     others |= {"--sdnotify", "--interval", "--timeout"}  # of podman run, and of a Containerfile's HEALTHCHECK
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) <= ours | redis | others
-    assert set(re.findall(r"`cross-init ([a-z]+)", text)) == set(COMMANDS)
+    assert len(text.splitlines()) <= 120
+    assert set(re.findall(r"[`$] ?cross-init ([a-z]+)", text)) == set(COMMANDS)
 
 
 def test_links_lead_somewhere() -> None:
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
 def test_the_files_that_are_named_are_there() -> None:
-    ours = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("t*/**/*.py"))]
+    ours = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("[et]*/**/*.py"))]
     texts = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"))
     named = {
         (path.name, name) for path in texts for name in re.findall(r"(?<![\w/.}])\w[\w/]*\.py\b", path.read_text())
     }
     assert [each for each in sorted(named) if not any(f"/{path}".endswith(f"/{each[1]}") for path in ours)] == []
+
+
+REFERENCE = ROOT / "docs/reference.md"
+
+
+def fields(heading: str) -> set[str]:
+    """The fields that the reference has below this heading, as it writes them in its first column."""
+    section = REFERENCE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_the_reference_has_every_field_that_explain_prints() -> None:
+    for words in (["-t", "systemd", "--", "true"], []):
+        explained = run_bridge("--explain=json", *words)
+        assert set(json.loads(explained.out)) == fields("Explain JSON")
+
+
+def test_the_reference_has_every_field_of_a_service() -> None:
+    ours = {"bridge", "user", "daemon_user"}
+    assert fields("`cross-init status --json`") == {*SAID, *MAY_BE_SAID, *ours}
+
+
+def test_the_reference_has_every_field_that_which_prints() -> None:
+    asked = subprocess.run([FRONT_DOOR, "which", "--json"], env={"PATH": PATH}, capture_output=True, timeout=60)
+    assert set(json.loads(asked.stdout)) == fields("`cross-init which --json`")
+
+
+def test_the_reference_has_every_exit_code_and_command() -> None:
+    text = REFERENCE.read_text().partition("## Exit codes")[2].partition("\n## ")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == {FAILED, CANNOT_RUN, NOT_FOUND}
+    assert set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) == set(COMMANDS)
+
+
+def test_every_init_has_its_page() -> None:
+    pages = {path.stem for path in ROOT.glob("docs/systems/*.md")} - {"index"}
+    called = {"sysv": "sysvinit", "none": "shell"}
+    assert pages == {called.get(name, name) for name in INITS} - {"launchd"}
+    listed = (ROOT / "docs/systems/index.md").read_text()
+    assert all(f"\n{page}\n" in listed for page in pages)
+
+
+def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
+    """Sphinx is installed beside the tests' own environment, as "make docs-html" has it, and kept there."""
+    venv = ROOT / ".venv-docs"
+    requirements = ROOT / "docs/requirements.txt"
+    words = [sys.executable, "-I", str(ROOT / "tools/make_venv.py"), str(venv), str(requirements)]
+    made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110)
+    if made.returncode:
+        pytest.skip(f"needs Sphinx, from PyPI: {made.stderr.strip().splitlines()[-1]}")
+    words = [str(venv / "bin/python"), "-m", "sphinx", "-W", "--keep-going", "-q", str(ROOT / "docs"), str(tmp_path)]
+    ran = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert (tmp_path / "systems/s6.html").exists()

@@ -1,5 +1,7 @@
 """What the documents have people write and type is written and typed, on the real inits, and prints what they show."""
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -8,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.commands.options import parse
 from tests.matrix.controlled import Finit, Shepherd
 from tests.matrix.scripts import OpenRC, Sysvinit
 from tests.support.containers import INSIDE, Container, booted
 from tests.support.dinit import prefix as dinit_prefix
 from tests.support.packages import need, unpacked
-from tests.support.pages import Run, play
+from tests.support.pages import Run, blocks, play, write
 from tests.support.programs import USUAL
 from tests.support.real_upstart import checked_prefix, upstart_booted
 from tests.support.roots import rooted
@@ -24,13 +27,15 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 INSTALL = f"ln -sf {INSIDE}/bin/cross-init-bridge {INSIDE}/bin/cross-init /usr/bin/"
 DAEMONS = ("redis-server", "redis-tools", "procps")
+# As if a person typed it into a shell: one that was given nothing to run, and whose parent is in there as well.
+TYPED = ("/bin/sh", "-c", 'printf "%s\\n" "$1" | sh -s')
 
 
 def shell(container: Container, path: str = USUAL) -> Run:
     """Types a command there, as root, in the checkout."""
 
     def run(command: str) -> "subprocess.CompletedProcess[str]":
-        words = ("/usr/bin/env", "-i", f"--chdir={INSIDE}", f"PATH={path}", "HOME=/root", "/bin/sh", "-c", command)
+        words = ("/usr/bin/env", "-i", f"--chdir={INSIDE}", f"PATH={path}", "HOME=/root", *TYPED, "sh", command)
         return container.run(*words, check=False)
 
     assert run(INSTALL).returncode == 0
@@ -116,6 +121,14 @@ def from_pypi(program: str, *pid_1: str, files: Mapping[str, str] | None = None,
         yield run
 
 
+@contextmanager
+def after(page: str) -> Iterator[Run]:
+    """Where a service runs as another page says."""
+    with MACHINES[page]() as run:
+        play(DOCS / f"{page}.md", run)
+        yield run
+
+
 MACHINES: dict[str, Callable[[], AbstractContextManager[Run]]] = {
     "systems/systemd": systemd,
     "systems/upstart": upstart,
@@ -137,6 +150,9 @@ MACHINES: dict[str, Callable[[], AbstractContextManager[Run]]] = {
     "systems/inetd": lambda: on_this_machine(
         "sleep", "infinity", path=f"{unpacked('openbsd-inetd')}/usr/sbin:{USUAL}", packages=("procps",)
     ),
+    "start/administrator": lambda: after("systems/s6"),
+    "start/packager": lambda: on_this_machine("sleep", "infinity"),
+    "start/daemon-author": lambda: on_this_machine("sleep", "infinity"),
     "systems/shell": lambda: on_this_machine("sleep", "infinity"),
 }
 
@@ -145,3 +161,63 @@ MACHINES: dict[str, Callable[[], AbstractContextManager[Run]]] = {
 def test_a_page_is_right_as_it_is_written(page: str) -> None:
     with MACHINES[page]() as run:
         play(DOCS / f"{page}.md", run)
+
+
+CLASSIC = {
+    "/etc/systemd/system/redis.service": (systemd, "systemctl daemon-reload", "systemctl start redis"),
+    "/etc/init/redis.conf": (upstart, "true", "initctl start redis"),
+}
+
+
+@pytest.mark.parametrize("path", CLASSIC)
+def test_the_classic_cases_of_the_readme(path: str) -> None:
+    machine, reread, start = CLASSIC[path]
+    (block,) = [block for block in blocks(ROOT / "README.md") if block.path == path]
+    with machine() as run:
+        write(block, run)
+        assert run(reread).returncode == 0
+        until(lambda: run(start).returncode == 0, "it is known")
+        assert run("redis-cli ping").stdout == "PONG\n"
+
+
+def test_the_readme_is_right_as_it_is_written() -> None:
+    with on_this_machine("sleep", "infinity") as run:
+        play(ROOT / "README.md", run)
+
+
+def test_all_pages_with_commands_are_played() -> None:
+    played = {DOCS / f"{page}.md" for page in MACHINES} | {ROOT / "README.md"}
+    for page in (*ROOT.glob("*.md"), *DOCS.rglob("*.md")):
+        has = [block for block in blocks(page) if block.commands or block.path]
+        assert page in played or not has, page
+
+
+def test_the_containers_page_shows_what_the_examples_have() -> None:
+    """These are run by test_podman.py."""
+    shown = [block.text for block in blocks(DOCS / "systems/container.md")]
+    examples = [(ROOT / "examples" / name).read_text() for name in ("Containerfile", "pod.yaml")]
+    for text, example in zip(shown, examples, strict=True):
+        assert {line.strip() for line in text.splitlines()} <= {line.strip() for line in example.splitlines()}
+
+
+def command_lines() -> list[tuple[str, list[str]]]:
+    """Every command line of the bridge in the documents, wherever it stands, but where it is cut off."""
+    found = []
+    for page in (ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "examples").iterdir()):
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(r"cross-init-bridge(?: cross-init-bridge)?( -[^`|\n]*)", text):
+            line = line.removeprefix(" -- ")  # of who starts it with these words
+            words = shlex.split(line.replace("$PIDFILE", "/x").replace("$pidfile", "/x").partition(" >")[0])
+            if "--" in words and "..." not in line:
+                found.append((f"{page.name}:{line[:60]}", words[: words.index("--")]))
+    return found
+
+
+@pytest.mark.parametrize(("where", "words"), command_lines())
+def test_every_command_line_is_one(where: str, words: list[str]) -> None:
+    """As the parser has it; what they do is seen where they are played."""
+    assert parse([*words, "--", "true"]).target, where
+
+
+def test_the_command_lines_are_found() -> None:
+    assert len(command_lines()) > 20

@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
+from textwrap import dedent
 
 from tests.support.waiting import until
 
-FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 PATH_BEFORE = re.compile(r"`(/[^`]+)`.*:", re.DOTALL)
 LONGEST_S = 20
 
@@ -32,7 +33,7 @@ def blocks(page: Path) -> list[Block]:
     """All of this page's, in its order."""
     text = page.read_text()
     return [
-        Block(text[: found.start()].rstrip("\n").rpartition("\n\n")[2], found["kind"], found["text"])
+        Block(text[: found.start()].rstrip("\n").rpartition("\n\n")[2], found["kind"], dedent(found["text"]))
         for found in FENCE.finditer(text)
     ]
 
@@ -58,18 +59,22 @@ def is_like(said: str, shown: str) -> bool:
 Run = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
+def write(block: Block, run: Run) -> None:
+    """Write this file, by a command: its path may lead over links, which lead elsewhere as seen from here."""
+    path, folder, text = map(quote, (block.path, block.path.rpartition("/")[0], block.text))
+    written = run(f"mkdir -p {folder} && printf %s {text} >{path}")
+    assert written.returncode == 0, f"{block.path}: {written.stderr}"
+
+
 def play(page: Path, run: Run) -> None:
     """Do what this page says: write its files, and type its commands. run: types one where all this is to happen.
 
-    Files are written by a command as well: a path may lead over links, which lead elsewhere as seen from here.
 
     A command that asks is asked again until it is as shown: what was begun takes its time.
     """
     for block in blocks(page):
         if block.path:
-            path, folder, text = map(quote, (block.path, block.path.rpartition("/")[0], block.text))
-            written = run(f"mkdir -p {folder} && printf %s {text} >{path}")
-            assert written.returncode == 0, f"{block.path}: {written.stderr}"
+            write(block, run)
         for command, shown in block.commands:
             last = run(command)
             if shown:
