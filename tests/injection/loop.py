@@ -5,6 +5,8 @@ import select
 import time
 from collections.abc import Callable
 
+LOOK_S = 0.1
+
 
 class Loop:
     """Descriptors, each with its callback."""
@@ -24,13 +26,13 @@ class Loop:
             self.poller.unregister(fd)
 
     def until(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Call back until this holds; False if it does not in these seconds."""
+        """Call back until this holds; False if it does not in these seconds. It is looked at every LOOK_S at least."""
         end = time.monotonic() + seconds
         while not holds():
             left_s = end - time.monotonic()
             if left_s <= 0:
                 return False
-            for fd, _ in self.poller.poll(left_s * 1000):
+            for fd, _ in self.poller.poll(min(left_s, LOOK_S) * 1000):
                 callback = self.callbacks.get(fd)
                 if callback is not None:
                     callback()

@@ -252,6 +252,7 @@ class Play:
                 self.loop.until(self._has_ended, HANG_S)
                 self.loop.catch_up()
             if self.quiets > before and not self._has_ended():
+                self.loop.until(lambda: not self.init.zombies(), SETTLE_S)  # not of who is just about to be waited for
                 seen.zombies = self.init.zombies()
             self._health_says_ready()  # so that it is asked while faults are made
             fails = self._has_ended() and self._status() != 0
