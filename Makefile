@@ -1,7 +1,7 @@
 # make demo needs nothing but Python 3.11. make test does all of its own set-up, in .venv.
 PYTHON ?= python3
 VENV ?= .venv
-DOCS_VENV ?= .venv-docs
+DOCS_VENV ?= build/docs-venv
 # Not as the caller's locale and PYTHON... variables would have it.
 TESTS = $(VENV)/bin/python -E -X utf8 -m
 # The interpreter that the single file of "make dist" starts with.
@@ -80,4 +80,4 @@ venv:
 	@$(PYTHON) -I tools/make_venv.py $(VENV) requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) $(DOCS_VENV) build dist
+	rm -rf $(VENV) build dist

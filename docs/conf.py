@@ -10,7 +10,6 @@ project = "cross-init-tools"
 author = "The cross-init-tools developers"
 version = release = VERSION
 extensions = ["myst_parser"]
-exclude_patterns = ["html"]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Daemons that were written for one init system, under another",

@@ -38,6 +38,14 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
     assert set(re.findall(r"[`$] ?cross-init ([a-z]+)", text)) == set(COMMANDS)
 
 
+def test_the_options_that_the_pages_name_are_there() -> None:
+    others = {"--sdnotify", "--preserve-env", "--help", "--notify-await"}  # of podman run, sudo, ours, dpkg
+    for path in ROOT.glob("docs/**/*.md"):
+        if path.parent.name in ("start", "systems", "move") or path.name in ("troubleshooting.md", "reference.md"):
+            named = set(re.findall(r"`(--[a-z][\w-]*)", path.read_text()))
+            assert named <= {*OPTIONS, *others}, path
+
+
 def test_links_lead_somewhere() -> None:
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
@@ -95,7 +103,7 @@ def test_every_init_has_its_page() -> None:
 
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     """Sphinx is installed beside the tests' own environment, as "make docs-html" has it, and kept there."""
-    venv = ROOT / ".venv-docs"
+    venv = ROOT / "build/docs-venv"
     requirements = ROOT / "docs/requirements.txt"
     words = [sys.executable, "-I", str(ROOT / "tools/make_venv.py"), str(venv), str(requirements)]
     made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110)
