@@ -81,12 +81,12 @@ LOSSES: dict[tuple[str, str], set[str]] = {
     **{(init, target): {"readiness"} for init in UNHEARING for target in ("upstart", "s6")},
     # Without --pid-file the Shepherd hears nothing.
     ("shepherd", "systemd"): {"readiness", "watchdog", "main PID", "descriptors to keep"},
-    ("shepherd", "upstart"): {"readiness"},
+    ("shepherd", "upstart"): {"readiness", "what the main process leaves"},
     ("shepherd", "s6"): {"readiness"},
     ("openrc", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    ("openrc", "upstart"): set(),
+    ("openrc", "upstart"): {"what the main process leaves"},
     ("sysv", "systemd"): {"watchdog", "main PID", "descriptors to keep"},
-    ("sysv", "upstart"): set(),
+    ("sysv", "upstart"): {"what the main process leaves"},
 }
 
 
@@ -174,7 +174,7 @@ def test_what_was_never_tried_is_said_so() -> None:
 def test_when_nobody_stays_everything_later_is_lost() -> None:
     request = request_of("upstart", "systemd", "-N", "--end-after-ready")
     said, lost = effects(choose(request), request)
-    assert {line.partition(":")[0] for line in lost} == set(request.target.news)
+    assert {line.partition(":")[0] for line in lost} == {*request.target.news, "what the main process leaves"}
     assert any("no process of ours remains" in line for line in said)
 
 

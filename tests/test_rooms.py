@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "systems": "bounds errors kernel model notify readiness sockets store watch",
     "unused": "errors model plan request",
     "version": "",
-    "watch": "bounds errors kernel launch model plan readiness sockets store",
+    "watch": "bounds errors kernel launch model plan readiness request sockets store",
 }
 
 

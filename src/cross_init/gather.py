@@ -9,6 +9,9 @@ from cross_init.model import MESSAGE, NOTHING, Init
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, is_one_contract, removes
 
 TYPE_CHECKING = False
+# What has no effect with some inits or daemons (unused.py).
+CHECKED = {"--notify-access", "--kill-mode", "--stop-timeout"}
+
 if TYPE_CHECKING:
     from cross_init.plan import Plan
     from cross_init.request import Request
@@ -53,7 +56,7 @@ def refuse_unused(request: "Request", plan: "Plan") -> None:
     told_otherwise = request.daemonize or request.pid_file or request.ready_fd
     if told_otherwise and plan.shape == EXEC and not is_one_contract(request):
         raise Failure(f"{plan.reason}: leave out --daemonize, --pid-file and --ready-fd, or ask for readiness (-N)")
-    if ":" in request.init_words or request.all_sockets or "--notify-access" in request.given:
+    if ":" in request.init_words or request.all_sockets or request.given.keys() & CHECKED:
         from cross_init.unused import refuse
 
         refuse(request, plan)

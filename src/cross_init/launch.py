@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cross_init.store.kept_sockets import KeptSockets
     from cross_init.watch.health import Endpoint
 
+TRACE_MAX = 160  # bytes of a file's name that tell the service
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
 
 
@@ -47,6 +48,13 @@ class Start:
         self.store: HolderClient | None = None  # to these, if it is we who keep them
         self.shared = -1  # a pidfd that was opened before the first fork, so it is one open file in all our processes
         self.watchdog_usec = 0  # how often the daemon has to give a sign of life, in microseconds; 0: it need not
+
+    @property
+    def trace(self) -> str:
+        """Who the service is for its init, and where, as it can stand in a file's name; long ones are cut off."""
+        text = f"{self.request.init.name}={self.service}={self.request.init.folder}"
+        short = text.encode("utf-8", "surrogateescape")[:TRACE_MAX].decode("utf-8", "ignore")
+        return short.replace("/", "|").replace("\0", "|") + "+"
 
     def channel(self, leaving: bool) -> Channel:
         """The way for the daemon to say that it is ready, if it is to say so. Raises OSError."""

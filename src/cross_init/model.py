@@ -67,6 +67,11 @@ HEARD_S = 10.0  # after how long an init should have heard that the daemon is re
 STARTING, READY, RELOADING, STOPPING = "starting", "ready", "reloading", "stopping"
 DOWN = "not running"  # as an init says it, where no bridge is there to be asked
 
+# What is ended with the main process (systemd.kill(5), KillMode=), and which of these end more than that one.
+CONTROL_GROUP, MIXED, PROCESS, NONE = "control-group", "mixed", "process", "none"
+KILL_MODES = (CONTROL_GROUP, MIXED, PROCESS, NONE)
+KILLS = (CONTROL_GROUP, MIXED)
+
 # Who may tell the init that the service is ready.
 MAIN = "main"  # only the main process
 ANYONE = "anyone"  # any process of ours that knows how
@@ -119,10 +124,12 @@ class Claim:
 class Channel:
     """The way by which a daemon says that it is ready, and perhaps more. This one is for a daemon that says nothing.
 
-    descriptors: the ends that the watching process needs.
+    descriptors: the ends that the watching process needs. mark: a variable, with its value, that it gives the daemon
+    and that no other process has; b"" if there is none.
     """
 
     descriptors: tuple[int, ...] = ()
+    mark: bytes = b""
     lasting: bool = False  # it has more to tell when the daemon is ready
 
     def expose(self, environ: Environment) -> None:
@@ -170,6 +177,8 @@ class Init:
     stays: str = ""  # why we stay the main process while there is readiness to be told, in words; "" if we need not
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
+    shares_session: bool = False  # its services share one session and process group with each other
+    shares_groups: bool = False  # others may be in the process group that a service leads, as in a shell's job
     speaker: int = 0  # the process that it is told by, where another one speaks as that
     keeps_sockets: str = ""  # how it keeps a service's listening sockets over a restart, in words for people
     untested: bool = False  # written to its manual: it does not run where this project is tested

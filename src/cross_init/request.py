@@ -7,7 +7,7 @@ from cross_init.detect import beyond_shell, detect, init_named, target_named
 from cross_init.errors import Failure
 from cross_init.kernel.evidence import Evidence, waits_for_command
 from cross_init.kernel.linux import Environment
-from cross_init.model import Claim, Init, Service, Target
+from cross_init.model import CONTROL_GROUP, KILLS, NONE, Claim, Init, Service, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cross_init.kernel.between import Between
     from cross_init.readiness.condition import Condition
     from cross_init.sockets.listen import Address
+
+
+STOP_TIMEOUT_S = 90.0  # systemd's own, if nothing else is said (systemd-system.conf(5), DefaultTimeoutStopSec=)
 
 
 class Request:
@@ -26,7 +29,8 @@ class Request:
     notify_socket: "path" or "abstract", how the notification socket has to be named; "": as it fits.
     ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
     SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
-    what the daemon gets for SIGTERM and SIGHUP; 0: the same. refusals: what was asked for and cannot be. given: the
+    what the daemon gets for SIGTERM and SIGHUP; 0: the same. kill_mode: what is ended with the main process, one of
+    KILL_MODES; stop_timeout: seconds from SIGTERM to SIGKILL. refusals: what was asked for and cannot be. given: the
     options as they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
     """
@@ -47,7 +51,7 @@ class Request:
         ),
         *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
         *("reload_signal", "service", "socket", "state_file", "stop_signal", "supervise", "target", "wait_for_client"),
-        "watchdog",
+        *("kill_mode", "stop_timeout", "watchdog"),
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -77,6 +81,8 @@ class Request:
         self.fd_store = options.fd_store
         self.stop_signal = options.stop_signal
         self.reload_signal = options.reload_signal
+        self.kill_mode = options.kill_mode or (NONE if init.ends_all else CONTROL_GROUP)
+        self.stop_timeout = options.stop_timeout or STOP_TIMEOUT_S
         self.ready_when = options.ready_when
         self.conditions: list[Condition] = []
         self.listen: list[Address] = []
@@ -101,6 +107,18 @@ class Request:
     def talks(self) -> bool:
         """Whether there is something to listen to what the daemon says for."""
         return self.notify or bool(self.watchdog[0] or self.fd_store)
+
+    @property
+    def ends_rest(self) -> bool:
+        """Whether what the main process leaves when it ends is to be ended, if somebody of ours is there then."""
+        return self.kill_mode in KILLS and not self.end_after_ready
+
+    @property
+    def asks_to_end(self) -> str:
+        """The option that asks for somebody who is there then; "" if it is only done where somebody is."""
+        if not self.ends_rest:
+            return "--stop-timeout" if "--stop-timeout" in self.given else ""
+        return next((option for option in ("--kill-mode", "--stop-timeout") if option in self.given), "")
 
     @property
     def selects(self) -> bool:

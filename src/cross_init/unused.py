@@ -5,7 +5,7 @@ What no start could heed is refused by commands/options.py, before that is known
 
 from cross_init.errors import Failure
 from cross_init.model import ASKED, DESCRIPTOR, MESSAGE
-from cross_init.plan import EXEC
+from cross_init.plan import EXEC, HAND_OVER, SERVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,31 @@ def refuse(request: "Request", plan: "Plan") -> None:
         raise Failure(
             f"--notify-access says whose messages count, and a daemon for {target.name} sends none: leave it out"
         )
+    refuse_to_end(request, plan)
     if ":" in request.init_words and init.option_is_for and not request.given.keys() & set(init.option_is_for):
         raise Failure(f"--init {request.init_words}: that is for {' or '.join(init.option_is_for)}, which is not there")
+
+
+def refuse_to_end(request: "Request", plan: "Plan") -> None:
+    """Raise Failure if it is said what is to be ended with the main process, and that is not ours to do."""
+    for option, setting in (("--kill-mode", "KillMode="), ("--stop-timeout", "TimeoutStopSec=")):
+        if option not in request.given:
+            continue
+        if request.init.signals_all:
+            raise Failure(
+                f"{option}: {request.init.called} itself ends what a service leaves: leave it out, and let the "
+                f"unit have {setting}"
+            )
+        if plan.shape == SERVE:
+            raise Failure(
+                f"{option}: each client gets a daemon of its own here, and all of them are told to end and waited for: "
+                "leave it out"
+            )
+        if plan.shape == HAND_OVER and (request.ends_rest or option == "--stop-timeout"):
+            raise Failure(
+                f"{option}: the daemon is handed over when it is ready, and nobody of ours stays: leave it out, or "
+                "--supervise"
+            )
 
 
 def without_effect(request: "Request", plan: "Plan") -> str:

@@ -74,6 +74,8 @@ VALUES = {
     "--watchdog": "9",
     "--fd-store": "9",
     "--stop-signal": "QUIT",
+    "--kill-mode": "mixed",
+    "--stop-timeout": "5",
     "--reload-signal": "USR1",
     "--pid-file": "/run/x.pid",
 }

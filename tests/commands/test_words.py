@@ -104,6 +104,8 @@ VALUES = {
     "--notify-access": ("main", "all"),
     "--notify-socket": ("path", "abstract"),
     "--stop-signal": ("QUIT", "INT"),
+    "--kill-mode": ("mixed", "none"),
+    "--stop-timeout": ("5", "6"),
     "--reload-signal": ("QUIT", "INT"),
     "--ready-timeout": ("1", "2"),
     "--watchdog": ("1", "2"),

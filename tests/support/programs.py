@@ -18,6 +18,7 @@ USUAL = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE = ("python3", "procps")  # what every test may start; the rest has to be asked for
 # Installed where it is needed: by package, the programs that are started by their names.
 _INSTALLED: dict[str, tuple[str, ...]] = {
+    "apache2-bin": ("apache2",),
     "beanstalkd": ("beanstalkd",),
     "binutils": ("as", "ld"),
     "catatonit": ("catatonit",),
@@ -35,6 +36,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "gpg-agent": ("gpg-agent",),
     "gpgconf": ("gpgconf",),
     "groff-base": ("groff", "grotty", "troff"),
+    "gunicorn": ("gunicorn",),
     "haproxy": ("haproxy",),
     "iproute2": ("ip", "ss"),
     "make": ("make",),
@@ -43,6 +45,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "mosquitto": ("mosquitto",),
     "nginx": ("nginx",),
     "openssl": ("openssl",),
+    "php8.2-fpm": ("php-fpm8.2",),
     "podman": ("podman",),
     "procps": ("kill", "ps"),
     "python3": ("python3",),
@@ -66,6 +69,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
         "s6-svlisten1",
         "s6-svstat",
     ),
+    "squid": ("squid",),
     "systemd": ("journalctl", "systemctl"),
     "systemd-container": ("systemd-nspawn",),
     "tini": ("tini",),

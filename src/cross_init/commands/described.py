@@ -236,6 +236,37 @@ GROUPS: tuple[Group, ...] = (
                 "What the daemon gets when the init sends SIGHUP, as `USR1`.",
                 completes=SIGNAL,
             ),
+            Option(
+                "--kill-mode",
+                "MODE",
+                "What is ended with the daemon's main process, as systemd.kill(5) has it: `control-group` (all of "
+                "the service, the default), `mixed`, `process` or `none`.",
+                more=(
+                    (
+                        (
+                            "`control-group`",
+                            "At a stop all of the service is sent SIGTERM, where the init's signals come to us "
+                            "(`--supervise`). What the main process leaves when it has ended is, too, and SIGKILL "
+                            "after `--stop-timeout`: a worker that stays would keep the port, and every further "
+                            "start fail.",
+                        ),
+                        ("`mixed`", "The main process alone is told; what it leaves is sent SIGKILL."),
+                        (
+                            "`process`, `none`",
+                            "What the main process leaves stays: for a daemon whose children are to outlive it, as "
+                            "sshd.",
+                        ),
+                    ),
+                    "On systemd this is the unit's (`KillMode=`), and refused here. In a container the kernel ends "
+                    "all at once, unless this is said. With `--end-after-ready` nobody is there to do it.",
+                ),
+            ),
+            Option(
+                "--stop-timeout",
+                "SECONDS",
+                "How long from SIGTERM to SIGKILL: of what the main process leaves (if it is not said 90 s, and 5 s "
+                "after a crash) and, if it is said, of the main process that is told to stop.",
+            ),
         ),
     ),
     Group(

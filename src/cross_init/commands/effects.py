@@ -1,7 +1,8 @@
 """What a plan translates and what gets lost, in words for people. Pure; made only when it is asked for."""
 
-from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, FILE, MESSAGE, NOTHING, STOP, TEXT
+from cross_init.model import ASKED, DESCRIPTOR, EVENT, EXIT, FILE, KILLS, MESSAGE, MIXED, NOTHING, STOP, TEXT
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, Plan
+from cross_init.watch.leftovers import CRASH_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +70,33 @@ def effects(plan: Plan, request: "Request") -> tuple[list[str], list[str]]:
         said.append(f"PID: {init.called} sees, shows and signals the bridge's, not the daemon's")
     if plan.shape == SUPERVISE:
         said.append("signals: passed on, but SIGSTOP, which stops us alone; SIGKILL ends the service with us")
+    if plan.shape != EXEC:
+        text, is_ended = leftovers(plan, request)
+        (said if is_ended else lost).append(text)
     if init.untested:
         lost.append(f"certainty: {init.name} was written to its manual, and never tried")
     return said, lost
+
+
+def leftovers(plan: Plan, request: "Request") -> tuple[str, bool]:
+    """What becomes of what the main process leaves when it ends, in words, and whether it is ended."""
+    init, what = request.init, "what the main process leaves"
+    if init.ends_all and not request.ends_rest:
+        return f"{what}: {init.called} ends it", True
+    if request.kill_mode not in KILLS:
+        return f"{what}: stays (--kill-mode {request.kill_mode})", False
+    stays = plan.shape == SUPERVISE or (plan.shape == WATCH and request.ends_rest)
+    if plan.shape == SERVE:
+        return f"{what}: each client's daemon is told to end, and waited for", True
+    if not stays:
+        return (
+            f"{what}: {init.called} does not end it, and nobody of ours is there then (--supervise, --kill-mode)",
+            False,
+        )
+    soon = "" if "--stop-timeout" in request.given else f", {CRASH_S:g} s after a crash"
+    how = "SIGTERM to all at a stop, then" if plan.shape == SUPERVISE else "SIGTERM, then"
+    how = "SIGKILL" if request.kill_mode == MIXED else f"{how} SIGKILL after {request.stop_timeout:g} s{soon}"
+    return f"{what}: is ended ({request.kill_mode}): {how}", True
 
 
 def is_native(plan: Plan, request: "Request") -> bool:

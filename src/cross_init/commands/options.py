@@ -4,6 +4,7 @@ import _signal
 
 from cross_init.detect import INITS, TARGETS
 from cross_init.errors import NAME, Failure
+from cross_init.model import KILL_MODES, KILLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--state-file": ("state_file", True),
     "--stop-signal": ("stop_signal", True),
     "--reload-signal": ("reload_signal", True),
+    "--kill-mode": ("kill_mode", True),
+    "--stop-timeout": ("stop_timeout", True),
     "--help": ("help", False),
     "--version": ("version", False),
 }
@@ -57,8 +60,10 @@ OURS_ALONE = (
     "--supervise",
     "--wait-for-client",
     "--fd-store",
+    "--kill-mode",
+    "--stop-timeout",
 )
-SECONDS = ("ready_timeout",)
+SECONDS = ("ready_timeout", "stop_timeout")
 GRACE_S = 30.0  # a core of a large daemon takes its time
 CHOICES = {
     "target": TARGETS,
@@ -67,6 +72,7 @@ CHOICES = {
     "notify_socket": PLACES,
     "explain": ("text", "json"),
     "help": (MOST, ALL),
+    "kill_mode": KILL_MODES,
 }
 # Those whose value may be left out, and is the first of their choices then.
 OPTIONAL = ("--explain", "--help")
@@ -81,6 +87,13 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
     *((option, lambda options: options.waits, LISTENS) for option in ("--watchdog", "--fd-store")),
     *((option, lambda options: not options.end_after_ready, WITHOUT) for option in ("--watchdog", "--fd-store")),
     ("--health-listen", lambda options: not options.end_after_ready, WITHOUT),
+    ("--kill-mode", lambda options: not (options.end_after_ready and options.kill_mode in KILLS), WITHOUT),
+    ("--stop-timeout", lambda options: not options.end_after_ready, WITHOUT),
+    (
+        "--stop-timeout",
+        lambda options: options.kill_mode != "none",
+        "says when what does not end is killed, and with --kill-mode none nothing is",
+    ),
     (
         "--ready-fd",
         lambda options: not options.daemonize,
@@ -136,6 +149,8 @@ class Options:
         self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
         self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
         self.help = ""  # "" (no), MOST or ALL
+        self.kill_mode: str = ""  # what is ended at the end of the daemon's main process; "": as it fits
+        self.stop_timeout = 0.0  # seconds from SIGTERM to SIGKILL; 0: as it fits
         self.version = False
         self.command: list[str] = []
 

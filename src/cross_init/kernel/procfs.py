@@ -9,6 +9,8 @@ PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every fi
 # linux/pidfd.h: a struct of 64 bytes, first what it tells, then the control group's number; the exit code at its end.
 PIDFD_GET_INFO, PIDFD_INFO_CGROUPID, PIDFD_INFO_EXIT = 0xC040FF0B, 0x4, 0x8
 
+# Of a process's variables: all that it has told the kernel are its variables is read to us, and that may be anything.
+VARIABLES_MAX = 1 << 17
 THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
 
 
@@ -70,11 +72,14 @@ def start_of_living(pid: int) -> str:
 
 
 def variables(pid: int) -> bytes:
-    """A process's variables as it was started, each with a NUL behind it (proc_pid_environ(5)). Raises OSError."""
+    """A process's variables as it was started, each with a NUL behind it (proc_pid_environ(5)). Raises OSError.
+
+    VARIABLES_MAX bytes of them at most: what we put there for ourselves stands at the beginning.
+    """
     fd = posix.open(f"/proc/{pid}/environ", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         text = b""
-        while part := posix.read(fd, 65536):
+        while len(text) < VARIABLES_MAX and (part := posix.read(fd, VARIABLES_MAX - len(text))):
             text += part
         return text
     finally:

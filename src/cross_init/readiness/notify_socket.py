@@ -32,6 +32,7 @@ BEGINNING = "cross-init-"  # of the names of these sockets
 # (/proc/net/unix), and whoever does not know the other one reaches nobody.
 UNBOUND, BOUND = ".socket", ".notify"
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
+WATCHED = "watched-"  # and of the files by which a start knows of its predecessor's watcher (watch/predecessor.py)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
 
@@ -57,11 +58,16 @@ class NotifyChannel(Channel):
                 "the option out"
             )
         self.descriptors = (self.socket.fileno(),)
+        self.mark = b"NOTIFY_SOCKET=" + self.variable
         self.listener: Listener | None = None
 
     def expose(self, environ: Environment) -> None:
         """NOTIFY_SOCKET; and the socket itself, if it is to outlive us."""
-        environ[b"NOTIFY_SOCKET"] = self.variable
+        environ.pop(b"NOTIFY_SOCKET", None)
+        others = dict(environ)
+        environ.clear()
+        environ[b"NOTIFY_SOCKET"] = self.variable  # at the beginning (kernel/procfs.py, variables())
+        environ.update(others)
         if self.leaving:
             from fcntl import F_DUPFD, fcntl
 

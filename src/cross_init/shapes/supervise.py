@@ -61,8 +61,9 @@ def run(start: "Start") -> int:
     except OSError:
         pass  # its last words cannot be had
     to_explain = is_ours_to_explain(supervisor.watched)
-    start.init.ended()
     supervisor.watched.close()
+    supervisor.end_rest()
+    start.init.ended()
     for condition in start.conditions:
         condition.outlive()
     if to_explain:  # behind its own last words
@@ -81,7 +82,9 @@ def may_leave_its_parent(start: "Start") -> bool:
 def mark(start: "Start") -> None:
     """Let the guard know by a variable what the daemon has left as it was forking away, if it is one that may do so."""
     if not start.init.ends_all and may_leave_its_parent(start):
-        start.environ[MARK] = posix.urandom(16).hex().encode()
+        mark = posix.urandom(16).hex().encode()
+        start.environ.pop(MARK, None)
+        start.environ = {MARK: mark, **start.environ}  # at the beginning (kernel/procfs.py, variables())
 
 
 def adopt(start: "Start") -> None:

@@ -5,21 +5,21 @@ All that it may need later is imported now.
 
 import _signal
 import posix
-from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from cross_init.errors import print_error, why
 from cross_init.kernel.linux import process_stat
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
-from cross_init.model import STOP, STOPPING
+from cross_init.model import STOP
 from cross_init.notify.options import followed_file
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import UNGUARDED, Guard
+from cross_init.shapes.guard_words import MARK
 from cross_init.shapes.named_main import NamedMain
-from cross_init.shapes.processes import is_leader
-from cross_init.shapes.signals import SI_KERNEL, Signals
+from cross_init.shapes.passing import Passing
 from cross_init.watch.event_loop import EventLoop, Timer, pause
+from cross_init.watch.leftovers import Rest, end, is_clean
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
-GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
 SUCCESSOR_S = 5.0  # for the PID file of a service to name another main process; gunicorn takes a second
 OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
@@ -59,8 +58,6 @@ class Supervisor:
         self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
         request = start.request
-        chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
-        self.instead = {sent: wanted for sent, wanted in chosen if wanted}
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
         path = followed_file(request)
         leaves = request.waits and start.target.forks  # before that it is not known which process is to be told
@@ -69,7 +66,7 @@ class Supervisor:
         watched.root = posix.getpid()
         watched.follow = self._named
         if start.init.news:
-            watched.pass_on = self._pass_on
+            watched.pass_on = self.pass_on
         if guard is not None:
             watched.helpers[guard.pid] = None
         self.stops = self.forked = None
@@ -78,13 +75,16 @@ class Supervisor:
             self.stops = watched.expect("the daemon to stop itself")
         if leaves:
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
+        # Of what the main process leaves.
+        marks = (channel.mark, MARK + b"=" + start.environ[MARK] if MARK in start.environ else b"")
+        self.rest = Rest(start, pid, posix.getpid(), marks, watched.helpers)
         self._attend(pid)
         watched.is_on_its_way = start.target.forks
         if start.store is not None:
             watched.keep_descriptors(start.store, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
-        Signals(loop, self._signalled)
+        Passing(self)
         watched.serve_status(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
     def _tell(self) -> None:
@@ -103,7 +103,7 @@ class Supervisor:
         except OSError as error:
             watched.notify_again(error)
 
-    def _pass_on(self, message: "Assignments", descriptors: list[int], speaker: int = 0) -> None:
+    def pass_on(self, message: "Assignments", descriptors: list[int], speaker: int = 0) -> None:
         """What the daemon says goes on to an init that has an ear for it; that it is ready, when we say so too.
 
         speaker: the process that the init knows, if it is another one than this.
@@ -219,7 +219,7 @@ class Supervisor:
     def _main_ended(self) -> None:
         """The main process's pidfd says that it has ended."""
         main = self.main
-        self._reap()
+        self.reap()
         if self.main == main and not self.loop.stopped and main:
             # Not our child: its own parent is still there, and gets the status. When it has that, the pidfd hangs up.
             self.loop.watch(self.watched.pidfd, lambda: self._other_ended(main), 0)
@@ -231,7 +231,8 @@ class Supervisor:
             self.status = exit_status_of_other(self.watched.pidfd)
             self._end(main)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
+        """Wait for what has ended."""
         while not self.loop.stopped:
             try:
                 pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
@@ -333,66 +334,20 @@ class Supervisor:
             stops()
             send(self.watched.pidfd, _signal.SIGCONT)
 
-    # What the init sends.
+    def end_rest(self) -> None:
+        """The service has ended: end what its main process has left, unless that is to stay."""
+        if not self.start.request.ends_rest:
+            return
+        if self.guard is not None:  # in case we are killed meanwhile
+            self.guard.follow_all(self.rest.find())
+        crashed = not (self.watched.is_told_to_stop or is_clean(self.status))
+        end(self.rest, self.watched.pid, self.start.request, crashed, reap_all)
 
-    def _signalled(self, number: int, code: int) -> None:
-        self.watched.is_told_to_stop |= number == _signal.SIGTERM
-        is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
-        if number == _signal.SIGCHLD:
-            self._reap()
-        if is_about_ours:
+
+def reap_all() -> None:
+    """Wait for whatever has ended: all else that we wait for is over."""
+    try:
+        while posix.waitpid(-1, posix.WNOHANG)[0]:
             pass
-        elif code == SI_KERNEL and self._shares_group() and not (number == _signal.SIGHUP and is_leader()):
-            pass  # a terminal's, which the daemon has as well; but its hanging up is told to the session's leader alone
-        elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
-            self._pass_signal(number)
-        else:
-            self._settle()
-            if not self.guard.has(number):
-                self.loop.after(GROUP_S, lambda: self._pass_unless_all(number))
-
-    def _pass_unless_all(self, number: int) -> None:
-        """Pass it on if it was sent to us alone."""
-        if self.guard is None or not self.guard.has(number):
-            self._pass_signal(number)
-
-    def _pass_signal(self, number: int) -> None:
-        self.was_signalled = True
-        is_reload = self._announce(number)
-        wanted = self.instead.get(number, number)
-        if self.watched.is_on_its_way:
-            self.watched.send_all(wanted)
-        else:
-            send(self.watched.pidfd, wanted)
-            self.stop = wanted if number == _signal.SIGTERM else self.stop
-        if is_reload:
-            self._pass_on((("READY", "1"),), [])
-
-    def _announce(self, number: int) -> bool:
-        """Tell an init that listens what it has begun, for a daemon that does not say so itself.
-
-        Returns whether it is a reload, of whose end the init has to be told as well: a unit with
-        Type=notify-reload waits for both messages (systemd.service(5)).
-        """
-        hears, says = self.watched.init.news, self.start.target.news
-        if number == _signal.SIGTERM:
-            self.watched.enter(STOPPING)
-            if "stopping" in hears and "stopping" not in says:
-                self._pass_on((("STOPPING", "1"),), [])
-        elif number == _signal.SIGHUP and "reloading" in hears and "reloading" not in says and self.watched.ready:
-            usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
-            self._pass_on((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))), [])
-            return True
-        return False
-
-    def _settle(self) -> None:
-        try:
-            self.watched.init.barrier(self.start.original)
-        except OSError:
-            pass  # then the daemon may get it twice, which is better than never
-
-    def _shares_group(self) -> bool:
-        try:
-            return posix.getpgid(self.main or self.first) == posix.getpgrp()
-        except OSError:
-            return False
+    except ChildProcessError:
+        pass

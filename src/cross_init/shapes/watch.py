@@ -14,7 +14,7 @@ import posix
 from time import monotonic
 
 from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.linux import NO_PROCESS, fork, reason
+from cross_init.kernel.linux import NO_PROCESS, fork, process_stat, reason
 from cross_init.model import EXIT, NOTHING, Channel
 
 TYPE_CHECKING = False
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
 
 BORN = b"b"
+TERMINAL = 4  # its place in the fields of process_stat(): the terminal that controls it, 0 if none does
 
 
 def run(start: "Start") -> int:
     """Start the watcher and become the daemon. Does not return; raises Failure, OSError."""
     began = monotonic()
+    if start.request.ends_rest and (left := predecessors(start)):
+        from cross_init.watch.predecessor import wait
+
+        wait(start, left)
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
@@ -45,6 +50,8 @@ def run(start: "Start") -> int:
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
         if pair is not None:
             pair.await_both()
+        if start.init.shares_session and start.request.ends_rest:
+            lead_session()
         start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
         start.execute()
     except BaseException:
@@ -53,6 +60,26 @@ def run(start: "Start") -> int:
         start.note_failure()
         raise
     return 0
+
+
+def predecessors(start: "Start") -> list[str]:
+    """The names of the files of this very service's watchers: the last may be about to end what its daemon left."""
+    from cross_init.readiness.notify_socket import WATCHED, socket_folder
+
+    base, beginning = socket_folder(), WATCHED + start.trace
+    try:
+        return [name for name in posix.listdir(base) if name.startswith(beginning)] if base else []
+    except OSError:
+        return []  # whoever may not look there waits for nobody
+
+
+def lead_session() -> None:
+    """Have what the daemon leaves known by its session, where its init gives it none of its own (as chpst -P does)."""
+    if process_stat(posix.getpid())[TERMINAL : TERMINAL + 1] == ["0"]:
+        try:
+            posix.setsid()
+        except OSError:
+            pass  # it leads a process group already
 
 
 def needs_witness(start: "Start") -> bool:

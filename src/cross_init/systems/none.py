@@ -16,6 +16,7 @@ class Init(Base):
     in_words = "a shell"
     hears = TEXT
     from_whom = ANYONE
+    shares_groups = True
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Never claims a process: it is what remains."""

@@ -13,7 +13,9 @@ from cross_init.model import HEARD_S
 from cross_init.plan import WATCH
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.event_loop import EventLoop
+from cross_init.watch.leftovers import Rest, end, is_clean
 from cross_init.watch.outcome import explain, is_ours_to_explain
+from cross_init.watch.predecessor import forget, note
 from cross_init.watch.watched import Watched
 from cross_init.watch.witness import DONE, TELLING, TOLD, UP, say
 
@@ -37,6 +39,9 @@ class Watcher:
         self.channel = channel
         self.leave_after_ready = start.request.end_after_ready
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
+        # Of what the daemon leaves, and where the next start sees that it is being ended.
+        self.rest = Rest(start, pid, 0, (channel.mark,), self.watched.helpers) if start.request.ends_rest else None
+        self.noted = note(start, pid) if self.rest is not None else ""
         loop.watch(pidfd, self._bury)
         if start.store is not None:
             self.watched.keep_descriptors(start.store, pidfd)
@@ -78,6 +83,7 @@ class Watcher:
             self.witness = -1
 
     def _leave(self) -> None:
+        forget(self.noted)
         self.channel.leave()
         self.watched.close()
 
@@ -100,6 +106,7 @@ class Watcher:
             self.channel.lasting
             or self.watched.health is not None
             or bool(start.removals)
+            or self.rest is not None
             or any(condition.lasting for condition in start.conditions)
         )
 
@@ -109,11 +116,16 @@ class Watcher:
             self.channel.close()
         except OSError:
             pass  # its last words cannot be had
-        to_explain = posix.dup(self.watched.pidfd) if is_ours_to_explain(self.watched) else -1
+        pidfd = posix.dup(self.watched.pidfd)
+        is_to_explain = is_ours_to_explain(self.watched)
         self.watched.init.ended()
         self.watched.close()
-        if to_explain >= 0:  # at last, as its parent may take its time to hear how it has ended, and we hear it then
-            explain(self.watched, exit_status_if_known(to_explain, REAPED_MS))
+        if self.rest is not None:
+            status = exit_status_if_known(pidfd, REAPED_MS if self.rest.find() else 0)
+            end(self.rest, self.watched.pid, self.watched.start.request, status is not None and not is_clean(status))
+            forget(self.noted)
+        if is_to_explain:  # at last, as its parent may take its time to hear how it has ended, and we hear it then
+            explain(self.watched, exit_status_if_known(pidfd, REAPED_MS))
 
 
 def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int) -> None:

@@ -1,0 +1,118 @@
+"""What the init sends to the main process, while that is a bridge that supervises: passed on to the daemon, once.
+
+At a stop all processes of the service are told (--kill-mode control-group), or the main one alone.
+"""
+
+import _signal
+import posix
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
+from cross_init.errors import print_error
+from cross_init.kernel.pidfds import send
+from cross_init.model import CONTROL_GROUP, KILLS, NONE, STOPPING
+from cross_init.shapes.processes import is_leader
+from cross_init.shapes.signals import SI_KERNEL, Signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.shapes.supervisor import Supervisor
+
+GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
+
+
+class Passing:
+    """The signals to one supervising bridge. instead: what the daemon gets in the place of one of them."""
+
+    def __init__(self, supervisor: "Supervisor") -> None:
+        self.supervisor = supervisor
+        self.watched, self.guard, self.loop = supervisor.watched, supervisor.guard, supervisor.loop
+        request = supervisor.start.request
+        chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
+        self.instead = {sent: wanted for sent, wanted in chosen if wanted}
+        self.is_timed = False  # a stop has an end
+        Signals(self.loop, self._signalled)
+
+    def _signalled(self, number: int, code: int) -> None:
+        self.watched.is_told_to_stop |= number == _signal.SIGTERM
+        is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
+        if number == _signal.SIGCHLD:
+            self.supervisor.reap()
+        if is_about_ours:
+            pass
+        elif code == SI_KERNEL and self._shares_group() and not (number == _signal.SIGHUP and is_leader()):
+            pass  # a terminal's, which the daemon has as well; but its hanging up is told to the session's leader alone
+        elif self.guard is None or not (self.watched.init.signals_all or self._shares_group()):
+            self._pass_signal(number)
+        else:
+            self._settle()
+            if not self.guard.has(number):
+                self.loop.after(GROUP_S, lambda: self._pass_unless_all(number))
+
+    def _pass_unless_all(self, number: int) -> None:
+        """Pass it on if it was sent to us alone."""
+        if self.guard is None or not self.guard.has(number):
+            self._pass_signal(number)
+
+    def _pass_signal(self, number: int) -> None:
+        self.supervisor.was_signalled = True
+        is_reload = self._announce(number)
+        wanted = self.instead.get(number, number)
+        if self.watched.is_on_its_way:
+            self.watched.send_all(wanted)
+        else:
+            send(self.watched.pidfd, wanted)
+            if number == _signal.SIGTERM:
+                self.supervisor.stop = wanted
+                self._stop_rest(wanted)
+        if is_reload:
+            self.supervisor.pass_on((("READY", "1"),), [])
+
+    def _stop_rest(self, number: int) -> None:
+        """The main process was told to end: tell the others as well, and see that it ends in time, as was asked for."""
+        request = self.supervisor.start.request
+        if request.kill_mode == CONTROL_GROUP:
+            self.supervisor.rest.send(number, self.watched.pid)
+        if "--stop-timeout" in request.given and request.kill_mode != NONE and not self.is_timed:
+            self.is_timed = True
+            self.loop.after(request.stop_timeout, self._kill)
+
+    def _kill(self) -> None:
+        """It has not ended in time."""
+        watched, request = self.watched, self.supervisor.start.request
+        print_error(
+            f"{watched.service} (PID {watched.pid}) has not ended within {request.stop_timeout:g} s of being told to: "
+            "sending SIGKILL (--stop-timeout)",
+            0,
+        )
+        send(watched.pidfd, _signal.SIGKILL)
+        if request.kill_mode in KILLS:
+            self.supervisor.rest.send(_signal.SIGKILL, watched.pid)
+
+    def _announce(self, number: int) -> bool:
+        """Tell an init that listens what it has begun, for a daemon that does not say so itself.
+
+        Returns whether it is a reload, of whose end the init has to be told as well: a unit with
+        Type=notify-reload waits for both messages (systemd.service(5)).
+        """
+        hears, says = self.watched.init.news, self.supervisor.start.target.news
+        if number == _signal.SIGTERM:
+            self.watched.enter(STOPPING)
+            if "stopping" in hears and "stopping" not in says:
+                self.supervisor.pass_on((("STOPPING", "1"),), [])
+        elif number == _signal.SIGHUP and "reloading" in hears and "reloading" not in says and self.watched.ready:
+            usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
+            self.supervisor.pass_on((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))), [])
+            return True
+        return False
+
+    def _settle(self) -> None:
+        try:
+            self.watched.init.barrier(self.supervisor.start.original)
+        except OSError:
+            pass  # then the daemon may get it twice, which is better than never
+
+    def _shares_group(self) -> bool:
+        try:
+            return posix.getpgid(self.supervisor.main or self.supervisor.first) == posix.getpgrp()
+        except OSError:
+            return False

@@ -1,0 +1,201 @@
+"""What a main process leaves behind when it ends: found, told to end, and ended (systemd.kill(5), KillMode=).
+
+The workers of a daemon that was killed keep its port, and every further start would fail. Whose they are is known by
+what they do not lose with their parents: who supervises has adopted them; from beside the daemon they are known by the
+session, or the process group, that the main process led, and by a variable that nobody else has (the address of the
+notification socket). What was there before the daemon, of the same run script say, is let alone.
+"""
+
+import _signal
+import posix
+from select import POLLIN, poll
+from time import monotonic
+
+from cross_init.errors import print_error
+from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
+from cross_init.kernel.procfs import START_TIME, is_descendant, start_time, variables
+from cross_init.model import MIXED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cross_init.launch import Start
+    from cross_init.request import Request
+
+# The same after a crash: what does not heed SIGTERM then waits, as often as not, for a main process that is no more,
+# and the service is down meanwhile.
+CRASH_S = 5.0
+CLEAN = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)  # systemd.service(5), SuccessExitStatus=
+LOOK_S = 1.0  # after which it is looked again for what was forked meanwhile; and then it is said that it takes time
+KILLED_S = 5.0  # for what was sent SIGKILL to go; what is in the middle of a system call may not
+WAITED_FOR = 64  # of so many the end is waited for at once: descriptors may be few
+SHOWN = 5  # PIDs in a line
+
+
+class Rest:
+    """The processes of one service.
+
+    main: the first main process, whose session or group the others may be in. root: whose descendants they are, 0 if
+    that cannot tell. since: those that were started before, in ticks since boot, are not the daemon's. marks:
+    variables, as they stand in a process, that only those of this start have. helpers: processes of our own.
+    """
+
+    def __init__(
+        self, start: "Start", main: int, root: int, marks: "Iterable[bytes]", helpers: "Iterable[int]"
+    ) -> None:
+        self.main = main
+        self.root = root
+        self.marks = [b"\0%b\0" % mark for mark in marks if mark]
+        self.helpers = helpers
+        self.has_group = not start.request.init.shares_groups
+        self.began = start_time(main)
+        # From beside the daemon: our own start, as the daemon was a program of ours until then.
+        self.since = int((start_time(main) if root else start_time(posix.getpid())) or 0)
+        self.own_words = words_of(posix.getpid())
+
+    def find(self) -> list[int]:
+        """All that live. Raises OSError if /proc cannot be read."""
+        leader = self._leader()
+        return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self._counts(int(name), leader)]
+
+    def _leader(self) -> str:
+        """Whose session or group counts: the main process's, unless its number is another one's by now."""
+        return str(self.main) if start_time(self.main) in ("", self.began) else ""
+
+    def _counts(self, pid: int, leader: str) -> bool:
+        if pid in (1, posix.getpid()):
+            return False
+        fields = process_stat(pid)
+        if len(fields) <= START_TIME or fields[0] in "ZX" or int(fields[START_TIME]) < self.since:
+            return False
+        if pid in self.helpers:
+            return False
+        group, session = fields[2:4]
+        is_led = leader and (session == leader or (self.has_group and group == leader))
+        counts = is_led or (self.root and is_descendant(pid, self.root)) or self._is_marked(pid)
+        return bool(counts) and words_of(pid) != self.own_words  # else it is ours: it has not become another program
+
+    def _is_marked(self, pid: int) -> bool:
+        try:
+            told = b"\0" + variables(pid) if self.marks else b""
+        except OSError:
+            return False  # it has ended, or is not for us to look at
+        return any(mark in told for mark in self.marks)
+
+    def send(self, number: int, but: int) -> None:
+        """Send this signal to them all, but to this process; SIGCONT to what stands still, as it would not hear it."""
+        for pid in self.find():
+            pidfd = self._open(pid) if pid != but else -1
+            if pidfd >= 0:
+                try:
+                    signal(pidfd, number)
+                    if process_state(pid) == "T":
+                        signal(pidfd, _signal.SIGCONT)
+                finally:
+                    posix.close(pidfd)
+
+    def _open(self, pid: int) -> int:
+        """A pidfd of this process, which was found; -1 if it is not there any more, or its number is another's."""
+        before = start_time(pid)
+        try:
+            pidfd = posix.pidfd_open(pid)
+        except OSError:
+            return -1
+        if before and start_time(pid) == before and self._counts(pid, self._leader()):
+            return pidfd
+        posix.close(pidfd)
+        return -1
+
+
+def is_clean(status: int) -> bool:
+    """Whether a main process that has ended so has done what it was to do."""
+    return posix.WTERMSIG(status) in CLEAN if posix.WIFSIGNALED(status) else status == 0
+
+
+def words_of(pid: int) -> str:
+    """A process's command line, as it stands in /proc; "" if it has none."""
+    try:
+        return contents(f"/proc/{pid}/cmdline", 4096)
+    except OSError:
+        return ""
+
+
+def signal(pidfd: int, number: int) -> bool:
+    """Send it; whether we may. That it has ended is no error."""
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def end(rest: Rest, main: int, request: "Request", crashed: bool, reap: "Callable[[], None]" = lambda: None) -> None:
+    """The main process has ended: end what it has left, and return when that is gone.
+
+    main: its PID. SIGTERM, with SIGCONT for what was stopped, and after --stop-timeout SIGKILL; with "mixed" at once.
+    crashed: nobody has told it to end, and it has failed. reap: wait for what has ended, where that is ours to do.
+    """
+    is_short = crashed and "--stop-timeout" not in request.given
+    seconds, service = CRASH_S if is_short else request.stop_timeout, request.service
+    kills = request.kill_mode == MIXED
+    began, told = monotonic(), set[int]()
+    until = began + (KILLED_S if kills else seconds)
+    is_said = False
+    while True:
+        reap()
+        found = retry_transient(rest.find)
+        now = monotonic()
+        if not found or (kills and now >= until):
+            break
+        if not kills and now >= until:
+            print_error(f"{service}: {shown(found)} did not end within {seconds:g} s: sending SIGKILL", 0)
+            kills, until = True, now + KILLED_S
+        elif not kills and not is_said and now >= began + LOOK_S:
+            is_said = True
+            print_error(
+                f"{service}: its main process (PID {main}) has ended and has left {shown(found)}, told to end "
+                f"(SIGTERM); SIGKILL comes {seconds:g} s after that (--stop-timeout)",
+                0,
+            )
+        _send_and_wait(rest, found, told, kills, min(until - now, LOOK_S))
+    if found:
+        print_error(f"{service}: {shown(found)} cannot be ended, and may keep what it has open", 0)
+
+
+def _send_and_wait(rest: Rest, found: list[int], told: set[int], kills: bool, seconds: float) -> None:
+    """Tell those that were not told yet, or all that they are killed; return when all are gone, or after this time."""
+    awaited = poll()
+    pidfds: list[int] = []
+    left = 0
+    for pid in found:
+        pidfd = rest._open(pid)
+        if pidfd < 0:
+            continue
+        if kills:
+            signal(pidfd, _signal.SIGKILL)
+        elif pid not in told:
+            told.add(pid)
+            signal(pidfd, _signal.SIGTERM)
+            signal(pidfd, _signal.SIGCONT)
+        if len(pidfds) < WAITED_FOR:
+            awaited.register(pidfd, POLLIN)
+            pidfds.append(pidfd)
+        else:
+            posix.close(pidfd)
+    until = monotonic() + seconds
+    left = len(pidfds)
+    while left and (wait_s := until - monotonic()) > 0:
+        for pidfd, _ in retry_transient(awaited.poll, wait_s * 1000):
+            awaited.unregister(pidfd)
+            left -= 1
+    for pidfd in pidfds:
+        posix.close(pidfd)
+
+
+def shown(pids: list[int]) -> str:
+    """So many processes, and which, in words."""
+    listed = ", ".join(map(str, pids[:SHOWN])) + (", ..." if len(pids) > SHOWN else "")
+    return f"{len(pids)} process{'es' * (len(pids) > 1)} ({listed})"
