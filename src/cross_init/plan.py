@@ -105,6 +105,8 @@ def why_supervise(request: "Request") -> str:
         return "somebody has to stay and remove the socket's path (remove-on-stop)"
     if request.stop_signal or request.reload_signal:
         return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
+    if request.stop_command or request.reload_command:
+        return "only the main process is sent the init's signals (--stop-command, --reload-command)"
     if request.asks_to_end and (not request.waits or stops(request) or init.from_whom != ANYONE):
         return f"somebody has to stay and end what the daemon leaves ({request.asks_to_end})"
     if init.from_whom != ANYONE or stops(request):

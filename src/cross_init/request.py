@@ -30,7 +30,8 @@ class Request:
     ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
     SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
     what the daemon gets for SIGTERM and SIGHUP; 0: the same. kill_mode: what is ended with the main process, one of
-    KILL_MODES; stop_timeout: seconds from SIGTERM to SIGKILL. refusals: what was asked for and cannot be. given: the
+    KILL_MODES; stop_timeout: seconds from SIGTERM to SIGKILL. stop_command, reload_command: words of what is run before
+    SIGTERM, and instead of SIGHUP. refusals: what was asked for and cannot be. given: the
     options as they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
     """
@@ -51,7 +52,7 @@ class Request:
         ),
         *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
         *("reload_signal", "service", "socket", "state_file", "stop_signal", "supervise", "target", "wait_for_client"),
-        *("kill_mode", "stop_timeout", "watchdog"),
+        *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -81,6 +82,8 @@ class Request:
         self.fd_store = options.fd_store
         self.stop_signal = options.stop_signal
         self.reload_signal = options.reload_signal
+        self.stop_command: list[str] = []
+        self.reload_command: list[str] = []
         self.kill_mode = options.kill_mode or (NONE if init.ends_all else CONTROL_GROUP)
         self.stop_timeout = options.stop_timeout or STOP_TIMEOUT_S
         self.ready_when = options.ready_when
@@ -97,6 +100,8 @@ class Request:
             self._take_addresses(options)
         if options.ready_when:
             self._take_conditions(options)
+        if options.stop_command or options.reload_command:
+            self._take_commands(options)
 
     @property
     def waits(self) -> bool:
@@ -132,6 +137,15 @@ class Request:
             self.listen = [parse(text) for text in options.listen]
             self.adopt_socket = parse_stream(options.adopt_socket) if options.adopt_socket else None
             self.health_listen = parse_http(options.health_listen) if options.health_listen else None
+        except Failure as failure:
+            self.refusals.append(failure)
+
+    def _take_commands(self, options: "Options") -> None:
+        from cross_init.commands.exec_line import parse
+
+        try:
+            self.stop_command = parse("--stop-command", options.stop_command) if options.stop_command else []
+            self.reload_command = parse("--reload-command", options.reload_command) if options.reload_command else []
         except Failure as failure:
             self.refusals.append(failure)
 

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from cross_init.request import Request
 
 
+OF_A_UNIT = {
+    "--kill-mode": "KillMode=",
+    "--stop-timeout": "TimeoutStopSec=",
+    "--stop-command": "ExecStop=",
+    "--reload-command": "ExecReload=",
+}
+
+
 def refuse(request: "Request", plan: "Plan") -> None:
     """Raises Failure. What only this init does without is said: elsewhere the same command line has a use for it."""
     init, target = request.init, request.target
@@ -31,14 +39,14 @@ def refuse(request: "Request", plan: "Plan") -> None:
 
 
 def refuse_to_end(request: "Request", plan: "Plan") -> None:
-    """Raise Failure if it is said what is to be ended with the main process, and that is not ours to do."""
-    for option, setting in (("--kill-mode", "KillMode="), ("--stop-timeout", "TimeoutStopSec=")):
+    """Raise Failure if it is said how the service is stopped and ended, and that is not ours to do."""
+    for option, setting in OF_A_UNIT.items():
         if option not in request.given:
             continue
         if request.init.signals_all:
             raise Failure(
-                f"{option}: {request.init.called} itself ends what a service leaves: leave it out, and let the "
-                f"unit have {setting}"
+                f"{option}: {request.init.called} itself stops all of a service and ends what it leaves: leave it out, "
+                f"and let the unit have {setting}"
             )
         if plan.shape == SERVE:
             raise Failure(

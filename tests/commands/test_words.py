@@ -105,6 +105,8 @@ VALUES = {
     "--notify-socket": ("path", "abstract"),
     "--stop-signal": ("QUIT", "INT"),
     "--kill-mode": ("mixed", "none"),
+    "--stop-command": ("a", "b"),
+    "--reload-command": ("a", "b"),
     "--stop-timeout": ("5", "6"),
     "--reload-signal": ("QUIT", "INT"),
     "--ready-timeout": ("1", "2"),

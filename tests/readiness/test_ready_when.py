@@ -153,9 +153,9 @@ def test_once_it_held_a_condition_is_not_asked_again(place: Place, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix", "http", "file", "pid-file", "listening", "exec"])
-def test_the_watcher_goes_when_all_was_said(place: Place, tmp_path: Path, kind: str) -> None:
+def test_the_watcher_goes_when_all_was_said_and_nothing_is_to_be_ended(place: Place, tmp_path: Path, kind: str) -> None:
     condition, before, after = words(kind, tmp_path, free_port())
-    run = place.begin("--ready-when", condition, environ={"HOME": "/nowhere"})
+    run = place.begin("--ready-when", condition, "--kill-mode", "none", environ={"HOME": "/nowhere"})
     if before:
         run.puppet.do(before)
     run.puppet.do(after)

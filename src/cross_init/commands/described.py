@@ -237,6 +237,25 @@ GROUPS: tuple[Group, ...] = (
                 completes=SIGNAL,
             ),
             Option(
+                "--stop-command",
+                "COMMAND",
+                "What is run when the init stops the service, before SIGTERM, as a unit's `ExecStop=`: one word, with "
+                "`$MAINPID` in it and in its environment.",
+                more=(
+                    "It is split as systemd does it, with quotation marks and backslashes, without a shell. "
+                    "`${NAME}`, and `$NAME` as a word of its own, are the daemon's variables; `$$` is a dollar sign. "
+                    "A dash before it: that it fails is no matter. We stay the main process for it (`--supervise`). "
+                    "It may take `--stop-timeout`; what is still there then is sent SIGTERM.",
+                    "`--stop-command '/usr/bin/pg_ctl stop -m fast -D /srv/db'`",
+                ),
+            ),
+            Option(
+                "--reload-command",
+                "COMMAND",
+                "What is run when the init sends SIGHUP, and instead of it, as a unit's `ExecReload=`; see "
+                "`--stop-command`.",
+            ),
+            Option(
                 "--kill-mode",
                 "MODE",
                 "What is ended with the daemon's main process, as systemd.kill(5) has it: `control-group` (all of "

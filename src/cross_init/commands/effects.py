@@ -69,6 +69,10 @@ def effects(plan: Plan, request: "Request") -> tuple[list[str], list[str]]:
     if plan.shape in (SUPERVISE, SERVE):
         said.append(f"PID: {init.called} sees, shows and signals the bridge's, not the daemon's")
     if plan.shape == SUPERVISE:
+        if request.stop_command:
+            said.append(f"stop: {' '.join(request.stop_command)} is run, then what still runs is sent SIGTERM")
+        if request.reload_command:
+            said.append(f"reload: {' '.join(request.reload_command)} is run instead of SIGHUP")
         said.append("signals: passed on, but SIGSTOP, which stops us alone; SIGKILL ends the service with us")
     if plan.shape != EXEC:
         text, is_ended = leftovers(plan, request)

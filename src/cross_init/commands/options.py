@@ -42,6 +42,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--state-file": ("state_file", True),
     "--stop-signal": ("stop_signal", True),
     "--reload-signal": ("reload_signal", True),
+    "--stop-command": ("stop_command", True),
+    "--reload-command": ("reload_command", True),
     "--kill-mode": ("kill_mode", True),
     "--stop-timeout": ("stop_timeout", True),
     "--help": ("help", False),
@@ -62,6 +64,8 @@ OURS_ALONE = (
     "--fd-store",
     "--kill-mode",
     "--stop-timeout",
+    "--stop-command",
+    "--reload-command",
 )
 SECONDS = ("ready_timeout", "stop_timeout")
 GRACE_S = 30.0  # a core of a large daemon takes its time
@@ -89,6 +93,11 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
     ("--health-listen", lambda options: not options.end_after_ready, WITHOUT),
     ("--kill-mode", lambda options: not (options.end_after_ready and options.kill_mode in KILLS), WITHOUT),
     ("--stop-timeout", lambda options: not options.end_after_ready, WITHOUT),
+    (
+        "--reload-command",
+        lambda options: not options.reload_signal,
+        "is one way to have the daemon reload, --reload-signal is another",
+    ),
     (
         "--stop-timeout",
         lambda options: options.kill_mode != "none",
@@ -147,7 +156,9 @@ class Options:
         self.state_file = ""
         self.watchdog = (0.0, 0.0)  # seconds between two signs of life, 0: any number; and from SIGABRT to SIGKILL
         self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
-        self.stop_signal = self.reload_signal = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
+        self.stop_signal: int = 0
+        self.reload_signal: int = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
+        self.stop_command = self.reload_command = ""  # what is run instead of sending the daemon SIGTERM, SIGHUP
         self.help = ""  # "" (no), MOST or ALL
         self.kill_mode: str = ""  # what is ended at the end of the daemon's main process; "": as it fits
         self.stop_timeout = 0.0  # seconds from SIGTERM to SIGKILL; 0: as it fits

@@ -15,6 +15,7 @@ from cross_init.shapes.signals import SI_KERNEL, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.shapes.control import Control
     from cross_init.shapes.supervisor import Supervisor
 
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
@@ -30,6 +31,16 @@ class Passing:
         chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
         self.instead = {sent: wanted for sent, wanted in chosen if wanted}
         self.is_timed = False  # a stop has an end
+        commands = (
+            (_signal.SIGTERM, "--stop-command", request.stop_command),
+            (_signal.SIGHUP, "--reload-command", request.reload_command),
+        )
+        self.controls: dict[int, Control] = {}
+        for number, option, words in commands:
+            if words:
+                from cross_init.shapes import control
+
+                self.controls[number] = control.Control(supervisor, option, words)
         Signals(self.loop, self._signalled)
 
     def _signalled(self, number: int, code: int) -> None:
@@ -56,6 +67,29 @@ class Passing:
     def _pass_signal(self, number: int) -> None:
         self.supervisor.was_signalled = True
         is_reload = self._announce(number)
+        control = self.controls.get(number)
+        if control is not None:
+            control.run(lambda: self._commanded(number, is_reload))
+            return
+        self._deliver(number)
+        if is_reload:
+            self.supervisor.pass_on((("READY", "1"),), [])
+
+    def _commanded(self, number: int, is_reload: bool) -> None:
+        """The command for this signal has ended."""
+        if is_reload:
+            self.supervisor.pass_on((("READY", "1"),), [])
+        if self.supervisor.is_over:
+            self.supervisor.end()
+        elif number == _signal.SIGTERM:
+            self._deliver(number)  # what it has not ended, as systemd does
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command runs."""
+        return any(control.pid for control in self.controls.values())
+
+    def _deliver(self, number: int) -> None:
         wanted = self.instead.get(number, number)
         if self.watched.is_on_its_way:
             self.watched.send_all(wanted)
@@ -64,8 +98,6 @@ class Passing:
             if number == _signal.SIGTERM:
                 self.supervisor.stop = wanted
                 self._stop_rest(wanted)
-        if is_reload:
-            self.supervisor.pass_on((("READY", "1"),), [])
 
     def _stop_rest(self, number: int) -> None:
         """The main process was told to end: tell the others as well, and see that it ends in time, as was asked for."""

@@ -53,7 +53,7 @@ class Supervisor:
         self.channel = channel
         self.first = self.main = pid
         self.status = self.orphans_status = 0
-        self.is_guess = self.was_signalled = self.is_failing = self.owes = False
+        self.is_guess = self.was_signalled = self.is_failing = self.is_over = self.owes = False
         self.stop = 0
         self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
@@ -84,7 +84,7 @@ class Supervisor:
             watched.keep_descriptors(start.store, posix.pidfd_open(posix.getpid()))
         channel.attach(watched)
         watched.observe()
-        Passing(self)
+        self.passing = Passing(self)
         watched.serve_status(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
     def _tell(self) -> None:
@@ -261,7 +261,7 @@ class Supervisor:
         if not self.main and not self.loop.stopped and not self.watched.family():
             if not self.is_failing and self.succession is None:
                 self.status = self.orphans_status
-            self.loop.stop()  # it has forked away, and died there
+            self.end()  # it has forked away, and died there
 
     def _end(self, pid: int) -> None:
         """The main process has ended, with self.status."""
@@ -287,7 +287,7 @@ class Supervisor:
             self.loop.forget(self.watched.pidfd)  # it would call us for ever
             self.watched.terminate()
         else:
-            self.loop.stop()
+            self.end()
 
     def _has_forked_away(self, pid: int) -> bool:
         return pid == self.first and self.start.target.forks
@@ -323,7 +323,7 @@ class Supervisor:
             f"{self.pid_file.path} names no other; so the service ends, though it has left processes",
             0,
         )
-        self.loop.stop()
+        self.end()
 
     def _stopped(self, status: int) -> None:
         if posix.WSTOPSIG(status) in TERMINAL_STOPS:
@@ -333,6 +333,15 @@ class Supervisor:
             stops, self.stops = self.stops, None
             stops()
             send(self.watched.pidfd, _signal.SIGCONT)
+
+    def end(self) -> None:
+        """The service has ended: stop, as soon as no command for it runs any more."""
+        self.is_over = True
+        if self.passing.is_busy:
+            self.main, self.is_failing = 0, True
+            self.loop.forget(self.watched.pidfd)  # it would call us for ever
+        else:
+            self.loop.stop()
 
     def end_rest(self) -> None:
         """The service has ended: end what its main process has left, unless that is to stay."""
