@@ -4,8 +4,8 @@ VENV ?= .venv
 DOCS_VENV ?= build/docs-venv
 # Not as the caller's locale and PYTHON... variables would have it.
 TESTS = $(VENV)/bin/python -E -X utf8 -m
-# The interpreter that the single file of "make dist" starts with.
-INTERPRETER ?= /usr/bin/python3
+# More interpreters for which the single file of "make dist" is to have compiled code.
+PYTHONS ?=
 
 .PHONY: test test-trees demo dist install packages lint docs docs-html man bench faults venv clean
 
@@ -27,7 +27,7 @@ demo:
 	@$(PYTHON) -I examples/demo.py
 
 dist:
-	$(PYTHON) -I tools/make_zipapp.py --interpreter $(INTERPRETER) dist/cross-init-bridge
+	$(PYTHON) -I tools/make_single_file.py $(PYTHONS:%=--python %) dist/cross-init-bridge
 	ln -sf cross-init-bridge dist/cross-init
 
 # With man pages and completions, for whatever Python 3 is there. DESTDIR: another root, as for a package, whose manager

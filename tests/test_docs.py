@@ -39,7 +39,13 @@ def test_the_options_and_commands_of_the_readme_are_there() -> None:
 
 
 def test_the_options_that_the_pages_name_are_there() -> None:
-    others = {"--sdnotify", "--preserve-env", "--help", "--notify-await"}  # of podman run, sudo, ours, dpkg
+    others = {
+        "--sdnotify",
+        "--preserve-env",
+        "--help",
+        "--notify-await",
+        "--prefix",
+    }  # of podman, sudo, ours, dpkg, pip
     for path in ROOT.glob("docs/**/*.md"):
         if path.parent.name in ("start", "systems", "move") or path.name in ("troubleshooting.md", "reference.md"):
             named = set(re.findall(r"`(--[a-z][\w-]*)", path.read_text()))
@@ -53,7 +59,8 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_files_that_are_named_are_there() -> None:
-    ours = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("[et]*/**/*.py"))]
+    places = ("*.py", "src/**/*.py", "[et]*/**/*.py")
+    ours = [str(path.relative_to(ROOT)) for place in places for path in ROOT.glob(place)]
     texts = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.py"))
     named = {
         (path.name, name) for path in texts for name in re.findall(r"(?<![\w/.}])\w[\w/]*\.py\b", path.read_text())

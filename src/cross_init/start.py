@@ -27,12 +27,14 @@ sys.unraisablehook = lambda unraisable: None  # in a thread, say: it ends, which
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
     from typing import Any
 
     from cross_init.commands.options import Options
+
+    CodeOf = Callable[[str, str], CodeType | None]
 
 # Our folders; their own files have nothing but a docstring.
 PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
@@ -59,7 +61,7 @@ class Compiled:
         if not path or not name.startswith("cross_init."):
             return None
         last = name.rpartition(".")[2]
-        code = compiled(path[0], last)
+        code = code_of(path[0], last)
         if code is None:
             return None
         spec: ModuleSpec = Spec(name, Compiled, origin=f"{path[0]}/{last}.py", loader_state=code)
@@ -93,8 +95,16 @@ def compiled(folder: str, name: str) -> "CodeType | None":
     return code
 
 
-def find_modules() -> None:
-    """From now on find our modules here, beside this file: in this folder and no other, and the short way."""
+code_of: "CodeOf" = compiled
+
+
+def find_modules(of: "CodeOf" = compiled) -> None:
+    """From now on find our modules here, beside this file: in this folder and no other, and the short way.
+
+    of: where a module's code comes from, by its folder and its name.
+    """
+    global code_of
+    code_of = of
     sys.modules["cross_init"].__path__ = [FOLDER]
     for name in PACKAGES:
         package = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
@@ -106,7 +116,7 @@ def load_always() -> None:
     """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
     for name in ALWAYS:
         folder, _, last = f"/{name}".replace(".", "/").rpartition("/")
-        code = compiled(FOLDER + folder, last)
+        code = code_of(FOLDER + folder, last)
         if code is None:
             return  # it is imported when it is needed
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")

@@ -70,7 +70,7 @@ def one_file(folder: Path) -> Path:
     """The single file, which finds no jeepney but the system's."""
     need("python3-jeepney")
     made = folder / "cross-init-bridge"
-    words = [sys.executable, "-I", str(BRIDGE.parents[1] / "tools/make_zipapp.py"), str(made)]
+    words = [sys.executable, "-I", str(BRIDGE.parents[1] / "tools/make_single_file.py"), str(made)]
     subprocess.run(words, check=True, capture_output=True)
     return made
 
