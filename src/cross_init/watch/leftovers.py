@@ -3,7 +3,8 @@
 The workers of a daemon that was killed keep its port, and every further start would fail. Whose they are is known by
 what they do not lose with their parents: who supervises has adopted them; from beside the daemon they are known by the
 session, or the process group, that the main process led, and by a variable that nobody else has (the address of the
-notification socket). What was there before the daemon, of the same run script say, is let alone.
+notification socket), if their user is root, ours, or that of the main process when it was started. What was there
+before the daemon, of the same run script say, is let alone.
 """
 
 import _signal
@@ -13,7 +14,7 @@ from time import monotonic
 
 from cross_init.errors import print_error
 from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
-from cross_init.kernel.procfs import START_TIME, is_descendant, start_time, variables
+from cross_init.kernel.procfs import START_TIME, is_descendant, process_owner, start_time, variables
 from cross_init.model import MIXED
 
 TYPE_CHECKING = False
@@ -47,6 +48,8 @@ class Rest:
         self.main = main
         self.root = root
         self.marks = [b"\0%b\0" % mark for mark in marks if mark]
+        # Whose variables are read: who may map a file system of its own into its memory can hold up whoever reads it.
+        self.users = {0, posix.geteuid(), process_owner(main)}
         self.helpers = helpers
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
@@ -78,7 +81,7 @@ class Rest:
 
     def _is_marked(self, pid: int) -> bool:
         try:
-            told = b"\0" + variables(pid) if self.marks else b""
+            told = b"\0" + variables(pid) if self.marks and process_owner(pid) in self.users else b""
         except OSError:
             return False  # it has ended, or is not for us to look at
         return any(mark in told for mark in self.marks)
