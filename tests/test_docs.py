@@ -100,6 +100,18 @@ def test_the_reference_has_every_exit_code_and_command() -> None:
     assert set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) == set(COMMANDS)
 
 
+def test_what_the_symptoms_are_told_by_is_what_is_said() -> None:
+    """In the tables whose first column is what "it says": each piece of it stands in the code."""
+    code = "".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
+    code = re.sub(r"\{[^{}]*\}", "", re.sub(r'"\s*\n\s*f?"', "", code))
+    kernels = {"nothing", "Address already in use", "clients are refused while the service restarts"}
+    tables = (ROOT / "docs/troubleshooting.md").read_text().split("| it says | what to do |\n|---|---|\n")[1:]
+    said = [line.split("|")[1].strip() for table in tables for line in table.partition("\n\n")[0].splitlines()]
+    assert len(said) > 8
+    pieces = {piece.strip() for line in said if line not in kernels for piece in line.split("...")}
+    assert [piece for piece in sorted(pieces) if piece.replace("NOTIFY_SOCKET", "") not in code] == []
+
+
 def test_every_init_has_its_page() -> None:
     pages = {path.stem for path in ROOT.glob("docs/systems/*.md")} - {"index"}
     called = {"sysv": "sysvinit", "none": "shell"}
