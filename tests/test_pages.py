@@ -13,6 +13,7 @@ import pytest
 from cross_init.commands.options import parse
 from tests.matrix.controlled import Finit, Shepherd
 from tests.matrix.scripts import OpenRC, Sysvinit
+from tests.support.alone import want_machines
 from tests.support.containers import INSIDE, Container, booted
 from tests.support.dinit import prefix as dinit_prefix
 from tests.support.packages import need, unpacked
@@ -54,7 +55,8 @@ def on_this_machine(
     *pid_1: str, packages: tuple[str, ...] = (), path: str = USUAL, files: Mapping[str, str] | None = None
 ) -> Iterator[Run]:
     """A copy of this machine's root, with this as process 1, and these files beside its own."""
-    need(*DAEMONS, *packages)
+    want_machines()
+    need(*DAEMONS, "iproute2", *packages)
     begin = f"PATH={path}; ip link set lo up; mkdir -p /run/service /etc/service; exec {' '.join(pid_1)}"
     with rooted(Path("/"), ("/bin/sh", "-c", begin), files) as root:
         yield shell(root, path)

@@ -113,6 +113,17 @@ def test_who_stands_before_it_is_named(place: Place, impatient: Path, wrapper: s
         puppet.tell("exit 0")
 
 
+def test_one_whose_helper_has_spoken_is_told_what_lets_it(
+    place: Place, impatient: Path, shape: tuple[str, ...]
+) -> None:
+    run = place.begin("-t", "systemd", "-N", *shape, bridge=impatient)
+    run.puppet.do("child = os.fork()\nif not child: notify('READY=1'); os._exit(0)\nos.waitpid(child, 0)")
+    run.err.hears("which may not speak for the service (--notify-access main, process ")
+    said = line(run)
+    assert re.search(r"READY=1: process \d+ has spoken, which may not \(--notify-access main\): say --notify-acc", said)
+    run.puppet.tell("exit 0")
+
+
 def seen(pid: int, parent: int, words: str, *environ: bytes) -> Seen:
     return Seen(pid, parent, words.split(), list(environ))
 

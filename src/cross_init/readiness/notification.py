@@ -145,6 +145,8 @@ class Listener:
         if has(message, "BARRIER", "1"):
             return None, ""  # nothing else counts beside it (sd_notify(3))
         if not self.counts(head):
+            if self.is_secret or head.user in (0, posix.geteuid()):  # else anybody may have sent it
+                self.watched.unheard = head.sender
             return None, (
                 f"ignored a notification from process {head.sender}, which may not speak for the service "
                 f"(--notify-access {self.access}, process {self.watched.pid}; with --notify-access all whatever was "

@@ -60,6 +60,11 @@ class Silence(Condition):
         if watched is None or watched.has_spoken or not watched.outstanding:
             return
         reasons = found or (self.target.when_silent if self.target is not None else "")
+        if watched.unheard and not found:
+            reasons = (
+                f"process {watched.unheard} has spoken, which may not (--notify-access {watched.notify_access}): say "
+                "--notify-access all if it is the service's"
+            )
         who, missing = f"{self.service} (PID {watched.pid})", " and ".join(watched.outstanding)
         print_error(
             f"waiting for {who} to be ready: after {SILENT_S:g} s nothing was heard of it, and it still waits for "

@@ -46,6 +46,7 @@ class Subject(Protocol):
     pidfd: int
     ready: bool
     has_spoken: bool
+    unheard: int
     state: str
     status: str
     outstanding: list[str]

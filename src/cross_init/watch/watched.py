@@ -41,7 +41,7 @@ class Watched:
     """A daemon, and the conditions of its readiness.
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
-    has_spoken: a message of its has counted.
+    has_spoken: a message of its has counted; unheard: the process that has sent one that does not, 0 if none has.
     state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
@@ -93,6 +93,7 @@ class Watched:
         self.service: Service = start.service
         self.reporter = Reporter(str(start.service), pid, self.init.hears == TEXT)
         self.ready = self.has_spoken = False
+        self.unheard = 0
         self.outstanding: list[str] = []
         self.timer: Timer | None = None
         self.state_file = start.request.state_file or start.init.state_file
