@@ -15,6 +15,7 @@ from tests.support.processes import kill
 from tests.support.puppet import Puppet
 from tests.support.show import Show
 from tests.support.upstart import Job
+from tests.support.waiting import until
 
 FOLDER = Path("/run/cross-init-status")
 NOBODY = 65534
@@ -39,7 +40,9 @@ def facts(pid: int, user: int = 0) -> dict[str, Any] | None:
 def started(show: Show, shape: str, *options: str, user: int = 0) -> tuple[Job, Puppet]:
     job = show.job("--init", "none", "-t", "systemd", "-N", *SHAPES[shape], *options, expect_stop=False)
     job.spawn(user=user)
-    return job, show.stage.puppet()
+    puppet = show.stage.puppet()
+    until(lambda: facts(puppet.pid) is not None, "who watches it answers: it may come later than the daemon")
+    return job, puppet
 
 
 @pytest.mark.parametrize("shape", SHAPES)
