@@ -178,6 +178,7 @@ class Init:
     ends_all: bool = False  # ends every process of the service when the main process has ended
     signals_all: bool = False  # sends a stop signal to every process of the service, not only to the main process
     shares_session: bool = False  # its services share one session and process group with each other
+    restarts: bool = True  # starts a service anew that has ended
     shares_groups: bool = False  # others may be in the process group that a service leads, as in a shell's job
     speaker: int = 0  # the process that it is told by, where another one speaks as that
     keeps_sockets: str = ""  # how it keeps a service's listening sockets over a restart, in words for people

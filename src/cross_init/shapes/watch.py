@@ -28,7 +28,7 @@ TERMINAL = 4  # its place in the fields of process_stat(): the terminal that con
 def run(start: "Start") -> int:
     """Start the watcher and become the daemon. Does not return; raises Failure, OSError."""
     began = monotonic()
-    if start.request.ends_rest and (left := predecessors(start)):
+    if start.init.restarts and start.request.ends_rest and (left := predecessors(start)):
         from cross_init.watch.predecessor import wait
 
         wait(start, left)

@@ -17,6 +17,7 @@ class Init(Base):
     hears = TEXT
     from_whom = ANYONE
     shares_groups = True
+    restarts = False
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """Never claims a process: it is what remains."""

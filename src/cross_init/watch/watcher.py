@@ -41,7 +41,7 @@ class Watcher:
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
         # Of what the daemon leaves, and where the next start sees that it is being ended.
         self.rest = Rest(start, pid, 0, (channel.mark,), self.watched.helpers) if start.request.ends_rest else None
-        self.noted = note(start, pid) if self.rest is not None else ""
+        self.noted = note(start, pid) if self.rest is not None and start.init.restarts else ""
         loop.watch(pidfd, self._bury)
         if start.store is not None:
             self.watched.keep_descriptors(start.store, pidfd)
