@@ -32,7 +32,7 @@ class Service:
         assert run.process.stdout is not None
         self.pids = [int(run.process.stdout.readline()) for _ in range(lines)]
         self.pidfds = [os.pidfd_open(pid) for pid in self.pids]
-        run.becomes_ready()
+        run.err.hears("ready after")
 
     def send(self, number: int) -> None:
         """A signal to the main process."""
@@ -126,7 +126,8 @@ def test_what_was_there_before_the_daemon_is_let_alone(place: Place, shape: str)
     os.geteuid() != 0, reason="needs root's folder, or one of the user's own, for the next start to know"
 )
 def test_the_next_start_waits_until_it_has_ended(place: Place) -> None:
-    options = (*SHAPES["watch"], "--stop-timeout", "1.5")
+    # A shell starts nothing anew, so there two of one name have nothing to do with each other.
+    options = (*SHAPES["watch"], "--stop-timeout", "1.5", "--init", "daemontools")
     found = service(place, *options, command=STUBBORN + WAIT, lines=2)
     found.send(signal.SIGKILL)
     found.run.ends()
