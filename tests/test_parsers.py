@@ -56,6 +56,8 @@ def test_a_command_line_has_options_within_bounds_or_a_failure(words: list[str])
         assert 0 <= options.fd_store <= 999_999
         assert all(0 <= time <= 999_999_999 for time in (options.ready_timeout, *options.watchdog))
         assert all(0 <= number <= 64 for number in (options.stop_signal, options.reload_signal))
+        assert all(0 < sent <= 64 and 0 <= wanted <= 64 for sent, wanted in options.rewrites.items())
+        assert all(0 <= code <= 255 for code in options.success)
 
 
 PLACES = st.tuples(st.sampled_from(["", "web=", "="]), st.sampled_from([*listen.KINDS, "x"]), WORDS, NUMBERS)

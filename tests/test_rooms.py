@@ -7,10 +7,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src/cross_init"
 LARGEST_CIRCLE = 3
 # Folder, or file that stands in none: what it may import. docs/design.md says what lives where.
 MAY_IMPORT = {
+    "as_json": "",
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
-    "commands": "bounds bridge detect errors gather kernel launch model notify plan readiness request "
-    "sockets spelling store unused version watch",
+    "commands": "as_json bounds bridge detect errors gather kernel launch model notify plan readiness "
+    "request sockets spelling store unused version watch",
     "detect": "errors kernel model",
     "errors": "kernel",
     "gather": "errors kernel model notify plan readiness request sockets unused",
@@ -21,7 +22,7 @@ MAY_IMPORT = {
     "plan": "model request",
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
-    "shapes": "bounds errors kernel launch model notify plan readiness sockets watch",
+    "shapes": "bounds errors kernel launch model notify plan readiness request sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
     "start": "bridge commands errors kernel request version",
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "systems": "bounds errors kernel model notify readiness sockets store watch",
     "unused": "errors model plan request",
     "version": "",
-    "watch": "bounds errors kernel launch model plan readiness request sockets store",
+    "watch": "as_json bounds errors kernel launch model plan readiness request sockets store",
 }
 
 

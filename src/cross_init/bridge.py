@@ -44,7 +44,7 @@ def run(request: "Request") -> int:
     if request.pid == 1:
         from cross_init.shapes.pid1 import split as leave_process_1
 
-        leave_process_1()
+        leave_process_1(request)
     if plan.same:
         start.execute()
     if plan.shape != EXEC:

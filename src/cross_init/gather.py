@@ -11,6 +11,7 @@ from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, is_one_contract, 
 TYPE_CHECKING = False
 # What has no effect with some inits or daemons (unused.py).
 CHECKED = {"--notify-access", "--kill-mode", "--stop-timeout", "--stop-command", "--reload-command"}
+CHECKED |= {"--rewrite-signal", "--success-exit-status"}
 
 if TYPE_CHECKING:
     from cross_init.plan import Plan

@@ -103,8 +103,10 @@ def why_supervise(request: "Request") -> str:
         return "somebody has to stay for whom the daemon's sockets are kept (keep)"
     if removes(request) and (not request.waits or stops(request) or init.from_whom != ANYONE):
         return "somebody has to stay and remove the socket's path (remove-on-stop)"
-    if request.stop_signal or request.reload_signal:
-        return "only the main process is sent the init's signals (--stop-signal, --reload-signal)"
+    if request.instead:
+        return "only the main process is sent the init's signals (--stop-signal, --reload-signal, --rewrite-signal)"
+    if request.success:
+        return "only the main process can end with an exit code of ours (--success-exit-status)"
     if request.stop_command or request.reload_command:
         return "only the main process is sent the init's signals (--stop-command, --reload-command)"
     if request.asks_to_end and (not request.waits or stops(request) or init.from_whom != ANYONE):

@@ -3,6 +3,8 @@
 What they ask for that cannot be is noted, not raised: --explain tells all of it, a start the first of it.
 """
 
+from _signal import SIGHUP, SIGTERM
+
 from cross_init.detect import beyond_shell, detect, init_named, target_named
 from cross_init.errors import Failure
 from cross_init.kernel.evidence import Evidence, waits_for_command
@@ -28,11 +30,11 @@ class Request:
     listen, adopt_socket, health_listen: addresses. conditions: what is observed of the daemon, ready_when in words.
     notify_socket: "path" or "abstract", how the notification socket has to be named; "": as it fits.
     ready_timeout: in seconds, 0: no limit. watchdog: seconds between two signs of life (0: any number), and from
-    SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. stop_signal, reload_signal:
-    what the daemon gets for SIGTERM and SIGHUP; 0: the same. kill_mode: what is ended with the main process, one of
-    KILL_MODES; stop_timeout: seconds from SIGTERM to SIGKILL. stop_command, reload_command: words of what is run before
-    SIGTERM, and instead of SIGHUP. refusals: what was asked for and cannot be. given: the
-    options as they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
+    SIGABRT to SIGKILL. fd_store: how many descriptors are kept over a restart, at most. instead: what the daemon gets
+    for a signal that comes, 0: nothing. success: which exit codes count as 0. kill_mode: what is ended with the main
+    process, one of KILL_MODES; stop_timeout: seconds from SIGTERM to SIGKILL. stop_command, reload_command: words of
+    what is run before SIGTERM, and instead of SIGHUP. refusals: what was asked for and cannot be. given: the options as
+    they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
     """
 
@@ -51,7 +53,7 @@ class Request:
             "notify",
         ),
         *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
-        *("reload_signal", "service", "socket", "state_file", "stop_signal", "supervise", "target", "wait_for_client"),
+        *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
     )
 
@@ -80,8 +82,9 @@ class Request:
         self.ready_timeout = options.ready_timeout
         self.watchdog = options.watchdog
         self.fd_store = options.fd_store
-        self.stop_signal = options.stop_signal
-        self.reload_signal = options.reload_signal
+        chosen = ((SIGTERM, options.stop_signal), (SIGHUP, options.reload_signal))
+        self.instead = {**options.rewrites, **{sent: wanted for sent, wanted in chosen if wanted}}
+        self.success = options.success
         self.stop_command: list[str] = []
         self.reload_command: list[str] = []
         self.kill_mode = options.kill_mode or (NONE if init.ends_all else CONTROL_GROUP)

@@ -3,6 +3,8 @@
 What no start could heed is refused by commands/options.py, before that is known.
 """
 
+from _signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM
+
 from cross_init.errors import Failure
 from cross_init.model import ASKED, DESCRIPTOR, MESSAGE
 from cross_init.plan import EXEC, HAND_OVER, SERVE
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from cross_init.request import Request
 
 
+SERVED = {SIGTERM, SIGINT, SIGQUIT, SIGHUP}
 OF_A_UNIT = {
     "--kill-mode": "KillMode=",
     "--stop-timeout": "TimeoutStopSec=",
@@ -34,6 +37,8 @@ def refuse(request: "Request", plan: "Plan") -> None:
             f"--notify-access says whose messages count, and a daemon for {target.name} sends none: leave it out"
         )
     refuse_to_end(request, plan)
+    if plan.shape == SERVE:
+        refuse_for_clients(request)
     if ":" in request.init_words and init.option_is_for and not request.given.keys() & set(init.option_is_for):
         raise Failure(f"--init {request.init_words}: that is for {' or '.join(init.option_is_for)}, which is not there")
 
@@ -58,6 +63,19 @@ def refuse_to_end(request: "Request", plan: "Plan") -> None:
                 f"{option}: the daemon is handed over when it is ready, and nobody of ours stays: leave it out, or "
                 "--supervise"
             )
+
+
+def refuse_for_clients(request: "Request") -> None:
+    """Raise Failure if it is about a main process, and each client gets a daemon of its own."""
+    if request.success:
+        raise Failure(
+            "--success-exit-status: each client gets a daemon of its own here, and this one ends with 0: leave it out"
+        )
+    if set(request.instead) - SERVED:
+        raise Failure(
+            "--rewrite-signal: each client gets a daemon of its own here, and these are told of SIGTERM, SIGINT, "
+            "SIGQUIT and SIGHUP alone: leave the others out"
+        )
 
 
 def without_effect(request: "Request", plan: "Plan") -> str:

@@ -1,5 +1,6 @@
 """cross-init check and the state file: what counts as ready, and what no longer does."""
 
+import json
 import os
 import re
 import subprocess
@@ -36,6 +37,15 @@ def test_starting_then_ready(tmp_path: Path, daemon: subprocess.Popen[bytes]) ->
     write(state, READY, daemon.pid)
     assert ask(state) == (0, f"ready (PID {daemon.pid})\n", "")
     assert os.listdir(tmp_path) == ["state"]
+
+
+def test_programs_are_answered_in_json(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
+    state = str(tmp_path / "state")
+    for word, code in ((STARTING, 1), (READY, 0)):
+        write(state, word, daemon.pid)
+        said = ask(state)[1].rstrip("\n")
+        ended, answer, _ = ask("--json", state)
+        assert (ended, json.loads(answer)) == (code, {"ready": not code, "reason": said})
 
 
 def test_a_daemon_that_has_ended_is_not_ready_and_a_zombie_neither(
@@ -240,7 +250,7 @@ def test_a_wrong_command_line(words: list[str]) -> None:
 
 def test_the_front_door_says_what_there_is() -> None:
     for words, code, expected in (
-        ([], 0, "cross-init check [SERVICE | DIR | FILE]"),
+        ([], 0, "cross-init check [--json] [SERVICE | DIR | FILE]"),
         (["--help"], 0, "Usage:"),
         (["chek"], 125, ""),
     ):

@@ -75,6 +75,8 @@ VALUES = {
     "--fd-store": "9",
     "--stop-signal": "QUIT",
     "--kill-mode": "mixed",
+    "--rewrite-signal": "USR1:USR2",
+    "--success-exit-status": "143",
     "--stop-timeout": "5",
     "--reload-signal": "USR1",
     "--pid-file": "/run/x.pid",

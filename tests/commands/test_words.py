@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cross_init.commands.as_json import as_json
+from cross_init.as_json import as_json
 from cross_init.commands.options import OPTIONS, REPEATED
 from cross_init.detect import INITS, TARGETS
 from cross_init.spelling import edits, nearest

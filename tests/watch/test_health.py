@@ -1,6 +1,7 @@
 """--health-listen and --state-file: what a probe is answered, over real HTTP and by the file, in every state."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -152,6 +153,58 @@ def test_a_daemon_that_gives_no_sign_of_life_is_not_alive(place: Place, shape: t
     run.puppet.hear_signal(signal.SIGABRT)
     for path in ("/livez", "/readyz"):
         assert get(port, path) == (503, "no sign of life, or not enough of them (--watchdog)\n")
+
+
+def test_a_daemon_that_says_that_it_has_failed_is_not_alive(served: tuple[Run, int]) -> None:
+    run, port = served
+    for message, code, text in (
+        ("READY=1", 200, "alive"),
+        ("ERRNO=28", 503, "it says that it has failed: No space left on device (ERRNO=28)"),
+        ("STATUS=x", 503, "it says that it has failed: No space left on device (ERRNO=28)"),
+        ("ERRNO=x", 503, "it says that it has failed: No space left on device (ERRNO=28)"),
+        ("READY=1", 200, "alive"),
+        ("ERRNO=2", 503, "it says that it has failed: No such file or directory (ERRNO=2)"),
+        ("ERRNO=0", 200, "alive"),
+    ):
+        run.puppet.send(repr(message.encode()))
+        assert get(port, "/livez") == (code, f"{text}\n")
+        assert get(port, "/readyz") == (code, f"{text}\n" if code != 200 else "ready\n")
+
+
+def test_a_helper_that_has_failed_is_not_the_service(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin(*NOTIFY, *shape, "--notify-access", "all", "--health-listen", "tcp:127.0.0.1:0")
+    port = port_of(run)
+    run.puppet.send("b'READY=1'")
+    run.puppet.do(HELPER_SAYS.replace("MESSAGE", "ERRNO=5"))
+    assert get(port, "/livez") == (200, "alive\n")
+
+
+def test_programs_are_answered_in_json(served: tuple[Run, int]) -> None:
+    run, port = served
+
+    def facts(path: str, **fields: str) -> tuple[int, dict[str, object]]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers=fields)
+            response = connection.getresponse()
+            assert response.getheader("Content-Type") == "application/json"
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    told = {"service": "python3", "pid": run.puppet.pid}
+    reason = "starting: waits for READY=1"
+    assert facts("/readyz?json") == (
+        503,
+        {"ready": False, "alive": True, "state": "starting", "reason": reason, **told},
+    )
+    run.puppet.send("b'READY=1'")
+    ready = {"ready": True, "alive": True, "state": "ready", "reason": "ready", **told}
+    assert facts("/readyz", Accept="text/html, application/json;q=0.9") == (200, ready)
+    assert facts("/livez?json") == (200, ready | {"reason": "alive"})
+    run.puppet.send("b'ERRNO=2'")
+    code, said = facts("/readyz?json")
+    assert (code, said["ready"], said["alive"]) == (503, False, False)
 
 
 def test_curl_and_its_options(served: tuple[Run, int]) -> None:

@@ -17,7 +17,12 @@ CONTAINER = "container"  # the init whose services are meant where there is no s
 
 
 def run(words: list[str]) -> tuple[int, str]:
-    """The exit code, 0 if the service is ready, and the answer as a line. Raises Failure."""
+    """The exit code, 0 if the service is ready, and the answer as a line, or in JSON. Raises Failure."""
+    if "--json" in words:
+        from cross_init.as_json import as_json
+
+        code, line = run([word for word in words if word != "--json"])
+        return code, as_json({"ready": code == 0, "reason": line})
     if len(words) > 1 or (words and words[0].startswith("-")):
         raise Failure(
             "check takes one service's name, its directory or its state file, or nothing in a service directory or in "

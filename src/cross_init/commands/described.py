@@ -237,6 +237,18 @@ GROUPS: tuple[Group, ...] = (
                 completes=SIGNAL,
             ),
             Option(
+                "--rewrite-signal",
+                "FROM:TO",
+                "What the daemon gets when this signal comes, as `WINCH:QUIT`; *TO* `0`: nothing. May be repeated.",
+                completes=SIGNAL,
+            ),
+            Option(
+                "--success-exit-status",
+                "CODE[,CODE...]",
+                "End with 0 when the daemon ends so, as `143` or `TERM`: a signal counts as 128 and its number.",
+                more=("May be repeated. For containers' runtimes and inits to which every other code is a failure.",),
+            ),
+            Option(
                 "--stop-command",
                 "COMMAND",
                 "What is run when the init stops the service, before SIGTERM, as a unit's `ExecStop=`: one word, with "
@@ -419,11 +431,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "check",
-        "[SERVICE | DIR | FILE]",
+        "[--json] [SERVICE | DIR | FILE]",
         "whether a service is ready, by the exit code",
         "Exit with 0 if the service is ready and with 1 if not, and say why. SERVICE is its name, DIR the directory "
         "that its supervisor has, FILE its state file (`--state-file`). Without one it is the service directory that "
         "we are in or, in a container, its bridges are asked.",
+        (JSON._replace(text="Print an object (JSON), for programs: `ready` and `reason`."),),
         completes=FILE,
     ),
     Command(

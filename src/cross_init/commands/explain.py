@@ -55,7 +55,7 @@ def show_init(options: "Options", environ: Environment) -> int:
 def write(facts: dict[str, object], as_json: bool) -> int:
     """Print the facts as they were asked for; returns the exit code."""
     if as_json:
-        from cross_init.commands.as_json import as_json as written
+        from cross_init.as_json import as_json as written
 
         write_out(written(facts) + "\n")
     else:

@@ -42,6 +42,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--state-file": ("state_file", True),
     "--stop-signal": ("stop_signal", True),
     "--reload-signal": ("reload_signal", True),
+    "--rewrite-signal": ("rewrites", True),
+    "--success-exit-status": ("success", True),
     "--stop-command": ("stop_command", True),
     "--reload-command": ("reload_command", True),
     "--kill-mode": ("kill_mode", True),
@@ -66,6 +68,8 @@ OURS_ALONE = (
     "--stop-timeout",
     "--stop-command",
     "--reload-command",
+    "--rewrite-signal",
+    "--success-exit-status",
 )
 SECONDS = ("ready_timeout", "stop_timeout")
 GRACE_S = 30.0  # a core of a large daemon takes its time
@@ -81,7 +85,7 @@ CHOICES = {
 # Those whose value may be left out, and is the first of their choices then.
 OPTIONAL = ("--explain", "--help")
 
-REPEATED = ("--listen", "--ready-when")  # what may be said more than once
+REPEATED = ("--listen", "--ready-when", "--rewrite-signal", "--success-exit-status")  # what may be said more than once
 READINESS = "is about readiness, which has to be asked for with -N or --ready-when"
 LISTENS = "is for a daemon that is heard: it needs -N or --ready-when"
 WITHOUT = "needs somebody who stays (no --end-after-ready)"
@@ -93,6 +97,10 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
     ("--health-listen", lambda options: not options.end_after_ready, WITHOUT),
     ("--kill-mode", lambda options: not (options.end_after_ready and options.kill_mode in KILLS), WITHOUT),
     ("--stop-timeout", lambda options: not options.end_after_ready, WITHOUT),
+    *(
+        (option, lambda options, sent=sent: sent not in options.rewrites, "says what --rewrite-signal says as well")
+        for option, sent in (("--stop-signal", _signal.SIGTERM), ("--reload-signal", _signal.SIGHUP))
+    ),
     (
         "--reload-command",
         lambda options: not options.reload_signal,
@@ -158,6 +166,8 @@ class Options:
         self.fd_store = 0  # how many descriptors are kept for the daemon over a restart, at most
         self.stop_signal: int = 0
         self.reload_signal: int = 0  # what the daemon gets for SIGTERM and SIGHUP; 0: the same
+        self.rewrites: dict[int, int] = {}  # what it gets for others; 0: nothing
+        self.success: set[int] = set()  # which exit codes count as 0; of a signal, 128 and its number
         self.stop_command = self.reload_command = ""  # what is run instead of sending the daemon SIGTERM, SIGHUP
         self.help = ""  # "" (no), MOST or ALL
         self.kill_mode: str = ""  # what is ended at the end of the daemon's main process; "": as it fits
@@ -198,6 +208,10 @@ class Options:
             raise usage(f"{option} {value}: not known; choose one of {', '.join(choices)}{meant}")
         if attribute in ("listen", "ready_when"):
             getattr(self, attribute).append(value)
+        elif attribute == "rewrites":
+            self._rewrite(option, value)
+        elif attribute == "success":
+            self.success |= {exit_code(option, word) for word in value.split(",")}
         elif attribute in SECONDS:
             setattr(self, attribute, seconds(option, value))
         elif attribute == "watchdog":
@@ -209,6 +223,16 @@ class Options:
             setattr(self, attribute, signal_number(option, value))
         else:
             setattr(self, attribute, value)
+
+    def _rewrite(self, option: str, value: str) -> None:
+        """Take in FROM:TO. Raises Failure."""
+        sent, colon, wanted = value.partition(":")
+        if not colon:
+            raise usage(f"{option} {value}: write the signal that comes and the one that the daemon gets, as TERM:QUIT")
+        number = signal_number(option, sent)
+        if number in self.rewrites:
+            raise usage(f"{option} {value}: what the daemon gets for {sent} is there twice: leave one of them out")
+        self.rewrites[number] = 0 if wanted == "0" else signal_number(option, wanted)
 
 
 def usage(message: str) -> Failure:
@@ -262,6 +286,16 @@ def signal_number(option: str, value: str) -> int:
             f"1 to {most}{meant}"
         )
     return found
+
+
+def exit_code(option: str, value: str) -> int:
+    """An exit code, as 143; or a signal's name, which stands for 128 and its number. Raises Failure."""
+    from cross_init.bounds import number
+
+    code = number(value, 0, 255)
+    if code is None and value[:1].isdigit():
+        raise usage(f"{option} {value}: write exit codes, 0 to 255, or names of signals, with commas between them")
+    return 128 + signal_number(option, value) if code is None else code
 
 
 def whole(word: str) -> str:

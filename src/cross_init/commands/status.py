@@ -49,7 +49,7 @@ def run(words: list[str]) -> tuple[int, str]:
     if posix.geteuid() and (code or not services):
         remark(f"services of other users are not seen by user {posix.geteuid()}: ask as root, or as their user")
     if "--json" in words:
-        from cross_init.commands.as_json import as_json
+        from cross_init.as_json import as_json
 
         return code, as_json(services)
     if not services:

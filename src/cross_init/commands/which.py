@@ -28,7 +28,7 @@ def run(words: list[str]) -> tuple[int, str]:
     facts = look()
     code = NOBODYS * (facts["init"] not in names if names else facts["init"] == NONE)
     if "--json" in words:
-        from cross_init.commands.as_json import as_json
+        from cross_init.as_json import as_json
 
         return code, as_json(facts)
     return code, "" if names else as_text(facts)

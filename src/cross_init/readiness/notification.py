@@ -11,7 +11,7 @@ from array import array
 from struct import pack
 from time import monotonic
 
-from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds
+from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds, number
 from cross_init.errors import why
 from cross_init.kernel.linux import open_descriptors
 from cross_init.model import READY, RELOADING, STOPPING
@@ -20,7 +20,7 @@ from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, 
 from cross_init.readiness.sd_notify import MESSAGE_MAX, Assignments, Malformed, first, has, parse
 from cross_init.readiness.worker import workers_of
 from cross_init.sockets.connection import may_claim
-from cross_init.watch.log import is_no, report
+from cross_init.watch.log import ERRNO_MAX, is_no, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,6 +253,11 @@ class Listener:
         self.is_new = status is not None and status != watched.status
         if status is not None:
             watched.status = status
+        error = number(first(message, "ERRNO") or "", 0, ERRNO_MAX)
+        if is_main and error is not None:
+            watched.failure = error
+        elif is_main and has(message, "READY", "1"):
+            watched.failure = 0
         if has(message, "STOPPING", "1"):
             watched.enter(STOPPING)
         elif has(message, "READY", "1"):

@@ -49,6 +49,7 @@ class Subject(Protocol):
     unheard: int
     state: str
     status: str
+    failure: int
     outstanding: list[str]
     deadline: Timer | None
     helpers: dict[int, int | None]

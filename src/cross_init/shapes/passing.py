@@ -22,14 +22,13 @@ GROUP_S = 0.01  # the kernel gives a group's signal to one process after the oth
 
 
 class Passing:
-    """The signals to one supervising bridge. instead: what the daemon gets in the place of one of them."""
+    """The signals to one supervising bridge. instead: what the daemon gets in the place of one, 0: nothing."""
 
     def __init__(self, supervisor: "Supervisor") -> None:
         self.supervisor = supervisor
         self.watched, self.guard, self.loop = supervisor.watched, supervisor.guard, supervisor.loop
         request = supervisor.start.request
-        chosen = ((_signal.SIGTERM, request.stop_signal), (_signal.SIGHUP, request.reload_signal))
-        self.instead = {sent: wanted for sent, wanted in chosen if wanted}
+        self.instead = request.instead
         self.is_timed = False  # a stop has an end
         commands = (
             (_signal.SIGTERM, "--stop-command", request.stop_command),
@@ -44,6 +43,8 @@ class Passing:
         Signals(self.loop, self._signalled)
 
     def _signalled(self, number: int, code: int) -> None:
+        if self.instead.get(number) == 0:
+            return  # nobody is to get it
         self.watched.is_told_to_stop |= number == _signal.SIGTERM
         is_about_ours = number == _signal.SIGCHLD and code > 0  # from the kernel: CLD_EXITED and so on, sigaction(2)
         if number == _signal.SIGCHLD:

@@ -9,15 +9,23 @@ bridge there is only what belongs to the service. With the end of process 1 the 
 
 import _signal
 import posix
+from time import monotonic
 
-from cross_init.kernel.linux import fork
+from cross_init.errors import print_error
+from cross_init.kernel.linux import fork, process_state
+from cross_init.model import MIXED
 from cross_init.shapes.processes import PASSED_ON, block
 from cross_init.watch.detach import detach
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.request import Request
+
+LOOK_S = 0.1  # after which it is looked again for what is no child of ours
 SI_KERNEL = 0x80  # si_code of what a terminal's driver sends to the group in its foreground
 
 
-def split() -> None:
+def split(request: "Request") -> None:
     """Fork: return in the child; as process 1, end when that has. Raises Failure."""
     given = block()  # unblocked and without a handler, a signal to process 1 would be lost
     leads_session = posix.getsid(0) == posix.getpid() and not posix.isatty(0)
@@ -28,7 +36,10 @@ def split() -> None:
         given.restore()
         return
     detach(set())
-    posix._exit(_serve(pid))
+    code = _serve(pid)
+    if request.ends_rest:
+        _end_others(request)
+    posix._exit(code)
 
 
 def _serve(child: int) -> int:
@@ -48,10 +59,48 @@ def _serve(child: int) -> int:
             posix.kill(child, number)  # not waited for yet: the PID is still its own
 
 
+def _end_others(request: "Request") -> None:
+    """The service has ended: have all else that runs here end, and wait for that, as long as was asked for.
+
+    The kernel ends the rest with us. Whoever was started from outside ("podman exec") is not our child.
+    """
+    until = monotonic() + (request.stop_timeout if request.kill_mode != MIXED else 0.0)
+    told: set[int] = set()
+    while (others := _others()) and (left := until - monotonic()) > 0:
+        for pid in others - told:
+            for number in (_signal.SIGTERM, _signal.SIGCONT):
+                try:
+                    posix.kill(pid, number)
+                except OSError:
+                    pass  # it has ended
+        told |= others
+        _signal.sigtimedwait((_signal.SIGCHLD,), min(left, LOOK_S))
+        _reap(0)
+    if others and request.kill_mode != MIXED:
+        print_error(
+            f"{len(others)} other process{'es' * (len(others) > 1)} did not end within {request.stop_timeout:g} s, and "
+            f"{'end' if len(others) > 1 else 'ends'} with this container (--stop-timeout)",
+            0,
+        )
+
+
+def _others() -> set[int]:
+    """All that live here, as far as /proc shows it."""
+    try:
+        names = posix.listdir("/proc")
+    except OSError:
+        return set()
+    found = {int(name) for name in names if name.isdigit()} - {posix.getpid()}
+    return {pid for pid in found if process_state(pid) not in ("Z", "X", "")}
+
+
 def _reap(child: int) -> int | None:
     """Take in all that has ended; the child's wait status if that has."""
     while True:
-        pid, status = posix.waitpid(-1, posix.WNOHANG)
+        try:
+            pid, status = posix.waitpid(-1, posix.WNOHANG)
+        except ChildProcessError:
+            return None
         if pid in (0, child):
             return status if pid else None
 

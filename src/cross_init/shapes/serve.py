@@ -177,17 +177,15 @@ class Server:
             self._send_all(number)
 
     def _send_all(self, number: int) -> None:
-        wanted = self.start.request.stop_signal if number == _signal.SIGTERM else 0
         for pid in self.daemons:
-            posix.kill(pid, wanted or number)
+            posix.kill(pid, self.start.request.instead.get(number, number))
 
     def _reload(self) -> None:
         """The next client's daemon reads its configuration by itself; those that run are told only if asked for."""
         usec = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
         self._tell((("RELOADING", "1"), ("MONOTONIC_USEC", str(usec))))
-        if self.start.request.reload_signal:
-            for pid in self.daemons:
-                posix.kill(pid, self.start.request.reload_signal)
+        if _signal.SIGHUP in self.start.request.instead:
+            self._send_all(_signal.SIGHUP)
         self._tell((("READY", "1"),))
 
     def _tell(self, assignments: "tuple[tuple[str, str], ...]") -> None:

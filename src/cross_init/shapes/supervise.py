@@ -70,7 +70,14 @@ def run(start: "Start") -> int:
         explain(supervisor.watched, supervisor.status)
     if guard is not None:
         guard.dismiss()
-    return FAILED if supervisor.watched.timed_out else end_like(supervisor.status)
+    if supervisor.watched.timed_out:
+        return FAILED
+    return 0 if is_success(supervisor.status, start.request.success) else end_like(supervisor.status)
+
+
+def is_success(status: int, codes: set[int]) -> bool:
+    """Whether this wait status is one of these exit codes; a signal's is 128 and its number."""
+    return (128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)) in codes
 
 
 def may_leave_its_parent(start: "Start") -> bool:

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from cross_init.model import Service
     from cross_init.watch.event_loop import EventLoop
 
     class Watchdog(Protocol):
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
         """The service that is asked for; watch.watched.Watched says what each of these is."""
 
         loop: EventLoop
+        service: Service
+        pid: int
         state: str
+        failure: int
         outstanding: list[str]
 
         @property
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 
 OPTION = "--health-listen"
+PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 PATIENCE_S = 5.0  # for one request, from its connection to its end
 CLIENTS = 32  # at once
 HEAD_MAX = 8192  # bytes of a request's head; a prober's has some hundred
@@ -176,13 +181,14 @@ class Client:
 
 def respond(head: bytes, watched: "Asked") -> bytes:
     """The response to a request's head (RFC 9112)."""
-    method, code, text = b"GET", 400, "this is no HTTP request"
+    method, code, text, kind = b"GET", 400, "this is no HTTP request", PLAIN
     words = head.partition(b"\n")[0].rstrip(b"\r").split(b" ")
     if len(head) > HEAD_MAX:
         code, text = 431, f"more than {HEAD_MAX} bytes of header fields"
     elif len(words) == 3 and words[2].startswith(b"HTTP/1."):
         method = words[0]
-        verdict = VERDICTS.get(words[1].partition(b"?")[0])
+        path, _, query = words[1].partition(b"?")
+        verdict = VERDICTS.get(path)
         if verdict is None:
             code, text = 404, "there are /readyz and /livez"
         elif method not in (b"GET", b"HEAD"):
@@ -190,10 +196,12 @@ def respond(head: bytes, watched: "Asked") -> bytes:
         else:
             holds, text = verdict(watched)
             code = 200 if holds else 503
+            if query == b"json" or wants_json(head):
+                text, kind = in_json(watched, text), JSON
     body = f"{text}\n".encode("utf-8", "backslashreplace")
     fields = [
         f"HTTP/1.1 {code} {REASONS[code]}",
-        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Type: {kind}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         *(["Allow: GET, HEAD"] if code == 405 else []),
@@ -202,11 +210,27 @@ def respond(head: bytes, watched: "Asked") -> bytes:
     return "".join(f"{field}\r\n" for field in fields).encode() + b"\r\n" + (body if method != b"HEAD" else b"")
 
 
+def wants_json(head: bytes) -> bool:
+    """Whether the request asks for that (RFC 9110, "Accept")."""
+    fields = [line.partition(b":") for line in head.replace(b"\r", b"").split(b"\n")[1:]]
+    return any(name.strip().lower() == b"accept" and JSON.encode() in value.lower() for name, _, value in fields)
+
+
+def in_json(watched: "Asked", reason: str) -> str:
+    """The same for programs: both answers, and why."""
+    from cross_init.as_json import as_json
+
+    facts = {"ready": is_ready(watched)[0], "alive": is_alive(watched)[0], "state": watched.state, "reason": reason}
+    return as_json({**facts, "service": str(watched.service), "pid": watched.pid})
+
+
 def is_alive(watched: "Asked") -> tuple[bool, str]:
     """Whether the daemon, which has not ended or nobody would answer, gives its signs of life; and in words."""
     watchdog = watched.watchdog
     if watchdog is not None and watchdog.is_over:
         return False, "no sign of life, or not enough of them (--watchdog)"
+    if watched.failure:
+        return False, f"it says that it has failed: {posix.strerror(watched.failure)} (ERRNO={watched.failure})"
     return True, "alive"
 
 

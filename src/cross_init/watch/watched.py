@@ -42,6 +42,7 @@ class Watched:
 
     began: when its start began, in seconds of the monotonic clock. ready: all conditions hold; then tell was called.
     has_spoken: a message of its has counted; unheard: the process that has sent one that does not, 0 if none has.
+    failure: the error that it has said to have failed of (ERRNO=, errno(3)), 0 if none.
     state, since, status: for who asks: what it is doing, since when, and what it says of it. state_file: where that is
     noted, "" if nowhere.
     watchdog: who counts its signs of life, if that was asked for. keeping: who keeps its descriptors, likewise.
@@ -74,6 +75,7 @@ class Watched:
         self.is_on_its_way = False
         self.deadline: Timer | None = None
         self.state = STARTING
+        self.failure = 0
         self.since = began
         self.status = ""
         self.status_socket: StatusSocket | None = None
