@@ -138,8 +138,7 @@ def test_when_the_reader_has_gone_the_daemon_finds_it_so(
 
 @pytest.mark.parametrize("many", [1, 200_000])
 def test_a_child_that_outlives_the_daemon_can_still_write(place: Place, shape: tuple[str, ...], many: int) -> None:
-    options = ("--kill-mode", "process", "--ready-when", "log:go")
-    run = place.begin(*shape, *options, stdout=subprocess.PIPE)
+    run = place.begin(*shape, "--kill-mode", "process", "--ready-when", "log:go", stdout=subprocess.PIPE)
     assert run.process.stdout is not None
     run.puppet.do(
         f"""

@@ -38,13 +38,18 @@ NAMES_NOBODY = {
     "no pidfd": "say('MAINPIDFD=1', 0)",
     "the number of another one": "say(f'MAINPID={child.pid}\\nMAINPIDFDID={os.fstat(pidfd).st_ino + 1}')",
 }
-JOB = ("-t", "systemd", "-N", "--supervise")
+# What the main process leaves says on how that was; test_leftovers.py has what becomes of it otherwise.
+JOB = ("-t", "systemd", "-N", "--supervise", "--kill-mode", "process")
 
 
 @pytest.fixture
 def running(show: Show) -> tuple[Job, Puppet, Puppet]:
+    return start(show, *JOB)
+
+
+def start(show: Show, *options: str) -> tuple[Job, Puppet, Puppet]:
     """A supervised job with "expect stop" that runs, its daemon, and that one's child."""
-    job = show.job(*JOB)
+    job = show.job(*options)
     job.spawn()
     first = show.stage.puppet()
     first.do(HAVE_CHILD)
@@ -142,7 +147,14 @@ def test_a_crash_before_the_other_one_was_named_ends_the_service(running: tuple[
 
 
 def test_a_stop_is_told_to_the_one_that_is_named_after_it(running: tuple[Job, Puppet, Puppet]) -> None:
-    job, first, second = running
+    told_once(*running)
+
+
+def test_where_all_are_told_it_is_told_no_second_time(show: Show) -> None:
+    told_once(*start(show, "-t", "systemd", "-N", "--supervise"))
+
+
+def told_once(job: Job, first: Puppet, second: Puppet) -> None:
     os.killpg(job.pid, signal.SIGTERM)
     first.hear_signal(signal.SIGTERM)
     name(first, NAMES["MAINPID"])

@@ -160,8 +160,8 @@ class Supervisor:
         posix.close(self.watched.pidfd)
         self.watched.pidfd = mine
         self._attend(pid)
-        if self.stop and not self.watched.init.signals_all:  # it was meant for the service, and this one did not get it
-            send(mine, self.stop)
+        if self.stop and not (self.watched.init.signals_all or pid in self.rest.told):
+            send(mine, self.stop)  # it was meant for the service, and this one did not get it
         return True
 
     def _successor(self) -> bool:

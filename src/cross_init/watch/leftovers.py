@@ -51,6 +51,7 @@ class Rest:
         # Whose variables are read: who may map a file system of its own into its memory can hold up whoever reads it.
         self.users = {0, posix.geteuid(), process_owner(main)}
         self.helpers = helpers
+        self.told: set[int] = set()  # those that were sent a stop with the main process, but not by it
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
         # From beside the daemon: our own start, as the daemon was a program of ours until then.
@@ -93,6 +94,7 @@ class Rest:
             if pidfd >= 0:
                 try:
                     signal(pidfd, number)
+                    self.told.add(pid)
                     if process_state(pid) == "T":
                         signal(pidfd, _signal.SIGCONT)
                 finally:
