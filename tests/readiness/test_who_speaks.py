@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.kernel.linux import process_state
 from tests.matrix.directories import S6, directory
 from tests.support.load import busy
 from tests.support.observed import PYTHON, Place
@@ -119,9 +120,8 @@ def test_an_orphan_that_lives_is_heard_under_s6(shape: tuple[str, ...], tmp_path
         words = [driver.bridge, "-t", "systemd", "-N", "--notify-access", "all", *shape, "--", *PYTHON, str(daemon)]
         driver.install(words)
         driver.begin()
-        try:
-            until(driver.is_ready, "s6 hears that it is ready")
-            driver.stop()
-            until(driver.is_down, "it is down")
-        finally:  # what the main process leaves is not ours to end
-            os.kill(int((driver.folder / "daemon.py.pid").read_text()), signal.SIGKILL)
+        until(driver.is_ready, "s6 hears that it is ready")
+        orphan = int((driver.folder / "daemon.py.pid").read_text())
+        driver.stop()
+        until(driver.is_down, "it is down")
+        until(lambda: process_state(orphan) in ("Z", ""), "what the main process has left is ended")
