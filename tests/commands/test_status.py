@@ -76,6 +76,7 @@ def test_the_states_of_a_services_life(show: Show, shape: str) -> None:
 def test_people_get_a_table_and_an_exit_code(show: Show) -> None:
     job, puppet = started(show, "watch")
     puppet.send(repr(b"STATUS=\x1b[2Jcleared?"))
+    until(lambda: "cleared?" in status("python3")[1], "the daemon is heard")
     code, out, _ = status("python3")
     head, line = out.splitlines()
     assert code == 0
