@@ -7,8 +7,10 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # More interpreters for which the single file of "make dist" is to have compiled code.
 PYTHONS ?=
 
-.PHONY: test test-trees demo dist install packages lint docs docs-html man bench faults venv clean
+.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench faults venv clean
 
+# BRIDGE: another form than the checkout, below this folder, is tested (dist/static/cross-init-bridge, "make static").
+test: export CROSS_INIT_TEST_BRIDGE = $(BRIDGE)
 test: lint
 	$(TESTS) tests.support.trees
 	$(TESTS) pytest $(PYTEST_ARGS)
@@ -29,6 +31,11 @@ demo:
 dist:
 	$(PYTHON) -I tools/make_single_file.py $(PYTHONS:%=--python %) dist/cross-init-bridge
 	ln -sf cross-init-bridge dist/cross-init
+
+# One file that needs no Python. Debian's packages gcc, libc6-dev, libpython3.11-dev, zlib1g-dev and python3-jeepney.
+static:
+	$(PYTHON) -I tools/make_static.py dist/static/cross-init-bridge
+	ln -sf cross-init-bridge dist/static/cross-init
 
 # With man pages and completions, for whatever Python 3 is there. DESTDIR: another root, as for a package, whose manager
 # compiles the modules.

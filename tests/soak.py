@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from tests.support.beginning import begin
 from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
 from tests.support.containers import BRIDGE as BRIDGE_INSIDE
+from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
 from tests.support.containers import INSIDE, PROJECT, booted
 from tests.support.packages import need
 from tests.support.programs import close_path, open_path
@@ -151,7 +152,7 @@ class Systemd(Init):
         until(lambda: self.facts(number)["ActiveState"] == "failed", f"{number}: the crash is seen", LONGEST_S)
 
     def status(self) -> list[dict[str, object]]:
-        ran = self.manager.container.run(f"{INSIDE}/bin/cross-init", "status", "--json")
+        ran = self.manager.container.run(FRONT_DOOR_INSIDE, "status", "--json")
         said: list[dict[str, object]] = json.loads(ran.stdout)
         return said
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.support.command import BRIDGE, PATH
+from tests.support.command import CHECKOUT, PATH, ROOT
 
 # Becomes the command, as the kernel does it for the script's first line, but says at exec what was imported till then.
 SAY_AT_EXEC = """
@@ -120,7 +120,17 @@ def test_a_start_imports_exactly_this(start: str) -> None:
     options, environ, beside = STARTS[start]
     wrapper = AS_MAIN if environ == ON_SYSTEMD else ()
     said = subprocess.run(
-        [*wrapper, "/usr/bin/python3", "-ISXutf8", "-c", SAY_AT_EXEC, str(BRIDGE), *options.split(), "--", "/bin/true"],
+        [
+            *wrapper,
+            "/usr/bin/python3",
+            "-ISXutf8",
+            "-c",
+            SAY_AT_EXEC,
+            str(CHECKOUT),
+            *options.split(),
+            "--",
+            "/bin/true",
+        ],
         env={"PATH": PATH, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a front says that its daemon has ended
@@ -133,7 +143,7 @@ def test_a_start_imports_exactly_this(start: str) -> None:
 
 def test_a_check_is_as_cheap() -> None:
     said = subprocess.run(
-        ["/usr/bin/python3", "-ISc", CHECK, str(BRIDGE.parents[1] / "src")],
+        ["/usr/bin/python3", "-ISc", CHECK, str(ROOT / "src")],
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,
@@ -144,7 +154,7 @@ def test_a_check_is_as_cheap() -> None:
 
 
 def test_nothing_expensive_is_there_before_we_are() -> None:
-    first_line = BRIDGE.read_text().splitlines()[0].removeprefix("#!").split()
+    first_line = CHECKOUT.read_text().splitlines()[0].removeprefix("#!").split()
     said = subprocess.run(
         [*first_line, "-c", "import sys; print(*sys.modules)"], stdout=subprocess.PIPE, check=True, timeout=60
     )

@@ -10,9 +10,8 @@ import pytest
 
 from cross_init.start import ALWAYS
 from cross_init.version import VERSION
-from tests.support.command import BRIDGE, PATH
+from tests.support.command import PATH, ROOT
 
-ROOT = BRIDGE.parents[1]
 # Becomes the command, and says at its end which modules were found the short way.
 SAY_LOADERS = """
 import posix, sys

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from tests.support.command import BRIDGE, PATH
+from tests.support.command import PATH, ROOT
 
-SOURCE = BRIDGE.parents[1] / "src"
+SOURCE = ROOT / "src"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and for other users")
 NOBODY = 65534
 

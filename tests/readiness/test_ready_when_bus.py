@@ -10,7 +10,7 @@ from pathlib import Path
 import jeepney
 import pytest
 
-from tests.support.command import BRIDGE
+from tests.support.command import BRIDGE, ROOT
 from tests.support.observed import LONGEST_S, Place
 from tests.support.packages import need
 
@@ -70,7 +70,7 @@ def one_file(folder: Path) -> Path:
     """The single file, which finds no jeepney but the system's."""
     need("python3-jeepney")
     made = folder / "cross-init-bridge"
-    words = [sys.executable, "-I", str(BRIDGE.parents[1] / "tools/make_single_file.py"), str(made)]
+    words = [sys.executable, "-I", str(ROOT / "tools/make_single_file.py"), str(made)]
     subprocess.run(words, check=True, capture_output=True)
     return made
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import BRIDGE
+from tests.support.command import ROOT
 from tests.support.command import run as run_bridge
 from tests.support.observed import LONGEST_S, PYTHON, Place, Reader
 
@@ -286,7 +286,7 @@ def test_a_watcher_that_fails_leaves_the_daemon_its_output(place: Place, name: s
     """Where nobody waits for readiness the daemon runs on; its pipes must still be read by somebody."""
     for folder in ("src", "bin"):
         shutil.copytree(
-            BRIDGE.parents[1] / folder,
+            ROOT / folder,
             place.folder / folder,
             ignore=shutil.ignore_patterns("__pycache__"),
             symlinks=True,

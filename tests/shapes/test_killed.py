@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.kernel.linux import process_state
-from tests.support.command import BRIDGE, PATH
+from tests.support.command import BRIDGE, PATH, ROOT
 from tests.support.observed import Place
 from tests.support.processes import children, end, parent, stop
 from tests.support.puppet import Puppet
@@ -25,7 +25,6 @@ from tests.support.show import Show, get_ready
 from tests.support.upstart import Job, reap
 from tests.support.waiting import until
 
-ROOT = BRIDGE.parents[1]
 TIMES = 8
 LONGEST_S = 10
 FOREVER = ("/bin/sleep", "1000")

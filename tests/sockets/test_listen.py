@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import PATH, command, run
+from tests.support.command import BRIDGE, PATH, command, run
 
 # A daemon for systemd that answers one client (or datagram) on each of its sockets, in their order.
 SERVE = """
@@ -281,7 +281,7 @@ def test_invalid_utf_8_in_a_form_gives_one_line() -> None:
 def test_with_wait_for_client_the_daemon_starts_when_one_comes(serve: Serve) -> None:
     bridge = serve("--wait-for-client", "--listen", "tcp:127.0.0.1:0")
     where = bridge.listens_on()
-    assert os.readlink(f"/proc/{bridge.process.pid}/exe").rpartition("/")[2].startswith("python")
+    assert os.readlink(f"/proc/{bridge.process.pid}/exe").rpartition("/")[2].startswith(("python", BRIDGE.name))
     assert SERVE.encode() in Path(f"/proc/{bridge.process.pid}/cmdline").read_bytes()
     assert b"cross-init-bridge" in Path(f"/proc/{bridge.process.pid}/cmdline").read_bytes()
     assert ask(where) == b"from 3"

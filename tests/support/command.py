@@ -7,7 +7,11 @@ from pathlib import Path
 
 from tests.support.programs import PATH as PATH  # what a command gets if nothing else is said
 
-BRIDGE = Path(__file__).resolve().parents[2] / "bin" / "cross-init-bridge"
+ROOT = Path(__file__).resolve().parents[2]
+# The form that is tested (make test BRIDGE=...), in the checkout; what is about a checkout itself takes that one.
+FORM = os.environ.get("CROSS_INIT_TEST_BRIDGE") or "bin/cross-init-bridge"
+CHECKOUT = ROOT / "bin/cross-init-bridge"
+BRIDGE = ROOT / FORM
 FRONT_DOOR = BRIDGE.parent / "cross-init"
 LONGEST_S = 60  # a run that takes longer hangs
 

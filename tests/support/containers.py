@@ -16,12 +16,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.alone import ALONE, want_machines
+from tests.support.command import FORM
 from tests.support.packages import need
 from tests.support.programs import PATH, USUAL
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSIDE = "/mnt/project"  # where the container has it
-BRIDGE = f"{INSIDE}/bin/cross-init-bridge"
+BRIDGE = f"{INSIDE}/{FORM}"
+FRONT_DOOR = BRIDGE.removesuffix("-bridge")
 ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8"}
 IN_A_TREE = {**ENVIRONMENT, "PATH": USUAL}  # which has nothing but what it was made with
 # What tests run inside, or what they need there.

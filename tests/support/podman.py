@@ -25,6 +25,14 @@ CGROUPS = 'umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; ex
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 PUPPET = ("/usr/bin/python3", "-IS", f"{INSIDE}/tests/daemons/puppet.py", "/stage/stage")
 LONGEST_S = 30
+# A client inside the container's network.
+PROBE = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=10)
+connection.request("GET", sys.argv[1])
+response = connection.getresponse()
+print(response.status, response.read().decode(), end="")
+"""
 
 
 class Podman:
@@ -92,6 +100,12 @@ class Podman:
         for process in self.processes:
             process.kill()
             process.communicate()
+
+
+def probe(pid: int, path: str) -> str:
+    """What a probe over HTTP is answered, from inside the network of this process."""
+    words = ["nsenter", "--target", str(pid), "--net", "/usr/bin/python3", "-ISc", PROBE, path]
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
 
 
 @contextmanager

@@ -20,7 +20,7 @@ BASE = ("python3", "procps")  # what every test may start; the rest has to be as
 _INSTALLED: dict[str, tuple[str, ...]] = {
     "apache2-bin": ("apache2",),
     "beanstalkd": ("beanstalkd",),
-    "binutils": ("as", "ld"),
+    "binutils": ("as", "ld", "objcopy"),
     "catatonit": ("catatonit",),
     "conmon": ("conmon",),
     "crun": ("crun",),
@@ -80,11 +80,13 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
 _FILES: dict[str, str] = {
     "dbus": "the system's bus, which systemctl speaks to inside of a container",
     "libc6-dev": "the headers of C",
+    "libpython3.11-dev": "what the static file is linked with",
     "locales": "what localedef makes a locale of",
     "netbase": "/etc/services, which xinetd reads",
     "python3-jeepney": "what the single file finds of jeepney",
     "python3-setuptools": "what the sdist and the wheel are built by",
     "python3-wheel": "the same",
+    "zlib1g-dev": "what the static file is linked with",
 }
 # Unpacked beside the machine's own, as installing it would take the place of another, or start something.
 _UNPACKED: dict[str, tuple[str, ...]] = {

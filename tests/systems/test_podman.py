@@ -10,21 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.containers import BRIDGE, INSIDE
+from tests.support.containers import BRIDGE, FRONT_DOOR
 from tests.support.packages import need
-from tests.support.podman import PUPPET, Podman, podman
+from tests.support.podman import PUPPET, Podman, podman, probe
 from tests.support.waiting import until
 
-CHECK = f"{INSIDE}/bin/cross-init"
+CHECK = FRONT_DOOR
 HEALTH = "tcp:127.0.0.1:8080"
-# A client inside the container's network.
-PROBE = """
-import http.client, sys
-connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=10)
-connection.request("GET", sys.argv[1])
-response = connection.getresponse()
-print(response.status, response.read().decode(), end="")
-"""
 NOTIFY = ("-t", "systemd", "-N")
 NOBODY = "65534:65534"
 
@@ -34,12 +26,6 @@ def runtime() -> Iterator[Podman]:
     """A Podman for all tests of this file."""
     with podman() as made:
         yield made
-
-
-def probe(pid: int, path: str) -> str:
-    """What a probe over HTTP is answered, from inside the network of this process."""
-    words = ["nsenter", "--target", str(pid), "--net", "/usr/bin/python3", "-ISc", PROBE, path]
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
 
 
 def test_readiness_is_asked_for_and_podman_is_told(runtime: Podman, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
-"""The few system calls that Python has no function for."""
+"""The few system calls that Python has no function for: by ctypes, or in the static file by a module that is built in.
+
+That one (tools/static/main.c) has a function `call` for them, as a static program loads no library (dlopen(3)).
+"""
 
 import posix
+import sys
 
 from cross_init.errors import Failure
 
@@ -16,8 +20,13 @@ KCMP_FILE = 0  # linux/kcmp.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 
 
+BUILT_IN = "cross_init_calls" in sys.builtin_module_names
+
+
 def need_library(what: str) -> None:
     """See whether they can be made. what: what needs that, in words. Raises Failure."""
+    if BUILT_IN:
+        return
     try:
         __import__("ctypes")
     except ImportError:  # Debian's python3-minimal
@@ -26,6 +35,10 @@ def need_library(what: str) -> None:
 
 def _call(name: str, *arguments: int | bytes) -> int:
     """A function of the C library, of ints and paths. Raises OSError, and Failure where Python has no ctypes."""
+    if BUILT_IN:
+        from cross_init_calls import call
+
+        return call(name, *arguments)
     need_library(f"calling {name}")
     import ctypes
 
@@ -58,6 +71,9 @@ def adopt_orphans() -> None:
     Raises OSError, and Failure where Python has no ctypes. Its C part alone takes a fifth of the time, and a daemon
     waits for this.
     """
+    if BUILT_IN:
+        _call("prctl", *SUBREAPER)
+        return
     try:
         from _ctypes import call_function, dlopen, dlsym
 

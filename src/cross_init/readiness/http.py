@@ -67,9 +67,9 @@ class Http(Repeated):
     def _ask(self, tell: int) -> None:
         said = NO
         try:
-            from http.client import HTTPConnection, HTTPSConnection
+            import http.client
 
-            made = HTTPSConnection if self.scheme == "https" else HTTPConnection
+            made = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
             connection = made(self.host, self.port, timeout=PATIENCE_S)
             try:
                 connection.request("GET", self.path, headers={"User-Agent": "cross-init-bridge", "Connection": "close"})

@@ -13,7 +13,7 @@ from cross_init.errors import Failure
 
 def find_library(name: str, what_for: str) -> None:
     """Make it importable. Raises Failure."""
-    if name in sys.modules:
+    if name in sys.modules or is_built_in(name):
         return
     for folder in places():
         try:
@@ -29,6 +29,15 @@ def find_library(name: str, what_for: str) -> None:
             f"{what_for}: needs the Python library {name}, which is not here: install python3-{name} (Debian), "
             f"or {name} from PyPI beside this program"
         ) from None
+
+
+def is_built_in(name: str) -> bool:
+    """Whether it is in the program itself, as in the static file."""
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True
 
 
 def places() -> list[str]:

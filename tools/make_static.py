@@ -1,0 +1,181 @@
+"""Make cross-init-bridge one static file, which needs no Python and no library: for a container FROM scratch.
+
+usage: make_static.py [--architecture aarch64] OUTPUT
+
+Needs Debian's packages gcc, libc6-dev, libpython3.11-dev (a static libpython), zlib1g-dev and
+python3-jeepney. Our modules, jeepney and what they reach of the standard library are compiled, frozen in, and linked
+with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in build/. The same
+sources and packages give the same file, byte by byte.
+
+For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, and the arm64 packages of libpython3.11-dev
+and zlib1g-dev unpacked (dpkg-deb -x) into a folder that --root names.
+"""
+
+import argparse
+import ast
+import marshal
+import re
+import subprocess
+import sys
+from itertools import accumulate
+from pathlib import Path
+from zlib import compress
+
+ROOT = Path(__file__).resolve().parent.parent
+STATIC = ROOT / "tools/static"
+PYTHON = "/usr/bin/python3.11"  # Debian's own, as libpython is of it
+LIBRARIES = Path("/usr/lib/python3/dist-packages")
+# Run by that: imports what our modules do, and lists what came with it: name, file ("" for one that is built in).
+# Without ssl, of which Debian has no static library.
+REACH = """
+import sys
+sys.path.append(sys.argv[1])
+for name in ("ssl", "_ssl", "ctypes", "_ctypes", "_hashlib", "unicodedata"):
+    sys.modules[name] = None
+for name in sys.argv[2:]:
+    __import__(name)
+for name, module in sorted(sys.modules.items()):
+    if module is not None and name not in ("__main__", "os.path"):
+        file = getattr(module, "__file__", None) or ""
+        print(name, file, int(hasattr(module, "__path__")), sep="\\t")
+"""
+# What is imported from C, by a name that is made only then, or by a function of the standard library.
+BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "jeepney.io.blocking", "zlib")
+NOW = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii")  # what the interpreter starts with
+OURS = {"resource", "cross_init_calls"}  # in main.c
+NOT_HERE = {"ctypes", "_ctypes", "ssl", "cross_init_calls"}
+# In libpython already, in a form that is faster still (Python's own Makefile, FROZEN_FILES_IN).
+FROZEN_ALREADY = {"abc", "codecs", "io", "_collections_abc", "genericpath", "posixpath", "os", "stat", "zipimport"}
+FROZEN_ALREADY |= {"_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap"}
+FROZEN_ALREADY |= {"importlib._bootstrap_external"}
+# Those that the interpreter itself imports or cannot do without.
+ALWAYS_BUILT_IN = {"_abc", "_codecs", "_io", "_signal", "_thread", "_weakref", "errno", "faulthandler", "itertools"}
+ALWAYS_BUILT_IN |= {"_tracemalloc", "posix", "pwd", "time", "atexit", "_functools", "_collections", "_stat", "_locale"}
+IN_MAIN_C = {"marshal", "_imp", "builtins", "sys", "gc", "_warnings", "_string", "_frozen_importlib", *OURS}
+COMPILE = """
+import marshal, sys
+texts = marshal.loads(sys.stdin.buffer.read())
+made = [(name, marshal.dumps(compile(text, f"<frozen {name}>", "exec", 0, True, 2))) for name, text in texts]
+sys.stdout.buffer.write(marshal.dumps(made))
+"""
+FLAGS = (
+    "-O2",
+    "-g0",
+    "-static",
+    "-no-pie",
+    "-fno-strict-aliasing",
+    "-Wl,--gc-sections",
+    "-Wl,-s",
+    "-Wl,--build-id=none",
+)
+
+
+def imported() -> list[str]:
+    """What our modules import that is not ours."""
+    found = set(BESIDE)
+    for path in (ROOT / "src/cross_init").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module or "")
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+    return sorted(name for name in found - NOT_HERE if not name.startswith("cross_init"))
+
+
+def reached() -> tuple[dict[str, tuple[Path, bool]], list[str]]:
+    """The modules that are files, each with whether it is a package; and those that are built in."""
+    words = [PYTHON, "-ISXutf8", "-c", REACH, str(LIBRARIES), *imported()]
+    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    files: dict[str, tuple[Path, bool]] = {}
+    built_in = set(ALWAYS_BUILT_IN)
+    for name, file, is_package in (line.split("\t") for line in said.splitlines()):
+        if file.endswith(".py"):
+            files[name] = (Path(file), is_package == "1")
+        elif not file and name.isidentifier():
+            built_in.add(name)
+    return {name: file for name, file in files.items() if name not in FROZEN_ALREADY}, sorted(built_in - IN_MAIN_C)
+
+
+def compiled(texts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Each text as the code that marshal reads there; without docstrings, and assert, which is for readers."""
+    words = [PYTHON, "-ISXutf8", "-c", COMPILE]
+    made = subprocess.run(words, input=marshal.dumps(texts, 2), stdout=subprocess.PIPE, check=True).stdout
+    codes: list[tuple[str, bytes]] = marshal.loads(made)
+    return codes
+
+
+def frozen(folder: Path, declared: set[str]) -> None:
+    """Write frozen.bin, packed.bin and frozen.h. declared: the modules that libpython has built in."""
+    files, built_in = reached()
+    built_in = [name for name in built_in if name in declared]
+    packages = {name for name, (_, is_package) in files.items() if is_package}
+    texts = {name: path.read_bytes() for name, (path, _) in files.items()}
+    texts["encodings.idna"] = (STATIC / "idna.py").read_bytes()
+    later = [name for name in sorted(texts) if name not in NOW]
+    packs = [(name, compress(code, 9)) for name, code in compiled([(name, texts[name]) for name in later])]
+    ends = list(accumulate(len(pack) for _, pack in packs))
+    places = {
+        name: (end - len(pack), len(pack), name in packages) for (name, pack), end in zip(packs, ends, strict=True)
+    }
+    now = {name: texts[name] for name in NOW}
+    now["packed"] = f"PLACES = {places}".encode()
+    now["in_static"] = (STATIC / "in_static.py").read_bytes()
+    for path in (ROOT / "src").glob("cross_init/**/*.py"):
+        if path.name != "__init__.py":  # nothing but a docstring
+            now[".".join(path.relative_to(ROOT / "src").with_suffix("").parts)] = path.read_bytes()
+    codes = compiled(sorted(now.items()))
+    (folder / "frozen.bin").write_bytes(b"".join(code for _, code in codes))
+    (folder / "packed.bin").write_bytes(b"".join(pack for _, pack in packs))
+    rows = ", ".join(f'{{"{name}", {len(code)}, {int(name in packages)}}}' for name, code in codes)
+    inits = " ".join(f'{{"{name}", PyInit_{name}}},' for name in built_in)
+    functions = " ".join(f"extern PyObject *PyInit_{name}(void);" for name in built_in)
+    lines = (f"#define FROZEN {rows}", f"#define INITS {inits}", f"#define DECLARED {functions}")
+    (folder / "frozen.h").write_text("".join(f"{line}\n" for line in lines))
+
+
+def run(*words: str, cwd: Path) -> None:
+    """Run a tool. Exits with a line if it fails."""
+    try:
+        ran = subprocess.run(words, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        sys.exit(f"make_static: no {words[0]}: install gcc and binutils, for that architecture")
+    if ran.returncode:
+        sys.exit(f"make_static: {words[0]} failed: {ran.stderr}")
+
+
+def main() -> None:
+    """Make it. Exits with a line if something is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--architecture", default="")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where the other architecture's packages are")
+    parser.add_argument("output", type=Path)
+    wish = parser.parse_args()
+    tools = f"{wish.architecture}-linux-gnu-" if wish.architecture else ""
+    found = sorted(wish.root.glob("usr/lib/python3.11/config-3.11-*/libpython3.11.a"))
+    if not found:
+        sys.exit(f"make_static: no static libpython below {wish.root}: install libpython3.11-dev")
+    if not (LIBRARIES / "jeepney").is_dir():
+        sys.exit("make_static: no jeepney: install python3-jeepney")
+    library = found[0]
+    declared = set(re.findall(r'\{"(\w+)", PyInit_', (library.parent / "config.c").read_text()))
+    folder = wish.output.resolve().parent / "build"
+    folder.mkdir(parents=True, exist_ok=True)
+    frozen(folder, declared)
+    for path in (STATIC / "main.c", ROOT / "LICENSE"):
+        (folder / path.name).write_text(path.read_text())
+    include = wish.root / "usr/include"
+    triplet = library.parent.name.removeprefix("config-3.11-")
+    places = [f"-I{include}/python3.11", f"-L{wish.root}/usr/lib/{triplet}"]
+    if wish.root != Path("/"):
+        places.append(f"-idirafter{include}")
+    # Tables for C++ and debuggers, half a megabyte that nobody reads.
+    run(f"{tools}objcopy", "-R", ".eh_frame", "-R", ".rela.eh_frame", str(library), "libpython.a", cwd=folder)
+    run(f"{tools}gcc", *FLAGS, *places, "main.c", "libpython.a", "-lz", "-lm", "-o", "bridge", cwd=folder)
+    made = folder / "bridge"
+    made.chmod(0o755)
+    made.replace(wish.output)
+    print(f"{wish.output}: {wish.output.stat().st_size / (1 << 20):.2f} MiB, needs nothing")
+
+
+if __name__ == "__main__":
+    main()

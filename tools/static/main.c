@@ -1,0 +1,178 @@
+/* cross-init-bridge as one static file: the interpreter, with frozen modules alone and nothing of the machine's.
+ *
+ * There is no dlopen(3) in it, so what ctypes and modules in shared objects do in the other forms is built in here:
+ * cross_init_calls (see kernel/system_calls.py), and as much of resource as is used. make_static.py makes frozen.h.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <nss.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "frozen.h" /* FROZEN: lines of {name, size, is package}; INITS and DECLARED: the built-in modules */
+
+/* What is called by a name; "syscall" takes a number of its own. */
+static const struct { const char *name; long number; } CALLS[] = {
+    {"inotify_init1", SYS_inotify_init1},
+    {"inotify_add_watch", SYS_inotify_add_watch},
+    {"prctl", SYS_prctl},
+    {"setns", SYS_setns},
+    {"syscall", -1},
+};
+#define MOST 7
+
+/* call(name, *arguments): the result. Each argument is an int or bytes. Raises OSError. */
+static PyObject *call(PyObject *self, PyObject *const *given, Py_ssize_t count)
+{
+    long words[MOST] = {0}, *from = words + 1, result;
+    const char *name = count > 0 ? PyUnicode_AsUTF8(given[0]) : NULL;
+    size_t row, rows = sizeof CALLS / sizeof *CALLS;
+    if (name == NULL)
+        return NULL;
+    for (row = 0; row < rows && strcmp(CALLS[row].name, name) != 0; row++)
+        ;
+    if (row == rows || count > MOST)
+        return PyErr_Format(PyExc_ValueError, "no such call: %s", name);
+    for (Py_ssize_t at = 1; at < count; at++) {
+        if (PyBytes_Check(given[at]))
+            words[at] = (long)PyBytes_AS_STRING(given[at]);
+        else if ((words[at] = PyLong_AsLong(given[at])) == -1 && PyErr_Occurred())
+            return NULL;
+    }
+    words[0] = CALLS[row].number;
+    if (words[0] < 0)
+        words[0] = *from++;
+    result = syscall(words[0], from[0], from[1], from[2], from[3], from[4]);
+    return result < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(result);
+}
+
+/* The modules' code, as marshal has it, one behind the other; and that of those which few starts need, by zlib. */
+__asm__(".section .rodata\n.balign 16\n"
+        ".incbin \"LICENSE\"\ncode: .incbin \"frozen.bin\"\n.byte 0\npacks: .incbin \"packed.bin\"\npacks_end: .byte 0\n.text\n");
+extern const unsigned char code[], packs[], packs_end[];
+
+/* packed(offset, size): bytes. */
+static PyObject *packed(PyObject *self, PyObject *args)
+{
+    Py_ssize_t offset, size;
+    if (!PyArg_ParseTuple(args, "nn", &offset, &size))
+        return NULL;
+    if (offset < 0 || size < 0 || offset > packs_end - packs || size > packs_end - packs - offset)
+        return PyErr_Format(PyExc_ValueError, "not within what is packed");
+    return PyBytes_FromStringAndSize((const char *)packs + offset, size);
+}
+
+static PyMethodDef CALLS_METHODS[] = {
+    {"call", (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL}, {"packed", packed, METH_VARARGS, NULL}, {NULL}};
+static struct PyModuleDef CALLS_MODULE = {PyModuleDef_HEAD_INIT, "cross_init_calls", NULL, -1, CALLS_METHODS};
+static PyObject *init_calls(void) { return PyModule_Create(&CALLS_MODULE); }
+
+static PyObject *get_limit(PyObject *self, PyObject *args)
+{
+    int which;
+    struct rlimit limit;
+    if (!PyArg_ParseTuple(args, "i", &which))
+        return NULL;
+    if (getrlimit(which, &limit) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return Py_BuildValue("LL", (long long)limit.rlim_cur, (long long)limit.rlim_max);
+}
+
+static PyObject *set_limit(PyObject *self, PyObject *args)
+{
+    int which;
+    long long soft, hard;
+    if (!PyArg_ParseTuple(args, "i(LL)", &which, &soft, &hard))
+        return NULL;
+    if (setrlimit(which, &(struct rlimit){soft, hard}) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef LIMITS_METHODS[] = {
+    {"getrlimit", get_limit, METH_VARARGS, NULL}, {"setrlimit", set_limit, METH_VARARGS, NULL}, {NULL}};
+static struct PyModuleDef LIMITS_MODULE = {PyModuleDef_HEAD_INIT, "resource", NULL, -1, LIMITS_METHODS};
+static PyObject *init_limits(void)
+{
+    PyObject *module = PyModule_Create(&LIMITS_MODULE);
+    if (module != NULL && (PyModule_AddIntMacro(module, RLIMIT_CORE) < 0 || PyModule_AddIntMacro(module, RLIMIT_NOFILE) < 0
+                           || PyModule_AddIntConstant(module, "RLIM_INFINITY", (long)RLIM_INFINITY) < 0))
+        Py_CLEAR(module);
+    return module;
+}
+
+/* In the place of libpython's own table, so that no other module is linked. */
+DECLARED
+extern PyObject *PyMarshal_Init(void), *PyInit__imp(void), *PyInit_gc(void), *_PyWarnings_Init(void), *PyInit__string(void);
+extern PyObject *PyInit__ast(void), *PyInit__tokenize(void);
+struct _inittab _PyImport_Inittab[] = {
+    INITS
+    {"cross_init_calls", init_calls},
+    {"resource", init_limits},
+    {"marshal", PyMarshal_Init},
+    {"_imp", PyInit__imp},
+    {"builtins", NULL},
+    {"sys", NULL},
+    {"gc", PyInit_gc},
+    {"_warnings", _PyWarnings_Init},
+    {"_string", PyInit__string},
+    {NULL, NULL},
+};
+
+static const struct { const char *name; int size, is_package; } SIZES[] = {FROZEN};
+#define COUNT (sizeof SIZES / sizeof *SIZES)
+static struct _frozen modules[COUNT + 1];
+
+static void must(PyStatus status)
+{
+    if (PyStatus_Exception(status)) {
+        fprintf(stderr, "cross-init-bridge: starting the interpreter: %s\n", status.err_msg ? status.err_msg : "?");
+        _exit(125);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    PyPreConfig before;
+    PyConfig config;
+    const unsigned char *from = code;
+
+    /* No library of the machine's is loaded for a name of a host or a user: it may not fit. */
+    __nss_configure_lookup("hosts", "files dns");
+    __nss_configure_lookup("passwd", "files");
+    __nss_configure_lookup("group", "files");
+    __nss_configure_lookup("services", "files");
+
+    for (size_t at = 0; at < COUNT; at++) {
+        modules[at] = (struct _frozen){SIZES[at].name, from, SIZES[at].size, SIZES[at].is_package, NULL};
+        from += SIZES[at].size;
+    }
+    PyImport_FrozenModules = modules;
+
+    /* As python3 -ISXutf8, without a look at the file system. */
+    PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1;
+    must(Py_PreInitialize(&before));
+    PyConfig_InitIsolatedConfig(&config);
+    config.site_import = 0;
+    config.install_signal_handlers = 1;
+    config.write_bytecode = 0;
+    config.pathconfig_warnings = 0;
+    config.module_search_paths_set = 1;
+    must(PyConfig_SetBytesString(&config, &config.program_name, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.executable, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.base_executable, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.prefix, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.exec_prefix, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.base_prefix, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.base_exec_prefix, "/proc/self/exe"));
+    must(PyConfig_SetBytesString(&config, &config.platlibdir, "lib"));
+    must(PyConfig_SetBytesArgv(&config, argc, argv));
+    must(Py_InitializeFromConfig(&config));
+    PyConfig_Clear(&config);
+    if (PyImport_ImportFrozenModule("in_static") <= 0)
+        PyErr_Print();
+    return 125;
+}
