@@ -207,7 +207,7 @@ def test_an_installed_wheel(tmp_path: Path) -> None:
     link.parent.mkdir()
     for name in ("cross-init-bridge", "cross-init"):
         (link.parent / name).symlink_to(venv / "bin" / name)
-    (prefixed,) = (tmp_path / "a prefix").glob("**/bin/cross-init-bridge")
+    (prefixed,) = (tmp_path / "a prefix").rglob("cross-init-bridge")
     for program in (venv / "bin/cross-init-bridge", tmp_path / "a target/bin/cross-init-bridge", prefixed, link):
         works(program)
     says_it_in_one_line(venv / "bin/cross-init-bridge")
