@@ -33,8 +33,9 @@ dist:
 	ln -sf cross-init-bridge dist/cross-init
 
 # One file that needs no Python. Debian's packages gcc, libc6-dev, libpython3.11-dev, zlib1g-dev and python3-jeepney.
+# STATIC_ARGS: for another architecture, see tools/make_static.py.
 static:
-	$(PYTHON) -I tools/make_static.py dist/static/cross-init-bridge
+	$(PYTHON) -I tools/make_static.py $(STATIC_ARGS) dist/static/cross-init-bridge
 	ln -sf cross-init-bridge dist/static/cross-init
 
 # With man pages and completions, for whatever Python 3 is there. DESTDIR: another root, as for a package, whose manager

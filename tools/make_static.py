@@ -7,8 +7,14 @@ python3-jeepney. Our modules, jeepney and what they reach of the standard librar
 with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in build/. The same
 sources and packages give the same file, byte by byte.
 
-For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, and the arm64 packages of libpython3.11-dev
-and zlib1g-dev unpacked (dpkg-deb -x) into a folder that --root names.
+For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and libpython3.11-dev and
+zlib1g-dev of arm64 unpacked in a folder that --root names. apt-get finds those without the machine's own being touched:
+
+    apt="apt-get -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State::lists=$PWD/lists"
+    apt="$apt -o Dir::Cache=$PWD/cache -o Dir::State::status=/dev/null"
+    mkdir -p lists/partial cache/archives/partial
+    $apt update && $apt download libpython3.11-dev zlib1g-dev
+    for each in *_arm64.deb; do dpkg-deb -x "$each" root; done
 """
 
 import argparse
@@ -63,6 +69,7 @@ FLAGS = (
     "-g0",
     "-static",
     "-no-pie",
+    "-fno-pie",
     "-fno-strict-aliasing",
     "-Wl,--gc-sections",
     "-Wl,-s",

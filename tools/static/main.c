@@ -49,8 +49,9 @@ static PyObject *call(PyObject *self, PyObject *const *given, Py_ssize_t count)
 }
 
 /* The modules' code, as marshal has it, one behind the other; and that of those which few starts need, by zlib. */
-__asm__(".section .rodata\n.balign 16\n"
-        ".incbin \"LICENSE\"\ncode: .incbin \"frozen.bin\"\n.byte 0\npacks: .incbin \"packed.bin\"\npacks_end: .byte 0\n.text\n");
+__asm__(".section .rodata\n.globl code, packs, packs_end\n.hidden code, packs, packs_end\n"
+        ".incbin \"LICENSE\"\n.balign 16\ncode: .incbin \"frozen.bin\"\n.balign 16\npacks: .incbin \"packed.bin\"\n"
+        "packs_end: .byte 0\n.text\n");
 extern const unsigned char code[], packs[], packs_end[];
 
 /* packed(offset, size): bytes. */
