@@ -21,6 +21,9 @@ address = os.environ["NOTIFY_SOCKET"]
 with open("/proc/self/environ", "rb") as given:  # what python sets for itself stands elsewhere
     assert b"LC_CTYPE" not in given.read()
 assert os.environ["PYTHONPATH"] == "nonsense"
+assert os.environ["with.dot"] == "a\\nb"  # no name to a shell, which would not pass it on
+assert "PWD" not in os.environ  # which a shell sets
+assert sorted(os.listdir("/proc/self/fd")) == ["0", "1", "2", "3"]
 sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sender.connect("\\0" + address[1:] if address[0] == "@" else address)
 read, write = os.pipe()
@@ -35,7 +38,7 @@ os._exit(5)
 def works(program: Path) -> None:
     """The command, wherever it is, runs a daemon and hears that it is ready."""
     words = ["-t", "systemd", "-N", "--init", "none", "--", "/usr/bin/python3", "-ISc", SAYS]
-    environ = {"PATH": PATH, "PYTHONPATH": "nonsense"}
+    environ = {"PATH": PATH, "PYTHONPATH": "nonsense", "with.dot": "a\nb"}
     ran = subprocess.run([program, *words], env=environ, capture_output=True, text=True, timeout=60, cwd="/")
     assert ran.returncode == 5, ran
     assert "is ready after" in ran.stderr

@@ -9,13 +9,19 @@ OPTIONS = "-ISXutf8"  # python3(1): no PYTHON... variable counts, no site packag
 VERSIONS = (14, 13, 12, 11)  # of Python 3, the best first
 FOLDERS = ("/usr/bin", "/usr/local/bin")
 TEXT = """\
+# A copy of this process has the variables that a shell does not pass on, until they have been read and 9 is closed.
+[ -e /proc/self/fd/9 ] || {{
+  exec 9<<_cross_init
+_cross_init
+  (while printf %9999s; do :; done) 2> /dev/null > /proc/self/fd/9 9<&- &
+}}
 for _cross_init in {known}; do
-  [ -x "$_cross_init" ] && exec "$_cross_init" {words} "$@"
+  [ -x "$_cross_init" ] && exec "$_cross_init" ${{!:+-Xcross_init=$!}} {words} "$@"
 done
 for _cross_init in {asked}; do
   _cross_init=$(command -v "$_cross_init") &&
     "$_cross_init" -ISc 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null &&
-    exec "$_cross_init" {words} "$@"
+    exec "$_cross_init" ${{!:+-Xcross_init=$!}} {words} "$@"
 done
 echo "cross-init-bridge: found no Python 3.11 or newer in /usr/bin, /usr/local/bin or PATH: install python3" >&2
 exit 125

@@ -46,6 +46,7 @@ ALWAYS = (
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
 LARGEST = 1 << 16  # bytes; ours have half of that
+HOLDER = int(sys._xoptions.get("cross_init", 0))  # the process that has our environment, where a shell became us
 Spec: "Any" = type(sys.__spec__)
 
 
@@ -127,6 +128,8 @@ def load_always() -> None:
 
 def main(argv: list[str]) -> None:
     """Do what the command line says, under the name that we have. Does not return."""
+    if HOLDER:
+        restore_environment()
     if argv[0].rpartition("/")[2] == "cross-init":
         from cross_init.commands.front_door import main as open_front_door
 
@@ -174,6 +177,8 @@ def start(options: "Options") -> int:
 
     Raises Failure, OSError.
     """
+    if HOLDER:
+        bury_holder()
     environ = clean_environment()
     if not options.target:  # so it is to be explained
         from cross_init.commands.explain import show_init
@@ -191,6 +196,32 @@ def start(options: "Options") -> int:
     return run(request)
 
 
+def restore_environment() -> None:
+    """Have the environment as the shell was given it that became us.
+
+    A shell passes on no variable whose name it would not take, and sets some. HOLDER, a copy of it, has what it was
+    given (proc(5)) as long as we have descriptor 9 open, the pipe that it writes to (shell_head.py).
+    """
+    given = _read_variables(f"/proc/{HOLDER}/environ")
+    posix.close(9)
+    if given:
+        posix.environ.clear()
+        for entry in given:
+            name, equals, value = entry.partition(b"=")
+            if equals:
+                posix.environ.setdefault(name, value)
+
+
+def bury_holder() -> None:
+    """Wait for its end, which has begun, so that the daemon gets no child that it did not make, nor a sign of one."""
+    try:
+        posix.waitpid(HOLDER, 0)
+    except ChildProcessError:  # who ignores SIGCHLD has nothing to wait for
+        pass
+    if _signal.SIGCHLD in _signal.sigpending():  # it is blocked
+        _signal.sigtimedwait((_signal.SIGCHLD,), 0)
+
+
 def clean_environment() -> dict[bytes, bytes]:
     """The environment as the init gave it to us.
 
@@ -200,7 +231,7 @@ def clean_environment() -> dict[bytes, bytes]:
     environ = dict(posix.environ)
     environ.pop(b"", None)  # "=value": the interpreter cannot pass on a variable without a name
     if environ.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
-        given = _given_environment()
+        given = _read_variables("/proc/self/environ")
         values = [entry.removeprefix(b"LC_CTYPE=") for entry in given if entry.startswith(b"LC_CTYPE=")]
         if values:
             environ[b"LC_CTYPE"] = values[0]
@@ -209,10 +240,10 @@ def clean_environment() -> dict[bytes, bytes]:
     return environ
 
 
-def _given_environment() -> list[bytes]:
-    """NAME=value, each; none if /proc is not there."""
+def _read_variables(path: str) -> list[bytes]:
+    """NAME=value, each; none if they cannot be read."""
     try:
-        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return []
     text = b""
