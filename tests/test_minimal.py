@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.command import IS_STATIC
 from tests.support.containers import BRIDGE, INSIDE
 from tests.support.roots import Root, rooted
 from tests.support.trees import tree
@@ -78,6 +79,10 @@ def test_a_unix_socket_is_waited_for_without_inotify(root: Root) -> None:
     assert "is ready after" in err
 
 
+HAS_ALL = pytest.mark.skipif(IS_STATIC, reason="the static file lacks nothing that python3-minimal lacks")
+
+
+@HAS_ALL
 @pytest.mark.parametrize("options", UNMET)
 def test_what_is_missing_is_one_line_before_the_start_and_explained(root: Root, options: str) -> None:
     daemon = "touch /tmp/started"
@@ -102,6 +107,7 @@ def test_json_needs_no_module(root: Root) -> None:
     assert json.loads(asked.stdout) == []
 
 
+@HAS_ALL
 def test_a_main_process_that_cannot_be_followed_is_a_caution(root: Root) -> None:
     explained = root.run(BRIDGE, "-t", "systemd", "-N", "--supervise", "--explain=json", "--", "/bin/true")
     assert "MAINPID=" in "".join(json.loads(explained.stdout)["warnings"])

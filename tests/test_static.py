@@ -102,7 +102,7 @@ def test_what_it_cannot_is_one_line(two_files: Path) -> None:
     words = ["chroot", str(two_files), "/cross-init-bridge", "-t", "systemd", "--ready-when", "https://localhost/"]
     ran = subprocess.run([*words, "--", "/daemon"], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (125, "")
-    assert "has no https client" in ran.stderr
+    assert "has no https client; use another form" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.readiness.test_ready_when import LISTENS, free_port
+from tests.support.command import IS_STATIC
 from tests.support.command import run as run_bridge
 from tests.support.observed import Place
 from tests.support.packages import need
@@ -130,6 +131,7 @@ def test_what_is_no_http_server_does_not_count(place: Place, shape: tuple[str, .
     assert "Traceback" not in run.err.rest()
 
 
+@pytest.mark.skipif(IS_STATIC, reason="the static file has no ssl: https: is refused, see test_static.py")
 def test_a_certificate_that_nobody_trusts_does_not_count(place: Place, tmp_path: Path) -> None:
     need("openssl")
     made = ("-keyout", tmp_path / "key", "-out", tmp_path / "certificate", "-days", "1", "-subj", "/CN=localhost")
@@ -208,6 +210,7 @@ def test_a_strangers_socket_does_not(place: Place, shape: tuple[str, ...]) -> No
         run.is_not_ready_yet()
 
 
+@pytest.mark.skipif(IS_STATIC, reason="the static file has an HTTP client of its own")
 def test_python_without_an_http_client_is_said_before_the_start(tmp_path: Path) -> None:
     """What Debian's python3-minimal lacks, hidden here behind an empty folder."""
     folder = subprocess.run(

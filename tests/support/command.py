@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FORM = os.environ.get("CROSS_INIT_TEST_BRIDGE") or "bin/cross-init-bridge"
 CHECKOUT = ROOT / "bin/cross-init-bridge"
 BRIDGE = ROOT / FORM
+# A static program has no interpreter that could lack something, and no ssl (tools/make_static.py).
+IS_STATIC = FORM.startswith("dist/static/")
 FRONT_DOOR = BRIDGE.parent / "cross-init"
 LONGEST_S = 60  # a run that takes longer hangs
 

@@ -30,9 +30,10 @@ class Http(Repeated):
             for module in ("http", *(("_ssl",) if self.scheme == "https" else ())):
                 __import__(module)
         except ImportError:
-            raise Failure(
-                f"--ready-when {self.text}: this Python has no {self.scheme} client; install python3"
-            ) from None
+            from cross_init.kernel.system_calls import BUILT_IN
+
+            way = "use another form of this program" if BUILT_IN else "install python3"
+            raise Failure(f"--ready-when {self.text}: this Python has no {self.scheme} client; {way}") from None
 
     def ask(self) -> None:
         """Start a thread, and hear of its answer."""
