@@ -48,6 +48,11 @@ for name, module in sorted(sys.modules.items()):
 # What is imported from C, by a name that is made only then, or by a function of the standard library.
 BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "jeepney.io.blocking", "zlib")
 NOW = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii")  # what the interpreter starts with
+# Of our own what is for people who ask, and what few services need.
+RARE = tuple(
+    f"cross_init.{name}" for name in ("commands.", "store.", "readiness.bus", "readiness.http", "shapes.serve")
+)
+OPTIONS = "cross_init.commands.options"  # which every start reads
 OURS = {"resource", "cross_init_calls"}  # in main.c
 NOT_HERE = {"ctypes", "_ctypes", "ssl", "cross_init_calls"}
 # In libpython already, in a form that is faster still (Python's own Makefile, FROZEN_FILES_IN).
@@ -118,6 +123,12 @@ def frozen(folder: Path, declared: set[str]) -> None:
     packages = {name for name, (_, is_package) in files.items() if is_package}
     texts = {name: path.read_bytes() for name, (path, _) in files.items()}
     texts["encodings.idna"] = (STATIC / "idna.py").read_bytes()
+    ours = {
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts): path.read_bytes()
+        for path in (ROOT / "src").glob("cross_init/**/*.py")
+        if path.name != "__init__.py"  # nothing but a docstring
+    }
+    texts |= {name: text for name, text in ours.items() if name.startswith(RARE) and name != OPTIONS}
     later = [name for name in sorted(texts) if name not in NOW]
     packs = [(name, compress(code, 9)) for name, code in compiled([(name, texts[name]) for name in later])]
     ends = list(accumulate(len(pack) for _, pack in packs))
@@ -127,9 +138,7 @@ def frozen(folder: Path, declared: set[str]) -> None:
     now = {name: texts[name] for name in NOW}
     now["packed"] = f"PLACES = {places}".encode()
     now["in_static"] = (STATIC / "in_static.py").read_bytes()
-    for path in (ROOT / "src").glob("cross_init/**/*.py"):
-        if path.name != "__init__.py":  # nothing but a docstring
-            now[".".join(path.relative_to(ROOT / "src").with_suffix("").parts)] = path.read_bytes()
+    now |= {name: text for name, text in ours.items() if name not in texts}
     codes = compiled(sorted(now.items()))
     (folder / "frozen.bin").write_bytes(b"".join(code for _, code in codes))
     (folder / "packed.bin").write_bytes(b"".join(pack for _, pack in packs))

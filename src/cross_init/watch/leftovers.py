@@ -59,9 +59,13 @@ class Rest:
         self.own_words = words_of(posix.getpid())
 
     def find(self) -> list[int]:
-        """All that live. Raises OSError if /proc cannot be read."""
+        """All that live; none where there is no /proc. Raises OSError if it cannot be read just now."""
         leader = self._leader()
-        return [int(name) for name in posix.listdir("/proc") if name.isdigit() and self._counts(int(name), leader)]
+        try:
+            names = posix.listdir("/proc")
+        except FileNotFoundError:
+            return []
+        return [int(name) for name in names if name.isdigit() and self._counts(int(name), leader)]
 
     def _leader(self) -> str:
         """Whose session or group counts: the main process's, unless its number is another one's by now."""
