@@ -78,11 +78,12 @@ def forms(folder: Path) -> dict[str, tuple[str, str]]:
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     subprocess.run([venv / "bin/python", "-m", "pip", "install", "--quiet", ROOT], check=True)
     static = folder / "static/cross-init-bridge"
-    subprocess.run([PYTHON, "-I", ROOT / "tools/make_static.py", static], check=True, stdout=subprocess.DEVNULL)
+    made = subprocess.run([PYTHON, "-I", ROOT / "tools/make_static.py", static], stdout=subprocess.DEVNULL)
+    has_static = made.returncode == 0  # else it has said what it needs
     return {
         "checkout": (str(ROOT / "bin/cross-init-bridge"), PYTHON),
         "single file": (str(single), PYTHON),
-        "static file": (str(static), PYTHON),
+        **({"static file": (str(static), PYTHON)} if has_static else {}),
         "wheel": (str(venv / "bin/cross-init-bridge"), str(venv / "bin/python")),
     }
 

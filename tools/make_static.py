@@ -2,7 +2,7 @@
 
 usage: make_static.py [--architecture aarch64] OUTPUT
 
-Needs Debian's packages gcc, libc6-dev, libpython3.11-dev (a static libpython), zlib1g-dev and
+Needs Debian 12's packages gcc, binutils, libc6-dev, libpython3.11-dev (a static libpython), zlib1g-dev and
 python3-jeepney. Our modules, jeepney and what they reach of the standard library are compiled, frozen in, and linked
 with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in build/. The same
 sources and packages give the same file, byte by byte.

@@ -13,6 +13,7 @@ FORM = os.environ.get("CROSS_INIT_TEST_BRIDGE") or "bin/cross-init-bridge"
 CHECKOUT = ROOT / "bin/cross-init-bridge"
 BRIDGE = ROOT / FORM
 # A static program has no interpreter that could lack something, and no ssl (tools/make_static.py).
+IS_BY_SHELL = FORM == "dist/cross-init-bridge"  # or a wheel, which is in no checkout
 IS_STATIC = FORM.startswith("dist/static/")
 FRONT_DOOR = BRIDGE.parent / "cross-init"
 LONGEST_S = 60  # a run that takes longer hangs
