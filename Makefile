@@ -7,7 +7,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # More interpreters for which the single file of "make dist" is to have compiled code.
 PYTHONS ?=
 
-.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench faults venv clean
+.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench faults daemons venv clean
 
 # BRIDGE: another form than the checkout, below this folder, is tested (dist/static/cross-init-bridge, "make static").
 test: export CROSS_INIT_TEST_BRIDGE = $(BRIDGE)
@@ -41,6 +41,8 @@ static:
 # With man pages and completions, for whatever Python 3 is there. DESTDIR: another root, as for a package, whose manager
 # compiles the modules.
 PREFIX ?= /usr/local
+# What the installed programs are started by.
+INTERPRETER ?= /usr/bin/python3
 MODULES = $(PREFIX)/lib/python3/dist-packages
 ZSH ?= $(PREFIX)/share/zsh/site-functions
 INSTALL = install -m 0644 -D -t
@@ -82,6 +84,11 @@ bench: venv
 # Every system call of every process of ours fails once: half an hour, as root. The table goes into the document.
 faults: venv
 	$(TESTS) tests.faults --all --table docs/trust.md $(FAULTS_ARGS)
+
+# Some sixty unmodified daemons of Debian under real inits, as root: ten minutes, and the packages. The table goes into
+# the document.
+daemons: venv
+	$(TESTS) tests.survey --table docs/daemons.md $(DAEMONS_ARGS)
 
 # Made anew for other requirements, and for another PYTHON.
 venv:

@@ -105,4 +105,4 @@ def stage(path: Path) -> Iterator[Stage]:
     finally:
         opened.dismiss()
         opened.listener.close()
-        path.unlink()
+        path.unlink(missing_ok=True)  # the root that it was in may have ended

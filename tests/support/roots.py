@@ -45,8 +45,8 @@ echo up
 read -r go
 exec "$@" < /dev/null > /dev/null
 """
-# Reaps what loses its parent, as the kernel does it for who ignores SIGCHLD.
-REAPER = ("/bin/sh", "-c", "trap '' CHLD; exec sleep infinity")
+# Reaps what loses its parent, as the kernel does it for who ignores SIGCHLD. A shell's trap is none: dash catches it.
+REAPER = ("/usr/bin/env", "--ignore-signal=CHLD", "sleep", "infinity")
 
 
 class Root(Container):
