@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
 
 
+TOLD_AS_WELL_S = 0.02  # for a signal that all processes of the service get
 OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
 
@@ -60,7 +61,9 @@ class HandOver:
                     send(self.watched.pidfd, _signal.SIGCONT)
         elif line.startswith(ENDED):
             self.status = int(line.removeprefix(ENDED))
-            self.loop.stop()
+            self.loop.forget(self.keeper.news)
+            # Who tells all processes of a service to stop may come to this one last, and then that was no failure.
+            self.loop.after(0 if self.watched.is_told_to_stop else TOLD_AS_WELL_S, self.loop.stop)
         else:
             send(self.watched.pidfd, _signal.SIGKILL)
             raise Failure(
