@@ -13,7 +13,7 @@ TEXT = """\
 [ -e /proc/self/fd/9 ] || {{
   exec 9<<_cross_init
 _cross_init
-  (while printf %9999s; do :; done) 2> /dev/null > /proc/self/fd/9 9<&- &
+  command eval "(while printf %9999s; do :; done) > /proc/self/fd/9 9<&- &" 2> /dev/null
 }}
 for _cross_init in {known}; do
   [ -x "$_cross_init" ] && exec "$_cross_init" ${{!:+-Xcross_init=$!}} {words} "$@"
