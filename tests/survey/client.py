@@ -14,6 +14,7 @@ import sys
 import time
 
 LONGEST_S = 5
+NOT_SERVED, NOT_READY = 1, 2  # exit codes
 KINDS = {
     "tcp": socket.SOCK_STREAM,
     "udp": socket.SOCK_DGRAM,
@@ -52,17 +53,17 @@ def main() -> int:
         ran = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True)
         if ran.returncode:
             print(f"{ran.returncode}: {(ran.stdout + ran.stderr).strip()}")
-            return 2
+            return NOT_READY
     begun = time.monotonic()
     try:
         answer = asked(to, send, pattern)
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"after {time.monotonic() - begun:.2f} s: {error}")
-        return 1
+        return NOT_SERVED
     if re.search(pattern, answer, re.DOTALL):
         return 0
     print(f"answered {answer[-200:]!r}")
-    return 1
+    return NOT_SERVED
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tests.support.containers import BRIDGE, INSIDE
 from tests.support.roots import Root, rooted
 from tests.support.waiting import until
+from tests.survey import client
 from tests.survey.batches import layers
 from tests.survey.table import RIGHT, Daemon
 
@@ -88,7 +89,7 @@ INITS = {
         shown=f"{INITCTL} status d | sed 's/.*process //'",
         again=f"export old=$({INITCTL} status d)\nkill -9 PID\n"
         f"timeout {READY_S} sh -c 'while now=$({INITCTL} status d)\n"
-        'case $now in "$old") true;; *start/running*) false;; esac; do sleep 0.02; done\'',
+        'case $now in "$old") true;; *"start/running, process "*) false;; esac; do sleep 0.02; done\'',
         stop=f"timeout {STOP_S} {INITCTL} stop d",
     ),
     "container": Init(
@@ -153,10 +154,10 @@ def _judge(daemon: Daemon, how: Init, root: Root) -> None:
 def _serves(daemon: Daemon, root: Root, wait: str, when: str) -> None:
     """Wait with these shell lines for the init to say that it is ready, and ask at once."""
     ran = root.run(*CLIENT, daemon.to, daemon.send, daemon.expect, f"set -e\n{wait}", check=False)
-    if ran.returncode == 2:
-        raise Wrong(f"{when}not ready")
-    if ran.returncode:
+    if ran.returncode == client.NOT_SERVED:
         raise Wrong(f"{when}ready, but a client is not served: {ran.stdout.strip()[:80]}")
+    if ran.returncode:  # or the root has ended, with the client in it
+        raise Wrong(f"{when}not ready")
 
 
 def _main(daemon: Daemon, root: Root) -> int:
@@ -174,7 +175,9 @@ def _main(daemon: Daemon, root: Root) -> int:
 
 
 def _left(root: Root, before: Collection[int]) -> str:
-    return ", ".join(" ".join(words)[:40] for pid, words in root.processes().items() if pid not in before)
+    """What runs inside beside these, in few words."""
+    left = [" ".join(words) for pid, words in root.processes().items() if pid not in before]
+    return ", ".join(sorted({"cross-init-bridge" if "cross-init" in words else words[:30] for words in left}))
 
 
 def _old(root: Root, old: Collection[int]) -> str:
