@@ -98,6 +98,10 @@ def prepare(start: Start, plan: "Plan") -> None:
     if init.name != target.name:
         for warning in warnings(request):
             print_error(warning, 0)
+    if plan.shape == WATCH:
+        from cross_init.shapes.watch import await_predecessors
+
+        await_predecessors(start)
     if keeps(request):
         from cross_init.store.kept_sockets import prepare as find_sockets
 

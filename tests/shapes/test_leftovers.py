@@ -6,6 +6,7 @@ The daemon is a shell that starts others. Each says its PID on a line, and its e
 import os
 import select
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -43,11 +44,11 @@ class Service:
         return bool(select.select([self.pidfds[number]], [], [], seconds)[0])
 
 
-def service(place: Place, *options: str, command: str, lines: int) -> Service:
+def service(place: Place, *options: str, command: str, lines: int, target: str = "plain") -> Service:
     """A service whose processes say so many PIDs; as under an init its main process leads a session."""
     run = place.spawn(
         "-t",
-        "plain",
+        target,
         *options,
         command=("/bin/sh", "-c", f"echo $$; {command}"),
         stdout=subprocess.PIPE,
@@ -140,6 +141,20 @@ def test_the_next_start_waits_until_it_has_ended(place: Place) -> None:
     assert found.ended(1, 0)
     again.err.hears("waiting for what its last start has left to end (--stop-timeout)")
     again.process.kill()
+    place.nothing_remains()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root's folder, for the next start to know")
+def test_the_next_start_can_listen_where_the_last_one_did(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = ("--listen", f"tcp:127.0.0.1:{free.getsockname()[1]}")
+    options = (*SHAPES["watch"], "--stop-timeout", "1.5", "--init", "daemontools", *listen)
+    first = service(place, *options, command=STUBBORN + WAIT, lines=2, target="systemd")
+    first.send(signal.SIGKILL)
+    first.run.ends()
+    assert not first.ended(1, 0)  # and has the socket
+    second = service(place, *options, command=WAIT, lines=1, target="systemd")
+    second.run.process.kill()
     place.nothing_remains()
 
 

@@ -42,7 +42,7 @@ class Daemon(NamedTuple):
     @property
     def is_followed(self) -> bool:
         """Whether the init is to show the bridge, which follows the daemon, and not the daemon itself."""
-        return any(each in self.bridge for each in ("--supervise", "-t sysv", "-t upstart"))
+        return any(each in self.bridge for each in ("--supervise", "--stop-command", "-t sysv", "-t upstart"))
 
 
 def daemons() -> list[Daemon]:

@@ -28,10 +28,6 @@ TERMINAL = 4  # its place in the fields of process_stat(): the terminal that con
 def run(start: "Start") -> int:
     """Start the watcher and become the daemon. Does not return; raises Failure, OSError."""
     began = monotonic()
-    if start.init.restarts and start.request.ends_rest and (left := predecessors(start)):
-        from cross_init.watch.predecessor import wait
-
-        wait(start, left)
     start.lay_out()
     pid = posix.getpid()
     pidfd = posix.pidfd_open(pid)  # taken before the first fork, so it cannot name another process
@@ -60,6 +56,14 @@ def run(start: "Start") -> int:
         start.note_failure()
         raise
     return 0
+
+
+def await_predecessors(start: "Start") -> None:
+    """Before its sockets are opened, which may be the very ones that the last start's processes still have."""
+    if start.init.restarts and start.request.ends_rest and (left := predecessors(start)):
+        from cross_init.watch.predecessor import wait
+
+        wait(start, left)
 
 
 def predecessors(start: "Start") -> list[str]:
