@@ -11,7 +11,7 @@ PIDFD_GET_INFO, PIDFD_INFO_CGROUPID, PIDFD_INFO_EXIT = 0xC040FF0B, 0x4, 0x8
 
 # Of a process's variables: all that it has told the kernel are its variables is read to us, and that may be anything.
 VARIABLES_MAX = 1 << 17
-THREADS, START_TIME = 17, 19  # their places in the fields of process_stat()
+THREADS, START_TIME, EXIT_CODE = 17, 19, 49  # their places in the fields of process_stat()
 
 
 def is_descendant(pid: int, ancestor: int) -> bool:
@@ -141,10 +141,14 @@ def exit_status_of_other(pidfd: int) -> int:
 def exit_status_if_known(pidfd: int, patience_ms: int = 0) -> int | None:
     """The same; None if the kernel does not tell.
 
-    It does since Linux 6.15, once the process's own parent has waited for it (linux/pidfd.h, PIDFD_INFO_EXIT), for
-    which this waits as long as it is told to.
+    /proc does while its own parent has not waited for it, if it is for us to see. Behind that the pidfd does since Linux
+    6.15 (linux/pidfd.h, PIDFD_INFO_EXIT), for which this waits as long as it is told to.
     """
     from select import poll
+
+    status: int | None = _status_of_zombie(pidfd)
+    if status is not None:
+        return status
 
     hangs_up = poll()
     hangs_up.register(pidfd, 0)
@@ -156,6 +160,18 @@ def exit_status_if_known(pidfd: int, patience_ms: int = 0) -> int | None:
         if not told:
             break
     return None
+
+
+def _status_of_zombie(pidfd: int) -> int | None:
+    """Of one whose parent has not waited for it: what /proc/PID/stat says, which is 0 to who may not know it."""
+    pid = process_of(pidfd)
+    if pid is None:
+        return None
+    fields = process_stat(pid)
+    if len(fields) <= EXIT_CODE or fields[0] != "Z" or process_of(pidfd) != pid:
+        return None
+    is_told = fields[EXIT_CODE] != "0" or process_owner(pid) == posix.geteuid()
+    return int(fields[EXIT_CODE]) if is_told else None
 
 
 def control_group(pidfd: int) -> int:
