@@ -141,8 +141,8 @@ def exit_status_of_other(pidfd: int) -> int:
 def exit_status_if_known(pidfd: int, patience_ms: int = 0) -> int | None:
     """The same; None if the kernel does not tell.
 
-    /proc does while its own parent has not waited for it, if it is for us to see. Behind that the pidfd does since Linux
-    6.15 (linux/pidfd.h, PIDFD_INFO_EXIT), for which this waits as long as it is told to.
+    /proc does while its own parent has not waited for it, if it is for us to see; behind that the pidfd does since
+    Linux 6.15 (linux/pidfd.h, PIDFD_INFO_EXIT), for which this waits as long as it is told to.
     """
     from select import poll
 
