@@ -121,11 +121,11 @@ def test_the_end_of_one_that_has_a_living_parent_is_mirrored(running: tuple[Job,
     first.tell("exit 0")
 
 
-def test_the_end_of_one_whose_parent_does_not_care_is_an_end(running: tuple[Job, Puppet, Puppet]) -> None:
+def test_so_is_the_end_of_one_whose_parent_does_not_care(running: tuple[Job, Puppet, Puppet]) -> None:
     job, first, second = running
     name(first, NAMES["MAINPID"])
     second.tell("exit 7")
-    assert os.waitstatus_to_exitcode(job.ended()) == 0
+    assert os.waitstatus_to_exitcode(job.ended()) == 7
     first.tell("exit 0")
 
 
