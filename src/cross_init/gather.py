@@ -8,11 +8,10 @@ from cross_init.kernel.linux import is_socket
 from cross_init.model import MESSAGE, NOTHING, Init
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, is_one_contract, removes
 
-TYPE_CHECKING = False
 # What has no effect with some inits or daemons (unused.py).
 CHECKED = {"--notify-access", "--kill-mode", "--stop-timeout", "--stop-command", "--reload-command"}
 CHECKED |= {"--rewrite-signal", "--success-exit-status"}
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.plan import Plan
     from cross_init.request import Request

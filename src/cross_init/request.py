@@ -40,19 +40,18 @@ class Request:
 
     __slots__ = (
         *("adopt_socket", "all_sockets", "claim", "command", "conditions", "daemonize", "end_after_ready", "environ"),
+        *("between", "fd_store", "given", "health_listen", "init", "init_words", "listen", "lost", "misplaced"),
         *(
-            "between",
-            "fd_store",
-            "given",
-            "health_listen",
-            "init",
-            "init_words",
-            "listen",
-            "lost",
-            "misplaced",
             "notify",
+            "notify_access",
+            "notify_socket",
+            "pid",
+            "pid_file",
+            "ready_fd",
+            "ready_timeout",
+            "ready_when",
+            "refusals",
         ),
-        *("notify_access", "notify_socket", "pid", "pid_file", "ready_fd", "ready_timeout", "ready_when", "refusals"),
         *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
     )

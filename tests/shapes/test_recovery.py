@@ -2,8 +2,8 @@
 
 import os
 import select
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,10 @@ import pytest
 from tests.matrix.daemons import is_bridge
 from tests.matrix.directories import S6, Runit, directory
 from tests.matrix.driver import Driver
-from tests.matrix.foreground import RealUpstartJob
+from tests.matrix.foreground import RealUpstartJob, real_upstart_job
 from tests.support.classic import free_port, words_of
 from tests.support.packages import need
 from tests.support.processes import children, descendants, end, kill
-from tests.support.real_upstart import upstart_booted
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to install the daemons and for their inits")
@@ -82,12 +81,6 @@ DAEMONS = {
         True,
     ),
 }
-
-
-@contextmanager
-def real_upstart_job(folder: Path) -> Iterator[Driver]:
-    with upstart_booted() as upstart:
-        yield RealUpstartJob(upstart)
 
 
 INITS: dict[str, Callable[[Path], AbstractContextManager[Driver]]] = {

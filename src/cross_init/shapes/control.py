@@ -136,8 +136,7 @@ def value(name: str, environ: "Environment") -> str:
 
 
 def _put_in(word: str, environ: "Environment") -> str:
-    head, *rest = word.split("$$")
-    parts = [head, *rest]
+    parts = word.split("$$")
     for at, part in enumerate(parts):
         done = ""
         while "${" in part and "}" in part.partition("${")[2]:

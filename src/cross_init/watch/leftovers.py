@@ -14,6 +14,7 @@ from time import monotonic
 
 from cross_init.errors import print_error
 from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
+from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import START_TIME, is_descendant, process_owner, start_time, variables
 from cross_init.model import MIXED
 
@@ -97,10 +98,10 @@ class Rest:
             pidfd = self._open(pid) if pid != but else -1
             if pidfd >= 0:
                 try:
-                    signal(pidfd, number)
+                    send(pidfd, number)
                     self.told.add(pid)
                     if process_state(pid) == "T":
-                        signal(pidfd, _signal.SIGCONT)
+                        send(pidfd, _signal.SIGCONT)
                 finally:
                     posix.close(pidfd)
 
@@ -128,17 +129,6 @@ def words_of(pid: int) -> str:
         return contents(f"/proc/{pid}/cmdline", 4096)
     except OSError:
         return ""
-
-
-def signal(pidfd: int, number: int) -> bool:
-    """Send it; whether we may. That it has ended is no error."""
-    try:
-        _signal.pidfd_send_signal(pidfd, number)
-    except PermissionError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def end(rest: Rest, main: int, request: "Request", crashed: bool, reap: "Callable[[], None]" = lambda: None) -> None:
@@ -178,17 +168,16 @@ def _send_and_wait(rest: Rest, found: list[int], told: set[int], kills: bool, se
     """Tell those that were not told yet, or all that they are killed; return when all are gone, or after this time."""
     awaited = poll()
     pidfds: list[int] = []
-    left = 0
     for pid in found:
         pidfd = rest._open(pid)
         if pidfd < 0:
             continue
         if kills:
-            signal(pidfd, _signal.SIGKILL)
+            send(pidfd, _signal.SIGKILL)
         elif pid not in told:
             told.add(pid)
-            signal(pidfd, _signal.SIGTERM)
-            signal(pidfd, _signal.SIGCONT)
+            send(pidfd, _signal.SIGTERM)
+            send(pidfd, _signal.SIGCONT)
         if len(pidfds) < WAITED_FOR:
             awaited.register(pidfd, POLLIN)
             pidfds.append(pidfd)
