@@ -8,8 +8,8 @@ import posix
 
 from cross_init.detect import CLUES, INITS, detect, first_claims, later_claims
 from cross_init.errors import Failure
-from cross_init.kernel.between import FAR, Between, command_line, parent_of
-from cross_init.kernel.evidence import Evidence, waits_for_command
+from cross_init.kernel.between import FAR, Between, parent_of
+from cross_init.kernel.evidence import Evidence, command_line, waits_for_command
 from cross_init.model import Claim, Init
 
 NONE = "none"

@@ -7,7 +7,7 @@ Only who does nothing but wait for a command is passed over on the way up. A she
 these: there it is the person who waits.
 """
 
-from cross_init.kernel.evidence import SHELLS, program, waits_for_command
+from cross_init.kernel.evidence import SHELLS, command_line, program, waits_for_command
 from cross_init.kernel.linux import process_stat, read_for_decision
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ class Between:
         self.words = words
 
     def __str__(self) -> str:
-        return f"process {self.main} ({' '.join(self.words)[:SHOWN]})"
+        return named(self.main, self.words)
 
     @property
     def advice(self) -> str:
@@ -75,15 +75,15 @@ def find(evidence: "Evidence") -> tuple[str, Between] | None:
     return None
 
 
+def named(pid: int, words: list[str], most: int = SHOWN) -> str:
+    """A process with its command line, for people. most: letters of that."""
+    return f"process {pid} ({' '.join(words)[:most]})"
+
+
 def parent_of(pid: int) -> int:
     """The parent of this process, 0 if it is gone, or if that is outside of our PID namespace."""
     fields = process_stat(pid)
     return int(fields[1]) if len(fields) > 1 else 0
-
-
-def command_line(pid: int) -> list[str]:
-    """The words of this process's command line, none if it is gone. Raises OSError."""
-    return read_for_decision(f"/proc/{pid}/cmdline").split("\0")[:-1]
 
 
 def ancestors(pid: int) -> list[int]:

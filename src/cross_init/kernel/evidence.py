@@ -37,7 +37,7 @@ class Evidence:
     def parent_words(self) -> list[str]:
         """The parent's command line, empty if it cannot be read."""
         if self._parent_words is None:
-            self._parent_words = read_for_decision(f"/proc/{self.parent}/cmdline").split("\0")[:-1]
+            self._parent_words = command_line(self.parent)
         return self._parent_words
 
     def go_beyond(self, between: "Between") -> None:
@@ -56,6 +56,11 @@ class Evidence:
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups
+
+
+def command_line(pid: int) -> list[str]:
+    """The words of this process's command line, none if it is gone. Raises OSError."""
+    return read_for_decision(f"/proc/{pid}/cmdline").split("\0")[:-1]
 
 
 def program(words: list[str]) -> str:

@@ -8,8 +8,8 @@ which does not answer.
 import posix
 
 from cross_init.errors import print_error
-from cross_init.kernel.between import command_line, parent_of
-from cross_init.kernel.evidence import waits_for_command
+from cross_init.kernel.between import named, parent_of
+from cross_init.kernel.evidence import command_line, waits_for_command
 from cross_init.kernel.procfs import start_of_living, variables
 from cross_init.model import MESSAGE, Target
 from cross_init.readiness.condition import Condition
@@ -116,7 +116,7 @@ class Seen:
         self.environ = environ
 
     def __str__(self) -> str:
-        return f"process {self.pid} ({' '.join(self.words)[:SHOWN]})"
+        return named(self.pid, self.words, SHOWN)
 
     def lacks(self, variable: bytes) -> bool:
         """Whether it was started without it. Who has written over its variables, as for ps(1), shows none of them."""

@@ -98,7 +98,7 @@ class Init(Base):
         if found is None or not found.is_tracked:
             return None
         return (
-            f"it tracks process {found.main} ({found.words}), which has started this one and stays, so it would wait "
+            f"it tracks {found.words}, which has started this one and stays, so it would wait "
             "for ever: write exec before cross-init-bridge there, and no pipe behind it (console log has Upstart keep "
             "what it says)"
         )

@@ -7,7 +7,8 @@ job have come down to a shell that is none.
 import posix
 from time import monotonic
 
-from cross_init.kernel.between import ancestors, command_line
+from cross_init.kernel.between import ancestors, named
+from cross_init.kernel.evidence import command_line
 from cross_init.kernel.linux import Environment
 from cross_init.model import DOWN, READY, STARTING, STOPPING, Service
 from cross_init.systems.upstart_control import ERROR, REPLY
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 1.0
 MAIN = b"main\0"  # how the main process is called among those of a job
-SHOWN = 100  # letters of a command line
 
 
 class Found:
-    """is_tracked: the process main, with its command line in words, is the job's. Else why it is doubted."""
+    """is_tracked: the process that is named in words is the job's main one. Else why it is doubted."""
 
-    __slots__ = ("is_tracked", "main", "why", "words")
+    __slots__ = ("is_tracked", "why", "words")
 
     def __init__(self, main: int, words: list[str], why: str = "") -> None:
-        self.main = main
-        self.words = " ".join(words)[:SHOWN]
+        self.words = named(main, words)
         self.why = why
         self.is_tracked = not why
 
@@ -56,7 +55,7 @@ def state_of(job: Service) -> tuple[str, int] | None:
 
 def look(job: Service, evidence: "Evidence") -> Found | None:
     """What Upstart says, or that it says nothing; None if it tracks this very process."""
-    parent = f"process {evidence.parent} ({' '.join(evidence.parent_words)[:SHOWN]}) has started this one"
+    parent = f"{named(evidence.parent, evidence.parent_words)} has started this one"
     try:
         main = main_process(job, evidence.environ)
     except OSError:

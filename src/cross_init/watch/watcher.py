@@ -120,12 +120,13 @@ class Watcher:
         is_to_explain = is_ours_to_explain(self.watched)
         self.watched.init.ended()
         self.watched.close()
+        status: int | None = None
         if self.rest is not None and self.rest.find():
             status = exit_status_if_known(pidfd, REAPED_MS)
             end(self.rest, self.watched.pid, self.watched.start.request, status is not None and not is_clean(status))
         forget(self.noted)
         if is_to_explain:  # at last, as its parent may take its time to hear how it has ended, and we hear it then
-            explain(self.watched, exit_status_if_known(pidfd, REAPED_MS))
+            explain(self.watched, exit_status_if_known(pidfd, REAPED_MS) if status is None else status)
 
 
 def run(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int) -> None:
