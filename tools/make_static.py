@@ -27,6 +27,10 @@ from itertools import accumulate
 from pathlib import Path
 from zlib import compress
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # which -I leaves out
+
+from tools.make_single_file import always
+
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "tools/static"
 PYTHON = "/usr/bin/python3.11"  # Debian's own, as libpython is of it
@@ -48,11 +52,12 @@ for name, module in sorted(sys.modules.items()):
 # What is imported from C, by a name that is made only then, or by a function of the standard library.
 BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "jeepney.io.blocking", "zlib")
 NOW = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii")  # what the interpreter starts with
-# Of our own what is for people who ask, and what few services need.
-RARE = tuple(
-    f"cross_init.{name}" for name in ("commands.", "store.", "readiness.bus", "readiness.http", "shapes.serve")
-)
-OPTIONS = "cross_init.commands.options"  # which every start reads
+# What most starts need of ours, beside what every start does. The rest is packed: it is large, and seldom wanted.
+OFTEN = {
+    *("kernel.pidfds", "kernel.system_calls", "readiness.notify_socket", "sockets.passed"),
+    *("shapes.guard", "shapes.guard_words", "shapes.processes", "shapes.supervise", "shapes.watch"),
+    *("systems.container", "systems.none", "systems.s6", "systems.systemd", "systems.upstart"),
+}
 OURS = {"resource", "cross_init_calls"}  # in main.c
 NOT_HERE = {"ctypes", "_ctypes", "ssl", "cross_init_calls"}
 # In libpython already, in a form that is faster still (Python's own Makefile, FROZEN_FILES_IN).
@@ -128,7 +133,8 @@ def frozen(folder: Path, declared: set[str]) -> None:
         for path in (ROOT / "src").glob("cross_init/**/*.py")
         if path.name != "__init__.py"  # nothing but a docstring
     }
-    texts |= {name: text for name, text in ours.items() if name.startswith(RARE) and name != OPTIONS}
+    often = {name.replace("/", ".") for name in always()} | {f"cross_init.{name}" for name in OFTEN}
+    texts |= {name: text for name, text in ours.items() if name not in often}
     later = [name for name in sorted(texts) if name not in NOW]
     packs = [(name, compress(code, 9)) for name, code in compiled([(name, texts[name]) for name in later])]
     ends = list(accumulate(len(pack) for _, pack in packs))
