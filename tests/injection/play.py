@@ -251,6 +251,8 @@ class Play:
             if shape.hands_over and (self.init.is_parent or self.main_pidfd >= 0):
                 self.loop.until(self._has_ended, HANG_S)
                 self.loop.catch_up()
+            if not alive:  # as process 1 ends, its daemon is dead for a moment before the kernel tells of that end
+                self.loop.until(self._has_ended, SETTLE_S)
             if self.quiets > before and not self._has_ended():
                 self.loop.until(lambda: not self.init.zombies(), SETTLE_S)  # not of who is just about to be waited for
                 seen.zombies = self.init.zombies()
