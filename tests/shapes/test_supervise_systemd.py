@@ -60,7 +60,7 @@ def test_the_main_process_is_the_bridge_from_its_start_to_its_end(system: Manage
         assert started.ends() == 0
         assert unit.main_pid == bridge
         second.send("b'STATUS=the second one speaks\\nMAINPID=%d' % os.getpid()")
-        assert unit.show("StatusText") == "the second one speaks"
+        unit.shows(StatusText="the second one speaks")
         assert unit.main_pid == bridge
         first.tell("exit 0")
         assert first.last_words() == []

@@ -6,7 +6,6 @@ import pytest
 
 from tests.support.kept import keep, kept
 from tests.support.systemd import Manager
-from tests.support.waiting import until
 
 SERVICE = "Type=notify\nRestart=always\nRestartSec=0\nFileDescriptorStoreMax=3\nStandardError=journal\nExecStart="
 SOCKET = "ListenStream=/run/fd-store.sock\nFileDescriptorName=web"
@@ -34,7 +33,7 @@ def test_what_systemd_keeps_comes_back_to_the_daemon(system: Manager, way: str) 
         keep(first, "FDSTORE=1\nFDNAME=c:d", "ours.fileno()")
         keep(first, "FDSTORE=1\nFDNAME=e\nFDPOLL=0", "theirs.fileno()")
         first.send("b'READY=1'")
-        assert unit.show("NFileDescriptorStore") == "3"
+        unit.shows(NFileDescriptorStore="3")
         keep(first, "FDSTORE=1\nFDNAME=too many", "os.memfd_create('three')")
         first.tell(f"die {signal.SIGKILL}")
         second = unit.stage.puppet()
@@ -46,4 +45,4 @@ def test_what_systemd_keeps_comes_back_to_the_daemon(system: Manager, way: str) 
         system.systemctl("stop", "--no-block", unit.name, unit.socket)
         second.hear_signal(signal.SIGTERM)
         second.tell("exit 0")
-        until(lambda: unit.show("NFileDescriptorStore") == "0", "systemd has let go")
+        unit.shows(NFileDescriptorStore="0")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.containers import BRIDGE, COMMAND_S, INSIDE, Container
 from tests.support.puppet import Stage, stage
-from tests.support.waiting import until
+from tests.support.waiting import becomes, until
 
 PUPPET = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py"
 USER = 1  # "daemon", which every Debian has
@@ -98,11 +98,14 @@ class Unit:
         return self.manager.systemctl("show", "--value", "--property", key, self.name).stdout.rstrip("\n")
 
     def shows(self, **wanted: str) -> None:
-        """Check these properties, all read at once."""
+        """Wait for these properties, all read at once: the manager learns of an end when its turn comes."""
         keys = [word for key in wanted for word in ("--property", key)]
-        lines = self.manager.systemctl("show", *keys, self.name).stdout.splitlines()
-        found = dict(line.split("=", 1) for line in lines)
-        assert {key: found.get(key) for key in wanted} == wanted
+
+        def found() -> dict[str, str]:
+            lines = self.manager.systemctl("show", *keys, self.name).stdout.splitlines()
+            return dict(line.split("=", 1) for line in lines)
+
+        becomes(found, wanted)
 
     @property
     def main_pid(self) -> int:

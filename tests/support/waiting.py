@@ -4,7 +4,9 @@ import os
 import select
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
+T = TypeVar("T")
 STEP_S = 0.01
 
 
@@ -13,6 +15,14 @@ def until(holds: Callable[[], bool], what: str, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
+        time.sleep(STEP_S)
+
+
+def becomes(look: Callable[[], T], wanted: T, seconds: float = 10) -> None:
+    """Return as soon as this is what is seen; fail, saying what was seen last, if it is not in these seconds."""
+    end = time.monotonic() + seconds
+    while (found := look()) != wanted:
+        assert time.monotonic() < end, f"waited {seconds:g} s in vain for {wanted!r}: it is {found!r}"
         time.sleep(STEP_S)
 
 
