@@ -211,7 +211,7 @@ def test_a_daemon_of_debian_serves(init: str, name: str, tmp_path: Path, machine
         else:
             until(lambda: attempt(daemon, folder, port), "it serves", 20)
         daemon.serves(folder, port)
-        assert driver.main_pid() == pid
+        driver.shows_main(pid)
         assert Path(f"/proc/{pid}/exe").resolve() == Path(daemon.command.split()[0])
 
         driver.stop()

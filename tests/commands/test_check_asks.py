@@ -49,10 +49,11 @@ def test_the_directory_and_the_name_have_one_answer(made: Supervised) -> None:
     def answers() -> list[tuple[int, str]]:
         return [ask(*([word] if word else []), cwd=where)[:2] for word, where in ways]
 
-    for code, line in answers():
-        assert code == 1
-        assert line.startswith("starting since ")
-        assert line.endswith(f"(PID {puppet.pid}), waits for READY=1\n")
+    def says_so(code: int, line: str) -> bool:
+        waits = f"(PID {puppet.pid}), waits for READY=1\n"
+        return code == 1 and line.startswith("starting since ") and line.endswith(waits)
+
+    until(lambda: all(says_so(*each) for each in answers()), "all say it, once the start was noted")
     say(puppet, "READY=1")
     until(lambda: answers() == [(0, f"ready (PID {puppet.pid})\n")] * 3, "all say it")
     say(puppet, "STOPPING=1")

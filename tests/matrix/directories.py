@@ -96,7 +96,7 @@ class Runit(Directory):
         return ask(cwd=self.service)[0] == 0  # what sv asks; it would ask for a second at the least
 
     def main_pid(self) -> int:
-        return int((self.service / "supervise/pid").read_text())
+        return int((self.service / "supervise/pid").read_text() or 0)
 
     def is_down(self) -> bool:
         return self.ask("sv", "status")[1].startswith("down:")
@@ -111,7 +111,7 @@ class Daemontools(Directory):
         return False
 
     def main_pid(self) -> int:
-        return int(self.ask("svstat")[1].partition("(pid ")[2].partition(")")[0])
+        return int(self.ask("svstat")[1].partition("(pid ")[2].partition(")")[0] or 0)
 
     def is_down(self) -> bool:
         return ": down" in self.ask("svstat")[1]

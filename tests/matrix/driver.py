@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from tests.support.waiting import becomes
+
 
 class Driver(ABC):
     """One service on one init.
@@ -36,7 +38,11 @@ class Driver(ABC):
 
     @abstractmethod
     def main_pid(self) -> int:
-        """The main process that the init shows, by its outermost PID."""
+        """The main process that the init shows, by its outermost PID; 0 or less if it shows none."""
+
+    def shows_main(self, pid: int) -> None:
+        """Wait for the init to show this main process, which may run before the init notes that it has started it."""
+        becomes(self.main_pid, pid)
 
     @abstractmethod
     def is_down(self) -> bool:

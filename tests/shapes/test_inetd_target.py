@@ -298,7 +298,7 @@ def test_a_supervisor_is_told_that_it_listens_and_stops_it_clean(kind: type[S6] 
             client.settimeout(LONGEST_S)
             client.connect(str(tmp_path / "served"))
             puppet = where.puppet()
-            assert puppet.hello["parent"] == driver.main_pid()
+            driver.shows_main(puppet.hello["parent"])
             answer(puppet, client)
         driver.stop()
 

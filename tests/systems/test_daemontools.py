@@ -58,7 +58,7 @@ def test_stop_and_a_crash(service: Supervised) -> None:
     puppet.tell(f"die {signal.SIGKILL}")
     second = service.stage.puppet()
     assert second.pid != puppet.pid
-    assert is_up(service, second)
+    until(lambda: is_up(service, second), "supervise shows the second")
     assert service.tell("svc", "-d")[0] == 0
     second.hear_signal(signal.SIGTERM)
     second.tell("exit 0")

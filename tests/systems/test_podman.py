@@ -39,9 +39,9 @@ def test_readiness_is_asked_for_and_podman_is_told(runtime: Podman, tmp_path: Pa
         )
         puppet = runtime.stage.puppet()
         assert service_manager.recv(1000).startswith(b"MAINPID=")  # from Podman itself, when the container runs
+        until(lambda: runtime.inside(CHECK, "check").stdout.startswith("starting since "), "the start was noted")
         check = runtime.inside(CHECK, "check")
         assert check.returncode == 1
-        assert check.stdout.startswith("starting since ")
         assert check.stdout.endswith(f"s (PID {puppet.pid}), waits for READY=1\n")
         pid = runtime.pid
         assert probe(pid, "/readyz") == "503 starting: waits for READY=1\n"

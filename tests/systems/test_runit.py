@@ -13,7 +13,7 @@ from tests.support.packages import need
 from tests.support.processes import kill
 from tests.support.puppet import Puppet
 from tests.support.supervised import Supervised, supervised
-from tests.support.waiting import until
+from tests.support.waiting import becomes, until
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_sv_start_returns_when_the_daemon_says_ready_and_not_before(service: Sup
     service.start()
     starting = service.begin("sv", "-w", "15", "start")
     puppet = service.stage.puppet()
-    assert (service.folder / "supervise/pid").read_text() == f"{puppet.pid}\n"
+    becomes((service.folder / "supervise/pid").read_text, f"{puppet.pid}\n")
     assert puppet.hello["parent"] == service.pid
     was_asked(service)
     was_asked(service)

@@ -262,7 +262,7 @@ def test_who_asks_for_a_job_is_answered_by_the_bridge_or_by_upstart(show: Show) 
     show.job("asked", "-t systemd -N --end-after-ready")
     with show.starting("asked") as (start, puppet):
         assert check("asked")[0] == 1
-        assert "waits for READY=1" in check("asked")[1]
+        until(lambda: "waits for READY=1" in check("asked")[1], "the watcher has noted the start")
         say(puppet, "READY=1")
         start.wait(LONGEST_S)
         until(lambda: show.watchers() == [], "the watcher goes")
