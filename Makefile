@@ -7,7 +7,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # More interpreters for which the single file of "make dist" is to have compiled code.
 PYTHONS ?=
 
-.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench faults daemons venv clean
+.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot faults daemons venv clean
 
 # BRIDGE: another form than the checkout, below this folder, is tested (dist/static/cross-init-bridge, "make static").
 test: export CROSS_INIT_TEST_BRIDGE = $(BRIDGE)
@@ -80,6 +80,10 @@ docs-html:
 
 bench: venv
 	$(VENV)/bin/python benchmarks/startup.py
+
+# Many services at once under a real s6 and a real runit, as root: some minutes.
+bench-boot: venv
+	$(VENV)/bin/python benchmarks/boot.py $(BOOT_ARGS)
 
 # Every system call of every process of ours fails once: half an hour, as root. The table goes into the document.
 faults: venv
