@@ -1,5 +1,6 @@
 """As a container's first process under a real Podman: what it passes, what probes are answered, how it ends."""
 
+import json
 import os
 import select
 import signal
@@ -7,9 +8,11 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from pwd import getpwnam
 
 import pytest
 
+from tests.support.command import PATH, ROOT
 from tests.support.containers import BRIDGE, FRONT_DOOR
 from tests.support.packages import need
 from tests.support.podman import PUPPET, Podman, podman, probe
@@ -185,14 +188,26 @@ def states(pid: int) -> dict[str, str]:
     return dict(line.split() for line in lines)
 
 
-def test_redis_unmodified(runtime: Podman) -> None:
+def written(name: str) -> list[str]:
+    """The words of this instruction of examples/Containerfile, which the container's page shows."""
+    lines = (ROOT / "examples/Containerfile").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{name} ")]
+    found: list[str] = json.loads(line[line.index("[") :])
+    return found
+
+
+def test_the_examples_redis_runs_as_it_is_written(runtime: Podman) -> None:
+    """As the container's page has it. Its user by number, as Podman looks for no name in a given root."""
     need("redis-server")
-    redis = ("redis-server", "--port", "7001", "--supervised", "systemd", "--daemonize", "no", "--save", "")
-    process = runtime.begin(BRIDGE, *NOTIFY, "--health-listen", HEALTH, "--", *redis)
-    until(lambda: runtime.inside(CHECK, "check").returncode == 0, "Redis is ready", 20)
+    redis = getpwnam("redis")
+    options = ("--user", f"{redis.pw_uid}:{redis.pw_gid}", "--env", f"PATH={Path(BRIDGE).parent}:{PATH}")
+    process = runtime.begin(
+        *written("ENTRYPOINT"), *written("CMD"), options=(*options, "--security-opt", "no-new-privileges")
+    )
+    until(lambda: runtime.inside(*written("HEALTHCHECK")).returncode == 0, "Redis is ready", 20)
     pid = runtime.pid
     assert probe(pid, "/readyz") == "200 ready\n"
-    assert runtime.inside("redis-cli", "-p", "7001", "ping").stdout == "PONG\n"
-    assert runtime.inside("redis-cli", "-p", "7001", "debug", "sleep", "0").returncode == 0
+    assert probe(pid, "/livez") == "200 alive\n"
+    assert runtime.inside("redis-cli", "ping").stdout == "PONG\n"
     runtime.tell("stop", "--time", "10", runtime.names[-1])
     assert process.wait(20) == 0
