@@ -9,11 +9,16 @@ PYTHONS ?=
 
 .PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot faults daemons venv clean
 
+# How many tests run at once: most of what they do is to wait for something to start or to end.
+WORKERS ?= 4
+# One after the other: PYTEST_ARGS=-n0, or "-p no:xdist".
+AT_ONCE = $(if $(findstring no:xdist,$(PYTEST_ARGS)),,-n $(WORKERS) --dist worksteal)
+
 # BRIDGE: another form than the checkout, below this folder, is tested (dist/static/cross-init-bridge, "make static").
 test: export CROSS_INIT_TEST_BRIDGE = $(BRIDGE)
 test: lint
 	$(TESTS) tests.support.trees
-	$(TESTS) pytest $(PYTEST_ARGS)
+	$(TESTS) pytest $(AT_ONCE) $(PYTEST_ARGS)
 
 # The same on new Debians of other releases, in trees; without the machines that tests boot: some minutes for each.
 # TREES: which (debian-12 debian-13 debian-sid), --machines: with all.

@@ -1,7 +1,9 @@
 """Fixtures of the whole suite: the inits that tests run on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version
 from tests.support.kept import only_ours
 from tests.support.observed import SHAPES, Place, observed
+from tests.support.own import open_to_others
 from tests.support.programs import close_path, open_path
 from tests.support.puppet import stage
 from tests.support.show import Show
@@ -45,11 +48,17 @@ def swept() -> Iterator[None]:
     status([])
 
 
+@pytest.fixture(scope="session")
+def hosts() -> Iterator[Callable[[str], Host]]:
+    """Containers with a real systemd, each of which is booted when it is first asked for, and runs till the end."""
+    with ExitStack() as stack:
+        yield cache(lambda tree: Host(stack.enter_context(booted(TREES[tree]()))))
+
+
 @pytest.fixture(scope="session", params=list(TREES))
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """A container with a real systemd: the machine's own version, then Debian sid's."""
-    with booted(TREES[request.param]()) as container:
-        yield Host(container)
+def host(request: pytest.FixtureRequest, hosts: Callable[[str], Host]) -> Host:
+    """The one that has the machine's own version, then that with Debian sid's."""
+    return hosts(request.param)
 
 
 @pytest.fixture
@@ -76,8 +85,7 @@ def show(tmp_path: Path) -> Iterator[Show]:
     """A place for jobs under the stand-in for Upstart; all that they leave is ended with it."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to change users and to have /run/cross-init")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     reap(True)
     with stage(tmp_path / "stage") as where:
         shown = Show(tmp_path, where)

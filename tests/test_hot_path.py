@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.support.command import CHECKOUT, PATH, ROOT
+from tests.support.own import OWN
 
 # Becomes the command, as the kernel does it for the script's first line, but says at exec what was imported till then.
 SAY_AT_EXEC = """
@@ -93,7 +94,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     ),
     "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, SYSTEMD}),
     "health": (
-        "-t systemd -N --init none --health-listen unix:@cross-init-test-hot-path",
+        f"-t systemd -N --init none --health-listen unix:@{OWN}",
         {},
         {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
     ),
@@ -103,7 +104,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {NONE, SYSTEMD, "cross_init.notify.options", "cross_init.shapes.front", "select"} | WATCH,
     ),
     "listen": (
-        "-t systemd --init none --listen unix:@cross-init-test-hot-path",
+        f"-t systemd --init none --listen unix:@{OWN}",
         {},
         {NONE, SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
     ),

@@ -52,14 +52,23 @@ def systemd() -> Iterator[Run]:
 
 @contextmanager
 def on_this_machine(
-    *pid_1: str, packages: tuple[str, ...] = (), path: str = USUAL, files: Mapping[str, str] | None = None
+    *pid_1: str,
+    packages: tuple[str, ...] = (),
+    path: str = USUAL,
+    files: Mapping[str, str] | None = None,
+    asks: str = "true",
 ) -> Iterator[Run]:
-    """A copy of this machine's root, with this as process 1, and these files beside its own."""
+    """A copy of this machine's root, with this as process 1, and these files beside its own.
+
+    asks: a command that works as soon as the init can be told something.
+    """
     want_machines()
     need(*DAEMONS, "iproute2", *packages)
     begin = f"PATH={path}; ip link set lo up; mkdir -p /run/service /etc/service; exec {' '.join(pid_1)}"
     with rooted(Path("/"), ("/bin/sh", "-c", begin), files) as root:
-        yield shell(root, path)
+        run = shell(root, path)
+        until(lambda: run(asks).returncode == 0, f"{pid_1[0]} can be asked", 30)
+        yield run
 
 
 @contextmanager
@@ -123,6 +132,13 @@ def from_pypi(program: str, *pid_1: str, files: Mapping[str, str] | None = None,
         yield run
 
 
+def s6() -> AbstractContextManager[Run]:
+    """It has looked at its folder: what it finds there without the right to run it starts in ten seconds only."""
+    first = "/run/service/first"
+    boot = f"sh -c 'mkdir -p {first}; touch {first}/down; exec s6-svscan /run/service'"
+    return on_this_machine(boot, packages=("s6",), asks=f"s6-svok {first}")
+
+
 @contextmanager
 def after(page: str) -> Iterator[Run]:
     """Where a service runs as another page says."""
@@ -134,7 +150,7 @@ def after(page: str) -> Iterator[Run]:
 MACHINES: dict[str, Callable[[], AbstractContextManager[Run]]] = {
     "systems/systemd": systemd,
     "systems/upstart": upstart,
-    "systems/s6": lambda: on_this_machine("s6-svscan", "/run/service", packages=("s6",)),
+    "systems/s6": s6,
     "systems/runit": lambda: on_this_machine("runsvdir", "-P", "/etc/service", packages=("runit",)),
     "systems/daemontools": lambda: on_this_machine("svscan", "/etc/service", packages=("daemontools",)),
     "systems/dinit": dinit,

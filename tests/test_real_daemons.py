@@ -14,6 +14,7 @@ import pytest
 
 from tests.matrix.daemons import processes, release, waiting
 from tests.matrix.table import ROWS, Machines
+from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.waiting import until
 
@@ -166,13 +167,6 @@ user root
         beanstalkd,
     ),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

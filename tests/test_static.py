@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command import PATH, ROOT
 from tests.support.containers import ENVIRONMENT
+from tests.support.own import OWN, open_to_others
 from tests.support.packages import need
 from tests.support.podman import LIMITS, podman, probe
 from tests.support.waiting import until
@@ -39,10 +40,7 @@ def two_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with nothing but the bridge, under both names, and the example's daemon."""
     made = static(tmp_path_factory.mktemp("made"))
     folder = tmp_path_factory.mktemp("root")
-    folder.chmod(0o755)
-    for path in (folder, *folder.parents):
-        if path.name.startswith("pytest-"):
-            path.chmod(0o711)
+    open_to_others(folder)
     shutil.copy(made, folder)
     (folder / "cross-init").symlink_to("cross-init-bridge")
     source = ROOT / "examples/static_daemon.c"
@@ -61,7 +59,7 @@ WAYS = {
     "exec": ("-t systemd --listen tcp:127.0.0.1:0", 1, False),
     "watch": ("-t systemd -N", 0, True),
     "supervise": (
-        "-t systemd -N --supervise --listen a=tcp:127.0.0.1:0 --listen b=unix:@cross-init-test-static",
+        f"-t systemd -N --supervise --listen a=tcp:127.0.0.1:0 --listen b=unix:@{OWN}",
         2,
         True,
     ),

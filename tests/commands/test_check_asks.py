@@ -80,6 +80,10 @@ def test_where_the_bridge_has_gone_the_init_is_asked_as_far_as_it_knows(made: Su
 def test_another_users_directory_is_not_believed(made: Supervised) -> None:
     puppet = start(made)
     say(puppet, "READY=1")
+    ready = (0, f"ready (PID {puppet.pid})\n", "")
+    until(lambda: ask(str(made.folder)) == ready, "it is noted")
+    if made.program == "s6-supervise":
+        until(lambda: made.tell("s6-svstat", "-o", "ready") == (0, "true\n"), "s6 writes the file no more")
     for each in ("supervise", "supervise/status"):
         os.chown(made.folder / each, NOBODY, NOBODY)
         code, said, complaint = ask(str(made.folder))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.kernel import sock_diag
+from tests.support.own import OWN
 
 WITHOUT_CTYPES = """
 import sys
@@ -22,10 +23,10 @@ print(*sys.modules)
 """
 
 
-@pytest.mark.parametrize("name", ["\0cross-init-test-diag", "\0\n\0 \xff\n x", "path"])
+@pytest.mark.parametrize("name", ["\0", "\0\n\0 \xff\n x", "path"])
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
 def test_a_unix_socket_that_listens_is_listed_with_its_own_name(name: str, kind: int, tmp_path: Path) -> None:
-    bound = name.encode("latin-1") if name.startswith("\0") else bytes(tmp_path / name)
+    bound = name.encode("latin-1") + OWN.encode() if name.startswith("\0") else bytes(tmp_path / name)
     with socket.socket(socket.AF_UNIX, kind) as sock:
         sock.bind(bound)
         inode = os.fstat(sock.fileno()).st_ino
@@ -45,7 +46,7 @@ def test_a_tcp_socket_that_listens_is_listed_with_its_address_and_user(family: i
 
 
 def test_more_sockets_than_one_datagram_has_room_for() -> None:
-    names = {b"\0cross-init-test-diag/%03d/" % number + b"x" * 80 for number in range(600)}
+    names = {b"\0%b/%03d/" % (OWN.encode(), number) + b"x" * 80 for number in range(600)}
     held = []
     try:
         for name in names:

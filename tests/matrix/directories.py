@@ -9,6 +9,7 @@ from tests.matrix.driver import Driver
 from tests.support.command import BRIDGE, FRONT_DOOR, PATH, ask, script
 from tests.support.containers import PROJECT
 from tests.support.packages import need
+from tests.support.supervised import listens
 from tests.support.upstart import reap
 from tests.support.waiting import until
 
@@ -48,7 +49,7 @@ class Directory(Driver):
         script(self.service, "run", f"#!/bin/sh\nexec 2>>{self.folder}/log\nexec {' '.join(words)}\n")
         self.prepare()
         self.process = subprocess.Popen([self.supervisor, self.service], env={"PATH": PATH}, stdin=subprocess.DEVNULL)
-        until((self.service / "supervise/status").exists, f"{self.supervisor} is up")
+        until(lambda: listens(self.supervisor, self.service), f"{self.supervisor} is up")
 
     def begin(self) -> None:
         assert self.ask(*self.up)[0] == 0

@@ -1,6 +1,7 @@
 """Drivers for Upstart: the stand-in for it, and the real one."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,7 @@ class RealJob(Driver):
         number = next(_numbers)
         self.upstart = upstart
         self.name = f"web{number}"
-        self.here = f"/run/matrix-{number}"
+        self.here = f"/run/matrix-{os.getpid()}-{number}.d"
         self.folder = upstart.root / self.here.lstrip("/")
         self.folder.mkdir(mode=0o755)
         self.bridge, self.project = BRIDGE_INSIDE, INSIDE

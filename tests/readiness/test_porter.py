@@ -18,6 +18,7 @@ import pytest
 from cross_init.sockets.connection import may_claim
 from tests.support.kept import holder, holders, keep, kept
 from tests.support.observed import Place, Run
+from tests.support.own import OWN
 from tests.support.processes import children, kill
 from tests.support.puppet import Puppet
 from tests.support.show import Show
@@ -27,8 +28,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
 WAYS = {"watch": (), "supervise": ("--supervise",), "until ready": ("--end-after-ready",)}
 STAYING = ("watch", "supervise")
-SOON_S = 3  # what nobody holds up takes some milliseconds, but this machine may be busy
-HEALTH = "@cross-init-test-worker"
+SOON_S = 4.5  # what nobody holds up takes some milliseconds, but this machine may be busy; CARRY_S is 5
+HEALTH = f"@{OWN}-worker"
 # What a puppet learns: to send a message with descriptors, and not to wait for anything.
 SAY = """
 def say(text, *fds):

@@ -1,22 +1,15 @@
 """--ready-when: for each kind of condition not ready before it holds, ready after; and what is no condition."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import run
 from tests.support.observed import Place, wakeups
+from tests.support.own import free_port
 from tests.support.waiting import lives_through, until
 
 LONGEST_STEP_S = 2.2
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 LISTENS = "made = socket.socket(); made.bind(('127.0.0.1', {port})); made.listen()"

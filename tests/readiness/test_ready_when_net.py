@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.readiness.test_ready_when import LISTENS, free_port
+from tests.readiness.test_ready_when import LISTENS
 from tests.support.command import IS_STATIC
 from tests.support.command import run as run_bridge
 from tests.support.observed import Place
+from tests.support.own import free_port
 from tests.support.packages import need
 
 

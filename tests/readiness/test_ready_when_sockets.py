@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sockets.test_listen import free_port
 from tests.sockets.test_listen_options import void
 from tests.support.command import PATH, run
 from tests.support.observed import Place
+from tests.support.own import free_port
 
 REASONS = {
     "passed": "the daemon is passed this very socket, so it would hold before the daemon has done anything",

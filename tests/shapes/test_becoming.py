@@ -11,6 +11,7 @@ import pytest
 from cross_init.kernel.linux import ROOM
 from tests.support.command import IS_BY_SHELL, Result, closed_pipe, run, script
 from tests.support.observed import Place
+from tests.support.own import OWN
 from tests.support.waiting import until
 
 # How the daemon is started: without anything to watch, with a watcher beside it, and as a child.
@@ -184,7 +185,7 @@ WATCHED: dict[str, tuple[tuple[str, ...], str]] = {
     "watch": (("-t", "systemd", "-N"), SAYS),
     "supervise": (("-t", "systemd", "-N", "--supervise"), SAYS),
     "a descriptor store": (("-t", "systemd", "-N", "--supervise", "--fd-store", "3"), SAYS),
-    "health": (("-t", "systemd", "-N", "--supervise", "--health-listen", "unix:@cross-init-test-few"), SAYS),
+    "health": (("-t", "systemd", "-N", "--supervise", "--health-listen", f"unix:@{OWN}"), SAYS),
     "forks away": (("-t", "sysv", "-N"), "if os.fork(): os._exit(0)\n"),
     "PID file": (("-t", "systemd", "-N", "--daemonize", "--pid-file", "pid"), SAYS),
     "front": (("-t", "systemd", "-N", "--daemonize"), SAYS),

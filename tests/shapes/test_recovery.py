@@ -12,7 +12,8 @@ from tests.matrix.daemons import is_bridge
 from tests.matrix.directories import S6, Runit, directory
 from tests.matrix.driver import Driver
 from tests.matrix.foreground import RealUpstartJob, real_upstart_job
-from tests.support.classic import free_port, words_of
+from tests.support.classic import words_of
+from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.processes import children, descendants, end, kill
 from tests.support.waiting import until

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import BRIDGE, PATH, command, run
+from tests.support.own import free_port
 
 # A daemon for systemd that answers one client (or datagram) on each of its sockets, in their order.
 SERVE = """
@@ -64,13 +65,6 @@ def serve() -> Iterator[Serve]:
     yield start
     for bridge in made:
         bridge.end()
-
-
-def free_port(kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> int:
-    with socket.socket(family, kind) as sock:
-        sock.bind(("localhost", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def ask(where: str) -> bytes:

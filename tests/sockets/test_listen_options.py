@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from cross_init.errors import Failure
 from cross_init.sockets import listen
 from cross_init.sockets import options as socket_options
-from tests.sockets.test_listen import NEEDS_IPV6, free_port
+from tests.sockets.test_listen import NEEDS_IPV6
 from tests.support.command import PATH, run
 from tests.support.observed import PYTHON, Place, observed
+from tests.support.own import free_port, open_to_others
 from tests.support.processes import children, named
 from tests.support.waiting import until
 from tests.test_parsers import failure_of
@@ -157,9 +158,7 @@ def test_the_owner_is_given_by_name_or_number(kind: str, tmp_path: Path) -> None
 
 @NEEDS_ROOT
 def test_another_user_connects_unless_the_mode_says_no(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)
-    for parent in list(tmp_path.parents)[:-2]:
-        os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    open_to_others(tmp_path)
     connect = (
         "import os, socket\n"
         "os.setgid(65534); os.setgroups([]); os.setuid(65534)\n"
@@ -192,8 +191,7 @@ def test_who_has_become_another_user_gives_nothing_away(tmp_path: Path) -> None:
         os.setgroups([])
         os.setuid(NOBODY.pw_uid)
 
-    for parent in list(tmp_path.parents)[:-2]:
-        os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    open_to_others(tmp_path)
     os.chown(tmp_path, NOBODY.pw_uid, NOBODY.pw_gid)
     refuses_to_give(tmp_path, become_nobody)
 

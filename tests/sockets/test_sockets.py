@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cross_init.errors import Failure
 from cross_init.sockets.passed import NOT_A_SOCKET, Passed, describe, place
+from tests.support.own import OWN
 
 
 def in_a_child(numbers: list[int], others: list[int], start: int) -> str:
@@ -97,20 +98,20 @@ def test_what_is_in_its_place_already_only_loses_close_on_exec() -> None:
         (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0), "tcp:127.0.0.1:{port}"),
         (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0), "udp:127.0.0.1:{port}"),
         (socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0), "tcp:[::1]:{port}"),
-        (socket.AF_UNIX, socket.SOCK_STREAM, b"\0cross-init-\xff-test", "unix:@cross-init-\\xff-test"),
-        (socket.AF_UNIX, socket.SOCK_DGRAM, b"\0cross-init-test", "unix-dgram:@cross-init-test"),
-        (socket.AF_UNIX, socket.SOCK_SEQPACKET, b"\0cross-init-test", "unix-seqpacket:@cross-init-test"),
+        (socket.AF_UNIX, socket.SOCK_STREAM, b"\0\xff-", "unix:@\\xff-{own}"),
+        (socket.AF_UNIX, socket.SOCK_DGRAM, b"\0", "unix-dgram:@{own}"),
+        (socket.AF_UNIX, socket.SOCK_SEQPACKET, b"\0", "unix-seqpacket:@{own}"),
     ],
 )
 def test_a_socket_is_described_as_listen_takes_it(family: int, kind: int, address: object, words: str) -> None:
     with socket.socket(family, kind) as sock:
-        sock.bind(address)  # type: ignore[arg-type]
+        sock.bind(address + OWN.encode() if isinstance(address, bytes) else address)  # type: ignore[arg-type]
         listening = kind != socket.SOCK_DGRAM
         if listening:
             sock.listen()
         passed = describe(sock.fileno(), "web")
         name = sock.getsockname()
-        assert passed.where() == words.format(port=name[1] if isinstance(name, tuple) else "")
+        assert passed.where() == words.format(port=name[1] if isinstance(name, tuple) else "", own=OWN)
         assert passed.listening == listening
         assert str(passed) == f'fd {sock.fileno()} "web" ({passed.where()})'
         assert is_open(sock.fileno())

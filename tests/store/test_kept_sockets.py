@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sockets.test_listen import free_port
 from tests.store.test_fd_store import INITS
 from tests.support.command import run
 from tests.support.kept import holders
+from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.supervised import Supervised, supervised
 from tests.support.systemd import Manager

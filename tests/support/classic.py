@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 from tests.matrix.daemons import is_bridge
 from tests.matrix.foreground import Foreground
 from tests.support.command import FRONT_DOOR, PATH
+from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.processes import children, descendants
 from tests.support.waiting import until
@@ -67,13 +67,6 @@ DAEMONS = {
 }
 LISTENS = "0A"  # proc_pid_net(5), tcp
 WITH_PID_FILE, WITHOUT = ("--pid-file", "HERE/pid"), ()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def install(driver: Foreground, daemon: Daemon, options: tuple[str, ...]) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import BRIDGE, PATH
+from tests.support.own import free_port
 from tests.support.packages import need, unpacked
 from tests.support.puppet import Stage, stage
 from tests.support.syslog import Syslog
@@ -47,7 +48,7 @@ class Place:
         self.kind = kind
         self.wait = wait
         self.host = {"inet": "127.0.0.1", "inet6": "::1", "unix": str(folder / "served")}[family]
-        self.port = free_port(self.host) if family != "unix" else 0
+        self.port = free_port(host=self.host) if family != "unix" else 0
 
     def client(self) -> socket.socket:
         """A client of the service, connected; waits for it to listen."""
@@ -71,14 +72,6 @@ class Place:
 
         until(connected, f"somebody listens at {address}")
         return made[0]
-
-
-def free_port(host: str) -> int:
-    """A port that nobody uses just now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def openbsd(place: Place, words: list[str]) -> list[str]:

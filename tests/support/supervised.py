@@ -38,7 +38,7 @@ class Supervised:
     def start(self) -> None:
         """Start the supervisor; returns when it can be told something."""
         self.process = subprocess.Popen([self.program, self.folder], env={"PATH": PATH}, stdin=subprocess.DEVNULL)
-        until((self.folder / "supervise/status").exists, f"{self.program} is up")
+        until(lambda: listens(self.program, self.folder), f"{self.program} is up")
 
     @property
     def pid(self) -> int:
@@ -81,6 +81,17 @@ class Supervised:
                 until(lambda fd=fd: bool(os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)), f"{pid} ends")  # type: ignore[misc]
             finally:
                 os.close(fd)
+
+
+def listens(program: str, folder: Path) -> bool:
+    """Whether the supervisor of this directory can be told something: it reads its FIFOs, of which "ok" is the last."""
+    place = folder / "supervise"
+    try:
+        for name in ("control",) if program == "s6-supervise" else ("control", "ok"):
+            os.close(os.open(place / name, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # not there, or nobody reads it
+        return False
+    return (place / "status").exists()
 
 
 def children() -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import superservers
+from tests.support.own import free_port
 from tests.support.packages import unpacked
 from tests.support.puppet import Puppet
 from tests.support.superservers import Place, Server, serving
@@ -135,7 +136,7 @@ def test_with_wait_a_daemon_for_upstart_gets_the_socket_but_never_a_connection(t
 
 def test_the_variables_of_another_connection_are_not_passed_on(tmp_path: Path) -> None:
     # GNU inetd leaves a wait service what it has said of the last nowait connection.
-    other = superservers.free_port("127.0.0.1")
+    other = free_port()
 
     def with_another(place: Place, words: list[str]) -> list[str]:
         command = superservers.inetutils(place, words)

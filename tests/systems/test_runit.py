@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import FRONT_DOOR, ask, script
+from tests.support.own import open_to_others
 from tests.support.packages import need
 from tests.support.processes import kill
 from tests.support.puppet import Puppet
@@ -213,8 +214,7 @@ def test_supervise_may_be_a_link_to_where_one_can_write(service: Supervised, tmp
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to change users")
 def test_the_user_is_changed_behind_the_bridge(service: Supervised, tmp_path: Path) -> None:
-    for folder in (service.folder, tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_to_others(service.folder)
     service.write_run("-t", "systemd", "-N", before="exec chpst -u nobody")
     service.start()
     service.tell("sv", "once")

@@ -14,9 +14,10 @@ from cross_init.errors import Failure
 from cross_init.systems.s6 import Init
 from tests.matrix.directories import S6, directory
 from tests.support.command import PATH
+from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.puppet import Puppet, Stage, stage
-from tests.support.superservers import free_port, s6_networking
+from tests.support.superservers import s6_networking
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for s6")
@@ -110,7 +111,7 @@ def test_the_socket_of_s6_ipcserver_socketbinder(service: Service) -> None:
     ],
 )
 def test_the_socket_of_s6_tcpserver_socketbinder(service: Service, programs: tuple[str, str], host: str) -> None:
-    port = free_port(host)
+    port = free_port(host=host)
     service.run([s6_networking(*programs), host, str(port)], "-t", "systemd", "-N")
     is_served(service, connect((host, port)))
 
@@ -216,7 +217,7 @@ def test_a_super_server_that_s6_supervises_is_the_nearer_one(service: Service, s
     before = [server, str(service.served)]
     address: Path | tuple[str, int] = service.served
     if server == "s6-tcpserver":
-        program, port = s6_networking(server), free_port("127.0.0.1")
+        program, port = s6_networking(server), free_port()
         # It finds its other half by PATH.
         before = ["env", f"PATH={Path(program).parent}:{PATH}", program, "127.0.0.1", str(port)]
         address = ("127.0.0.1", port)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.kept import keep, kept
+from tests.support.own import open_to_others
 from tests.support.packages import need
 from tests.support.supervised import END, Supervised, supervised
 from tests.support.waiting import until
@@ -74,8 +75,7 @@ def test_the_file_notification_fd_is_the_services_own(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 def test_who_may_not_look_at_the_supervisor_is_told_what_to_do(tmp_path: Path) -> None:
     need("s6")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     with ExitStack() as stack:
         made = service(stack, "s6-supervise", tmp_path / "web", before=f"cd /\nexec {AS_NOBODY}")
         until(lambda: "or name the descriptor with --ready-fd" in made.log, "it is said")
