@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cross_init import bounds
-from cross_init.commands.options import Options, count, seconds, signal_number
+from cross_init.commands.options import Options
+from cross_init.commands.values import count, seconds, signal_number
 from cross_init.errors import Failure
 from cross_init.watch.event_loop import LONGEST_MS, EventLoop
 from tests.support.command import run

@@ -44,7 +44,7 @@ ALWAYS = {
         "cross_init.kernel.linux",
         "cross_init.model",
     ),
-    *("cross_init.plan", "cross_init.errors", "cross_init.launch"),
+    *("cross_init.plan", "cross_init.errors", "cross_init.launch", "gc"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 CONTAINER = {"cross_init.systems.container"}
@@ -52,10 +52,10 @@ SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
-ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
 OPTIONS = "cross_init.sockets.options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
+WORDS = "cross_init.commands.mistakes"  # where an option could contradict another one
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
 # As systemd starts a service: it is the main process by its number, so whether somebody listens need not be asked.
 AS_MAIN = ("/bin/sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$@"', "sh")
@@ -71,7 +71,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "exec, where Upstart cannot be": ("-t systemd", {}, {NONE, SYSTEMD}),
     "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {SYSTEMD, UPSTART} | WATCH),
     "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
-    "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, "fcntl"} | WATCH),
+    "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, WORDS, "fcntl"} | WATCH),
     "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, *HAND_OVER} | PARENT),
     "supervise": (
         "-t upstart -N --init none",
@@ -82,21 +82,22 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         "-t systemd -N --fd-store 5 --init none",
         {},
         {NONE, SYSTEMD, "cross_init.store.client", "cross_init.sockets.connection", "_blake2"}
-        | {NUMBERS}
+        | {NUMBERS, WORDS, "cross_init.commands.values"}
         | SOCKETS
         | WATCH,
     ),
     "in a container": (
         "-t systemd -N --init container",
         {},
-        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, *ADOPTS, "cross_init.readiness.notify_socket"}
-        | PARENT,
+        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
     ),
     "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, SYSTEMD}),
     "health": (
         f"-t systemd -N --init none --health-listen unix:@{OWN}",
         {},
-        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS | WATCH,
+        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS, WORDS}
+        | SOCKETS
+        | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",

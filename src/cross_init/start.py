@@ -139,6 +139,9 @@ def main(argv: list[str]) -> None:
 
 def run_bridge(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
+    import gc
+
+    gc.disable()  # all that this way makes is needed to its end: to look through it again and again takes a tenth of it
     if is_isolated():
         load_always()
     from cross_init.commands.options import parse

@@ -1,6 +1,6 @@
 """What was asked for and has no effect with this init or this daemon: refused, as nobody would notice.
 
-What no start could heed is refused by commands/options.py, before that is known.
+What no start could heed is refused by commands/mistakes.py, before that is known.
 """
 
 from _signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM

@@ -9,7 +9,8 @@ import pytest
 from cross_init.commands import described
 from cross_init.commands import help as texts
 from cross_init.commands.front_door import COMMANDS
-from cross_init.commands.options import CHOICES, GRACE_S, OPTIONAL, OPTIONS, SHORT
+from cross_init.commands.options import CHOICES, OPTIONAL, OPTIONS, SHORT
+from cross_init.commands.values import GRACE_S
 from cross_init.detect import INITS, TARGETS
 from cross_init.sockets.options import BACKLOG, FOLDER_MODE, MODE
 from cross_init.sockets.options import OPTIONS as SOCKET_OPTIONS

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cross_init.as_json import as_json
-from cross_init.commands.options import OPTIONS, REPEATED
+from cross_init.commands.mistakes import RULES
+from cross_init.commands.options import OPTIONS, PLAIN, REPEATED
 from cross_init.detect import INITS, TARGETS
 from cross_init.spelling import edits, nearest
 from tests.support.command import FRONT_DOOR, PATH, run
@@ -167,3 +168,8 @@ def test_json_is_what_the_module_that_python_may_lack_reads(value: object) -> No
 @pytest.mark.parametrize("text", ["\udcff\ud800", "\U0010ffff", '\x00\x1f\x7f"\\\n'])
 def test_json_holds_any_text(text: str) -> None:
     assert json.loads(as_json([text])) == [text]
+
+
+def test_what_needs_no_look_at_the_rules_is_in_none() -> None:
+    assert not PLAIN & {option for option, _, _ in RULES}
+    assert OPTIONS.keys() >= PLAIN

@@ -3,7 +3,7 @@
 from cross_init.bridge import plan_of
 from cross_init.commands.beforehand import cautions, refusals
 from cross_init.commands.effects import TOLD_BY, effects
-from cross_init.commands.options import no_target
+from cross_init.commands.mistakes import no_target
 from cross_init.errors import FAILED, Failure, printable, write_out
 from cross_init.gather import refuse_sockets, select, warnings
 from cross_init.kernel.evidence import Evidence

@@ -115,7 +115,7 @@ class Answer(Init):
 
 
 class FrontHangup:
-    """That the front has hung up: it was told to end, or was killed. See model.Cancellation."""
+    """That the front has hung up: it was told to end, or was killed. See offered.Cancellation."""
 
     def __init__(self, front: _socket.socket) -> None:
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, posix.dup(front.fileno()))

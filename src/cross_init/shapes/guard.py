@@ -35,30 +35,47 @@ ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped
 
 
 class Guard:
-    """The guard, as the bridge has it. pid: to be told apart from the daemon's processes."""
+    """The guard, as the bridge has it. pid: to be told apart from the daemon's processes; 0 before it is started."""
 
-    def __init__(self, start: "Start", leaves_group: bool) -> None:
-        """Start it. To be called while this process has one thread, with its signals blocked. Raises Failure."""
+    def __init__(self) -> None:
+        """Whoever has this can be enrolled, and is heard when the guard has been started. Raises OSError."""
+        self.socket, self.theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        self.pid = 0
+        self.sleeps = -1  # while this pipe is open
+
+    def start(self, start: "Start", leaves_group: bool) -> None:
+        """Start it, to sleep until it is woken up. Raises Failure, OSError.
+
+        To be called while this process has one thread, with its signals blocked.
+        """
         bridge = posix.getpid()
         pidfd = posix.pidfd_open(bridge)  # taken before the fork, so it cannot name another process
-        self.socket, theirs = _socketpair()
+        woken, self.sleeps = posix.pipe2(posix.O_CLOEXEC)
         self.pid = fork("starting the daemon's guard")
         if self.pid == 0:
             try:
                 self.socket.close()
+                posix.close(self.sleeps)
                 if leaves_group:
                     posix.setsid()
+                # Before the bridge is up, or gone, there is nothing to do, and the daemon's start would be delayed.
+                posix.read(woken, 1)
                 from cross_init.shapes.guarding import run
 
-                run(theirs, start, bridge, pidfd)
+                run(self.theirs, start, bridge, pidfd)
             except OSError as error:  # the limit on open files
                 print_error(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:
                 print_unexpected(error)
             finally:
                 posix._exit(0)
-        theirs.close()
+        self.theirs.close()
+        posix.close(woken)
         posix.close(pidfd)
+
+    def wake(self) -> None:
+        """Have it see to what it is for, now that we are up; it wakes up by itself when we are gone."""
+        posix.close(self.sleeps)
 
     def enrol(self) -> None:
         """In a new process that is about to become a daemon: it is to be ended if the bridge is killed.
@@ -133,7 +150,3 @@ class Guard:
         except ChildProcessError:
             pass  # killed, and reaped already
         self.socket.close()
-
-
-def _socketpair() -> tuple[_socket.socket, _socket.socket]:
-    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)

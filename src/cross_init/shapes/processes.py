@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # say SIGSEGV, ends us although it is blocked; one that somebody sends is passed on like the rest.
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT)
+GO = b"g"  # to the new process: all is there that has to be, before it becomes the daemon
+HELD_BACK_MS = 100
 
 
 class Given:
@@ -47,14 +49,32 @@ def fork_daemon(
     channel: Channel,
     leads_session: bool = False,
     enrol: "Callable[[], None] | None" = None,
+    beside: "Callable[[], None] | None" = None,
 ) -> int:
-    """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
+    """Fork the daemon, with a channel to say that it is ready; returns its PID when it has become that. Raises Failure.
 
     To be called while this process has one thread. enrol: how the new process makes itself known, before it becomes the
-    daemon, to whoever ends it if we are killed: a daemon must not run unknown for a moment.
+    daemon, to whoever ends it if we are killed: a daemon must not run unknown for a moment. beside: what has to be done
+    by then, by this process while the new one prepares itself; if that raises anything there is no daemon.
     """
+    becoming, holds_back = posix.pipe2(posix.O_CLOEXEC)
+    may_go, let_go = posix.pipe2(posix.O_CLOEXEC) if beside is not None else (-1, -1)
     pid = fork("starting the daemon")
     if pid:
+        posix.close(holds_back)
+        if beside is not None:
+            posix.close(may_go)
+            try:
+                beside()
+                posix.write(let_go, GO)
+            except BrokenPipeError:
+                pass  # it was killed, which is seen as with any daemon
+            except BaseException:
+                posix.close(let_go)  # without a word, so it ends
+                posix.waitpid(pid, 0)
+                raise
+            posix.close(let_go)
+        _await_exec(becoming)
         return pid
     code = 125
     try:
@@ -64,6 +84,10 @@ def fork_daemon(
             start.lay_out()
             start.expose(channel)
             given.restore()
+            if beside is not None:
+                posix.close(let_go)
+                if posix.read(may_go, 1) != GO:
+                    posix._exit(code)  # whoever started us says why, or was killed
             if enrol is not None:
                 enrol()  # at last: who hears it would compete with us for the processor
             start.execute()
@@ -77,6 +101,23 @@ def fork_daemon(
             code = print_unexpected(error)
     finally:
         posix._exit(code)
+
+
+def _await_exec(becoming: int) -> None:
+    """Return when the new process has become the daemon, or ended: its end of this pipe is closed then.
+
+    Whatever we do before that takes the processor from it, and most of what we do next is to import our own modules. A
+    program on a disk that does not answer does not hold us up for long.
+    """
+    from select import POLLIN, poll
+
+    closed = poll()
+    closed.register(becoming, POLLIN)
+    try:
+        closed.poll(HELD_BACK_MS)
+    except OSError:
+        pass  # it only takes longer
+    posix.close(becoming)
 
 
 def end_like(status: int) -> int:

@@ -29,15 +29,18 @@ def run(start: "Start") -> int:
     start.shared = posix.pidfd_open(posix.getpid())
     given = block()
     channel = start.channel(False)
-    guard = None
     leads_session = lead_session()
     may_leave = may_leave_its_parent(start)
-    try:
+
+    def beside() -> None:
+        if guard is not None:
+            guard.start(start, leads_session or start.target.forks)
         if may_leave:
             adopt(start)  # before there is a daemon, whose first act it may be
-        if start.init.signals_all or not start.init.ends_all:
-            guard = Guard(start, leads_session or start.target.forks)
-        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None)
+
+    try:
+        guard = Guard() if start.init.signals_all or not start.init.ends_all else None
+        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None, beside)
     except BaseException:
         channel.discard()
         raise
@@ -51,6 +54,8 @@ def run(start: "Start") -> int:
 
         loop = EventLoop()
         supervisor = Supervisor(loop, start, pid, channel, began, guard)
+        if guard is not None:
+            guard.wake()
     except BaseException:  # the limit on open files; a daemon that nobody supervises must not remain
         posix.kill(pid, _signal.SIGKILL)  # our child, not waited for: the PID is still its own
         channel.discard()

@@ -27,7 +27,7 @@ from cross_init.sockets.passed import NOT_A_SOCKET, Passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import DescriptorHolder
+    from cross_init.offered import DescriptorHolder
     from cross_init.request import Request
 
 NEWS = "descriptors to keep"

@@ -23,7 +23,7 @@ from cross_init.watch.untrusted import turn_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import Cancellation
+    from cross_init.offered import Cancellation
     from cross_init.store.client import HolderClient
     from cross_init.watch.event_loop import Timer
 

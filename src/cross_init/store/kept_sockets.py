@@ -15,7 +15,7 @@ from cross_init.store.client import FOLLOW, REMOVE, STORE, TAKE, UNPOLLED, Holde
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.model import DescriptorHolder
+    from cross_init.offered import DescriptorHolder
     from cross_init.request import Request
     from cross_init.sockets.listen import Address
 

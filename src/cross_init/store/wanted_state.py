@@ -1,6 +1,6 @@
 """An init that notes in a file whether it wants a service to run, as supervise(8) of daemontools began it.
 
-It replaces the file at each change, and inotify(7) tells of that. See model.Cancellation.
+It replaces the file at each change, and inotify(7) tells of that. See offered.Cancellation.
 """
 
 import errno

@@ -20,7 +20,7 @@ from cross_init.model import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
-    from cross_init.model import DescriptorHolder
+    from cross_init.offered import DescriptorHolder
     from cross_init.sockets.passed import Passed
     from cross_init.store.wanted_state import WantedState
 

@@ -29,7 +29,7 @@ def wants_up(folder: str) -> bool:
 
 
 class FdHolder:
-    """The descriptors of one service in an s6-fdholderd; see model.DescriptorHolder. path: its socket."""
+    """The descriptors of one service in an s6-fdholderd; see offered.DescriptorHolder. path: its socket."""
 
     def __init__(self, path: str, service: Service) -> None:
         self.path = path

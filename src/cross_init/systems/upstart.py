@@ -17,7 +17,7 @@ from cross_init.model import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
-    from cross_init.model import Cancellation
+    from cross_init.offered import Cancellation
     from cross_init.sockets.passed import Passed
     from cross_init.systems.upstart_job import Found
 

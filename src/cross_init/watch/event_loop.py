@@ -6,6 +6,7 @@ One callback that fails does not end it, and with it a daemon, or leave a daemon
 after a pause that grows: for ever if the error is of a kind that passes (linux.passes), a few times if it is a mistake.
 """
 
+import gc
 from select import POLLIN, poll
 from time import monotonic, sleep
 
@@ -51,6 +52,7 @@ class EventLoop:
     """Descriptors and timers, each with what is to be called."""
 
     def __init__(self) -> None:
+        gc.enable()  # a start does without (start.py); what has a loop may live for years
         self.poller = poll()
         self.sources: dict[int, Source] = {}
         self.timers: list[Timer] = []
