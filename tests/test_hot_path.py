@@ -47,6 +47,7 @@ ALWAYS = {
     *("cross_init.plan", "cross_init.errors", "cross_init.launch", "gc"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
+FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which their inits' halves look at as well
 CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
@@ -63,25 +64,29 @@ ON_UPSTART = {"UPSTART_JOB": "web"}
 
 # The options, the environment, and the modules beside ALWAYS.
 STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
-    "systemd to systemd": ("-t systemd -N", ON_SYSTEMD, {SYSTEMD}),
-    "Upstart to Upstart": ("-t upstart -N", ON_UPSTART, {UPSTART}),
-    "exec, on systemd": ("-t upstart", ON_SYSTEMD, {SYSTEMD, UPSTART}),
-    "exec, on Upstart": ("-t systemd", ON_UPSTART, {SYSTEMD, UPSTART}),
-    "exec, on nothing": ("-t upstart --init none", {}, {NONE, UPSTART}),
-    "exec, where Upstart cannot be": ("-t systemd", {}, {NONE, SYSTEMD}),
-    "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {SYSTEMD, UPSTART} | WATCH),
-    "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, SYSTEMD} | WATCH),
-    "watch until ready": ("-t systemd -N --end-after-ready", ON_UPSTART, {SYSTEMD, UPSTART, WORDS, "fcntl"} | WATCH),
-    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, UPSTART, *HAND_OVER} | PARENT),
+    "systemd to systemd": ("-t systemd -N", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD}),
+    "Upstart to Upstart": ("-t upstart -N", ON_UPSTART, {UPSTART, FOR_UPSTART}),
+    "exec, on systemd": ("-t upstart", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD, FOR_UPSTART}),
+    "exec, on Upstart": ("-t systemd", ON_UPSTART, {FOR_SYSTEMD, UPSTART, FOR_UPSTART}),
+    "exec, on nothing": ("-t upstart --init none", {}, {NONE, FOR_UPSTART}),
+    "exec, where Upstart cannot be": ("-t systemd", {}, {NONE, FOR_SYSTEMD}),
+    "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {FOR_SYSTEMD, UPSTART, FOR_UPSTART} | WATCH),
+    "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, FOR_SYSTEMD} | WATCH),
+    "watch until ready": (
+        "-t systemd -N --end-after-ready",
+        ON_UPSTART,
+        {FOR_SYSTEMD, UPSTART, FOR_UPSTART, WORDS, "fcntl"} | WATCH,
+    ),
+    "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD, FOR_UPSTART, *HAND_OVER} | PARENT),
     "supervise": (
         "-t upstart -N --init none",
         {},
-        {NONE, UPSTART, "cross_init.shapes.supervise", *GUARD} | PARENT,
+        {NONE, FOR_UPSTART, "cross_init.shapes.supervise", *GUARD} | PARENT,
     ),
     "a descriptor store": (
         "-t systemd -N --fd-store 5 --init none",
         {},
-        {NONE, SYSTEMD, "cross_init.store.client", "cross_init.sockets.connection", "_blake2"}
+        {NONE, FOR_SYSTEMD, "cross_init.store.client", "cross_init.sockets.connection", "_blake2"}
         | {NUMBERS, WORDS, "cross_init.commands.values"}
         | SOCKETS
         | WATCH,
@@ -89,25 +94,25 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "in a container": (
         "-t systemd -N --init container",
         {},
-        {*CONTAINER, SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
+        {*CONTAINER, FOR_SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
     ),
-    "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, SYSTEMD}),
+    "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, FOR_SYSTEMD}),
     "health": (
         f"-t systemd -N --init none --health-listen unix:@{OWN}",
         {},
-        {NONE, SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS, WORDS}
+        {NONE, FOR_SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS, WORDS}
         | SOCKETS
         | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
         {},
-        {NONE, SYSTEMD, "cross_init.notify.options", "cross_init.shapes.front", "select"} | WATCH,
+        {NONE, FOR_SYSTEMD, "cross_init.notify.options", "cross_init.shapes.front", "select"} | WATCH,
     ),
     "listen": (
         f"-t systemd --init none --listen unix:@{OWN}",
         {},
-        {NONE, SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
+        {NONE, FOR_SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
     ),
 }
 EXPENSIVE = {

@@ -8,7 +8,7 @@ import pytest
 
 from cross_init.commands.effects import effects
 from cross_init.commands.options import parse
-from cross_init.detect import CLUES, INITS, LATER, PRESENT, TARGETS, init_named, target_named
+from cross_init.detect import CLUES, IN_TWO, INITS, LATER, PRESENT, TARGETS, init_named, target_named
 from cross_init.model import MESSAGE, Init, Target
 from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, choose
 from cross_init.request import Request
@@ -180,7 +180,7 @@ def test_when_nobody_stays_everything_later_is_lost() -> None:
 
 @pytest.mark.parametrize(("name", "half"), [*((name, Init) for name in INITS), *((name, Target) for name in TARGETS)])
 def test_every_name_has_a_file_with_that_half(name: str, half: type) -> None:
-    module = import_module(f"cross_init.systems.{name}")
+    module = import_module(f"cross_init.systems.{IN_TWO.get(name, name) if half is Target else name}")
     found = init_named(name) if half is Init else target_named(VARIANTS.get(name, (name,))[0])
     assert type(found) is getattr(module, half.__name__)
     assert isinstance(found, half)

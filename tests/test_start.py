@@ -19,7 +19,8 @@ real = posix._exit
 def _exit(code):
     ours = [module for name, module in sys.modules.items() if name.startswith("cross_init.")]
     files = [each for each in ours if getattr(each, "__file__", None)]
-    short = [each.__name__ for each in files if each.__spec__ is None or each.__spec__.loader_state]
+    specs = [(each.__name__, each.__spec__) for each in files]
+    short = [name for name, spec in specs if spec is None or spec.loader is None or spec.loader_state]
     posix.write(1, " ".join(sorted(short)).encode())
     real(code)
 posix._exit = _exit

@@ -55,7 +55,6 @@ def stored(name: str) -> "CodeType | str | None":
     return found
 
 
-package = sys.modules["cross_init"] = type(sys)("cross_init")
 start = sys.modules["cross_init.start"] = type(sys)("cross_init.start")
 start.__file__ = f"{FILE}/cross_init/start.py"
 exec(code_of(f"{FILE}/cross_init", "start"), vars(start))  # type: ignore[arg-type]

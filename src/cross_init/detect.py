@@ -59,6 +59,8 @@ PRESENT = (("upstart", ("init", "upstart", "")),)
 FROM_OUTSIDE = (("s6", "notification-fd"),)
 INITS = (*(name for name, _, _ in (*CLUES, *LATER)), "none")
 TARGETS = ("systemd", "upstart", "s6", "dinit", "sysv", "inetd", "plain")
+# Those of which the half for the daemon is a file of its own: a start needs one half or the other, and both are large.
+IN_TWO = {"systemd": "systemd_target", "upstart": "upstart_target"}
 
 
 def init_named(words: str) -> Init:
@@ -73,7 +75,7 @@ def init_named(words: str) -> Init:
 def target_named(words: str) -> "Target":
     """The half that stands in for an init system: one of TARGETS, and perhaps a colon and an option. Raises Failure."""
     name, _, option = words.partition(":")
-    module = __import__(f"cross_init.systems.{name}", fromlist=("Target",))
+    module = __import__(f"cross_init.systems.{IN_TWO.get(name, name)}", fromlist=("Target",))
     found: Target = module.Target()
     found.configure(option)
     return found

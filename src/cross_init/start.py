@@ -106,10 +106,9 @@ def find_modules(of: "CodeOf" = compiled) -> None:
     """
     global code_of
     code_of = of
-    sys.modules["cross_init"].__path__ = [FOLDER]
-    for name in PACKAGES:
-        package = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
-        package.__path__ = [f"{FOLDER}/{name}"]
+    for name in ("cross_init", *(f"cross_init.{each}" for each in PACKAGES)):
+        package = sys.modules[name] = type(sys)(name)
+        package.__path__ = [f"{FOLDER}{name[len('cross_init') :].replace('.', '/')}"]
     sys.meta_path.insert(0, Compiled)
 
 
@@ -123,6 +122,7 @@ def load_always() -> None:
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
         module.__package__ = f"cross_init{folder.replace('/', '.')}"
         module.__file__ = f"{FOLDER}{folder}/{last}.py"
+        module.__spec__ = Spec(f"cross_init.{name}", None)  # each import of it asks this whether it is there yet
         exec(code, module.__dict__)  # noqa: S102 (this is what importing is)
 
 

@@ -12,7 +12,7 @@ from cross_init.kernel.evidence import WRAPPERS
 from cross_init.readiness.silence import Seen, reason
 from cross_init.systems.dinit import Target as Dinit
 from cross_init.systems.s6 import Target as ForS6
-from cross_init.systems.systemd import Target as Systemd
+from cross_init.systems.systemd_target import Target as Systemd
 from tests.support.command import BRIDGE
 from tests.support.observed import PUPPET, PYTHON, Place, Run
 from tests.support.waiting import lives_through

@@ -61,7 +61,6 @@ try:
     sys.executable = posix.readlink(PLACE)
 except OSError:  # no /proc
     sys.executable = sys.argv[0]
-package = sys.modules["cross_init"] = type(sys)("cross_init")
 start = sys.modules["cross_init.start"] = type(sys)("cross_init.start")
 start.__file__ = f"{PLACE}/cross_init/start.py"
 exec(code_of(f"{PLACE}/cross_init", "start"), vars(start))  # type: ignore[arg-type]
