@@ -74,7 +74,7 @@ while True:
 
 @pytest.fixture
 def place() -> Iterator[PrivateRun]:
-    need("iproute2")
+    need("iproute2", "procps")
     with private_run() as made:
         made.run("ip", "link", "set", "lo", "up")
         yield made

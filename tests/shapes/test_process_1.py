@@ -46,6 +46,7 @@ def inside(pid: int, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def listed(pid: int) -> dict[int, list[str]]:
     """What runs in the namespace: by PID, the parent's PID, the state and the name."""
+    need("procps")
     lines = inside(pid, "/bin/ps", "-eo", "pid=,ppid=,s=,comm=").stdout.splitlines()
     found = {int(line.split()[0]): line.split()[1:] for line in lines}
     return {number: words for number, words in found.items() if words[2] != "ps"}
