@@ -56,7 +56,7 @@ class Directory(Driver):
 
     def stop(self) -> None:
         self.ask(*self.down)
-        until(self.is_down, f"{self.supervisor} has stopped it", 20)
+        until(self.is_down, f"{self.supervisor} has stopped it", 60)
 
     def close(self) -> None:
         """End the supervisor, and the service with it."""
