@@ -3,10 +3,7 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from cross_init.commands.front_door import COMMANDS
 from cross_init.commands.options import OPTIONS
@@ -15,6 +12,7 @@ from cross_init.detect import INITS
 from cross_init.errors import CANNOT_RUN, FAILED, NOT_FOUND
 from tests.support.command import FRONT_DOOR, PATH
 from tests.support.command import run as run_bridge
+from tests.support.sphinx import interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -121,14 +119,7 @@ def test_every_init_has_its_page() -> None:
 
 
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
-    """Sphinx is installed beside the tests' own environment, as "make docs-html" has it, and kept there."""
-    venv = ROOT / "build/docs-venv"
-    requirements = ROOT / "docs/requirements.txt"
-    words = [sys.executable, "-I", str(ROOT / "tools/make_venv.py"), str(venv), str(requirements)]
-    made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110)
-    if made.returncode:
-        pytest.skip(f"needs Sphinx, from PyPI: {made.stderr.strip().splitlines()[-1]}")
-    words = [str(venv / "bin/python"), "-m", "sphinx", "-W", "--keep-going", "-q", str(ROOT / "docs"), str(tmp_path)]
+    words = [str(interpreter()), "-m", "sphinx", "-W", "--keep-going", "-q", str(ROOT / "docs"), str(tmp_path)]
     ran = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110)
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
     assert (tmp_path / "systems/s6.html").exists()

@@ -5,7 +5,7 @@ CROSS_INIT_TEST_SID names the folder of the tree "sid", if it is to be another t
 usage: python -m tests.support.trees
 
 So all are made that are not there yet, several at once, before a test's time limit counts; and the packages are
-installed that tests need on the machine itself.
+installed that tests need on the machine itself, and Sphinx.
 """
 
 import fcntl
@@ -21,6 +21,7 @@ from tests.support.alone import ALONE, want_machines
 from tests.support.beginning import begin
 from tests.support.packages import have_all, need
 from tests.support.programs import USUAL, close_path, open_path
+from tests.support.sphinx import interpreter
 
 FOLDER = Path("/var/cache/cross-init-tests")
 ALWAYS = ("python3", "redis-server", "procps")
@@ -43,6 +44,7 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
 # Without ALWAYS.
 BARE = {"bookworm-python3-minimal": ("bookworm", ("python3-minimal", "procps"))}
 LONGEST_S = 600
+SPHINX = "Sphinx"  # no tree, but as slow to get
 _failed: dict[Path, str] = {}
 
 
@@ -114,7 +116,7 @@ def main() -> None:
 
     def make(name: str) -> str:
         try:
-            tree(name)
+            interpreter() if name == SPHINX else tree(name)
         except pytest.skip.Exception as skipped:
             return f"{name}: {skipped}\n"
         return ""
@@ -126,7 +128,7 @@ def main() -> None:
         want_machines()
         need("debootstrap")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            print(*pool.map(make, (*TREES, *BARE)), sep="", end="")
+            print(*pool.map(make, (SPHINX, *TREES, *BARE)), sep="", end="")
     except pytest.skip.Exception as skipped:
         print(skipped)
     finally:
