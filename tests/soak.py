@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +25,10 @@ from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
 from tests.support.containers import BRIDGE as BRIDGE_INSIDE
 from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
 from tests.support.containers import INSIDE, PROJECT, booted
+from tests.support.own import OWN
 from tests.support.packages import need
 from tests.support.programs import close_path, open_path
+from tests.support.supervised import listens
 from tests.support.systemd import Host, Manager
 from tests.support.waiting import until
 
@@ -39,10 +42,11 @@ FOLDERS = ("run/cross-init", "run/cross-init-status")
 
 
 class Init(ABC):
-    """An init with services 0, 1, 2, ...; root: its root folder, as we have it."""
+    """An init with services 0, 1, 2, ...; root: its root folder, as we have it. token: in its daemons' words."""
 
     root = Path("/")
     restarts: bool
+    token: str
 
     @abstractmethod
     def tell(self, word: str, number: int) -> None:
@@ -70,6 +74,7 @@ class S6(Init):
 
     def __init__(self, folder: Path, services: int) -> None:
         self.folder = folder
+        self.token = str(folder)
         self.processes: list[subprocess.Popen[bytes]] = []
         for number in range(services):
             options, kind = FORMS["s6"][number % len(FORMS["s6"])]
@@ -77,11 +82,11 @@ class S6(Init):
             service.mkdir()
             (service / "down").touch()
             (service / "notification-fd").write_text("3\n")
-            daemon = f"/usr/bin/python3 -IS {PROJECT}/tests/daemons/soak.py {kind} {folder}"
+            daemon = f"/usr/bin/python3 -IS {PROJECT}/tests/daemons/soak.py {kind} {self.token}"
             script(service, "run", f"#!/bin/sh\nexec 2>/dev/null\nexec {BRIDGE} {options} -- {daemon}\n")
             self.processes.append(subprocess.Popen(["s6-supervise", service], env={"PATH": PATH}))
         for number in range(services):
-            until((folder / str(number) / "supervise/status").exists, "s6-supervise is up", LONGEST_S)
+            until(partial(listens, "s6-supervise", folder / str(number)), "s6-supervise is up", LONGEST_S)
 
     def run(self, *words: str | Path) -> str:
         return subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=LONGEST_S).stdout
@@ -116,6 +121,7 @@ class S6(Init):
 
 class Systemd(Init):
     restarts = False
+    token = OWN
 
     def __init__(self, manager: Manager, services: int) -> None:
         self.manager = manager
@@ -125,7 +131,7 @@ class Systemd(Init):
             reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID" if kind == "upstart" else "Type=notify-reload"
             if not self.has_notify_reload:
                 reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID"
-            daemon = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/soak.py {kind} soak"
+            daemon = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/soak.py {kind} {self.token}"
             service = f"{reload}\nExecStart={BRIDGE_INSIDE} {options} -- {daemon}\nStandardError=null\n"
             text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{service}"
             (manager.folder / f"soak-{number}.service").write_text(text)
@@ -213,7 +219,7 @@ def soak(init: Init, name: str, services: int, seconds: float, chance: random.Ra
     for folder in FOLDERS:
         until(lambda folder=folder: entries(init, folder) <= left[folder], f"nothing is left in {folder}", LONGEST_S)  # type: ignore[misc]
     until(lambda: descriptors(init) <= before + 2, f"descriptors: {before} before, {descriptors(init)} now", LONGEST_S)
-    assert processes() == [], "no process is left"
+    assert processes(init.token) == [], "no process is left"
     return done
 
 
@@ -256,8 +262,8 @@ def descriptors(init: Init) -> int:
     return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in init.holders())
 
 
-def processes() -> list[str]:
-    """The command lines of soaked daemons, and of ours beside them."""
+def processes(token: str) -> list[str]:
+    """The command lines of daemons that have this token in it, and of ours beside them."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -265,7 +271,7 @@ def processes() -> list[str]:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0] if words else ""
         except OSError:
             continue
-        if "tests/daemons/soak.py" in words and state not in "ZX":
+        if "tests/daemons/soak.py" in words and token in words and state not in "ZX":
             found.append(words)
     return found
 
