@@ -52,7 +52,8 @@ CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
 PARENT = {"cross_init.shapes.processes"}
-GUARD = {"cross_init.shapes.guard", "cross_init.shapes.guard_words", "_socket"}
+GUARD = {"cross_init.shapes.guard", "_socket"}
+ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
 OPTIONS = "cross_init.sockets.options"  # of --listen
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
@@ -94,7 +95,8 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "in a container": (
         "-t systemd -N --init container",
         {},
-        {*CONTAINER, FOR_SYSTEMD, "cross_init.shapes.supervise", *GUARD, "cross_init.readiness.notify_socket"} | PARENT,
+        {*CONTAINER, FOR_SYSTEMD, "cross_init.shapes.supervise", *GUARD, *ADOPTS, "cross_init.readiness.notify_socket"}
+        | PARENT,
     ),
     "exec, in a container": ("-t systemd --init container", {}, {*CONTAINER, FOR_SYSTEMD}),
     "health": (

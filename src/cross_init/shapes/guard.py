@@ -19,7 +19,6 @@ import sys
 
 from cross_init.errors import print_error, print_unexpected, why
 from cross_init.kernel.linux import fork
-from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, YES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +26,15 @@ if TYPE_CHECKING:
 
     from cross_init.launch import Start
 
+# What the two say to each other: one packet each, which begins so.
+# To the guard: end this process as well if we are killed (its pidfd is with it); whether it was sent this signal too
+# (the number stands behind); look whether the init has heard; it is all over.
+FOLLOW, ASK, LOOK, GOODBYE = b"f", b"a", b"l", b"g"
+# A variable by which the guard knows processes that have left those that it was told of, in the moment in which the
+# bridge is killed. systemd gives it to all services, a new value at each start (systemd.exec(5)).
+MARK = b"INVOCATION_ID"
+# Its answers to ASK.
+YES, NO = b"y", b"n"
 # What is said when it has ended before we have.
 UNGUARDED = "the process that guards it has ended: if this one is killed as well, the daemon stays"
 AT_ONCE = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT  # a guard that was stopped reads nothing
@@ -37,13 +45,15 @@ ANSWER_MS = 200  # it is asked for nothing that takes time; one that was stopped
 class Guard:
     """The guard, as the bridge has it. pid: to be told apart from the daemon's processes; 0 before it is started."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: "Start", leaves_group: bool) -> None:
         """Whoever has this can be enrolled, and is heard when the guard has been started. Raises OSError."""
+        self.start = start
+        self.leaves_group = leaves_group
         self.socket, self.theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         self.pid = 0
         self.sleeps = -1  # while this pipe is open
 
-    def start(self, start: "Start", leaves_group: bool) -> None:
+    def begin(self) -> None:
         """Start it, to sleep until it is woken up. Raises Failure, OSError.
 
         To be called while this process has one thread, with its signals blocked.
@@ -56,13 +66,13 @@ class Guard:
             try:
                 self.socket.close()
                 posix.close(self.sleeps)
-                if leaves_group:
+                if self.leaves_group:
                     posix.setsid()
                 # Before the bridge is up, or gone, there is nothing to do, and the daemon's start would be delayed.
                 posix.read(woken, 1)
                 from cross_init.shapes.guarding import run
 
-                run(self.theirs, start, bridge, pidfd)
+                run(self.theirs, self.start, bridge, pidfd)
             except OSError as error:  # the limit on open files
                 print_error(f"guarding the daemon: {why(error)}", 0)
             except Exception as error:

@@ -14,7 +14,7 @@ from cross_init.kernel.linux import retry_transient
 from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import is_descendant, process_of, variables
 from cross_init.model import HEARD_S
-from cross_init.shapes.guard_words import ASK, FOLLOW, GOODBYE, LOOK, MARK, NO, YES
+from cross_init.shapes.guard import ASK, FOLLOW, GOODBYE, LOOK, MARK, NO, YES
 from cross_init.watch.detach import detach
 from cross_init.watch.log import Reporter
 

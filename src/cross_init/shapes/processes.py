@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 KEPT = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD)
 PASSED_ON = tuple(number for number in sorted(_signal.valid_signals()) if number not in KEPT)
 GO = b"g"  # to the new process: all is there that has to be, before it becomes the daemon
-HELD_BACK_MS = 100
 
 
 class Given:
@@ -51,17 +50,15 @@ def fork_daemon(
     enrol: "Callable[[], None] | None" = None,
     beside: "Callable[[], None] | None" = None,
 ) -> int:
-    """Fork the daemon, with a channel to say that it is ready; returns its PID when it has become that. Raises Failure.
+    """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
 
     To be called while this process has one thread. enrol: how the new process makes itself known, before it becomes the
     daemon, to whoever ends it if we are killed: a daemon must not run unknown for a moment. beside: what has to be done
     by then, by this process while the new one prepares itself; if that raises anything there is no daemon.
     """
-    becoming, holds_back = posix.pipe2(posix.O_CLOEXEC)
     may_go, let_go = posix.pipe2(posix.O_CLOEXEC) if beside is not None else (-1, -1)
     pid = fork("starting the daemon")
     if pid:
-        posix.close(holds_back)
         if beside is not None:
             posix.close(may_go)
             try:
@@ -74,7 +71,7 @@ def fork_daemon(
                 posix.waitpid(pid, 0)
                 raise
             posix.close(let_go)
-        _await_exec(becoming)
+        posix.sched_yield()  # on a busy machine it would wait behind us, and we import our own modules next
         return pid
     code = 125
     try:
@@ -101,23 +98,6 @@ def fork_daemon(
             code = print_unexpected(error)
     finally:
         posix._exit(code)
-
-
-def _await_exec(becoming: int) -> None:
-    """Return when the new process has become the daemon, or ended: its end of this pipe is closed then.
-
-    Whatever we do before that takes the processor from it, and most of what we do next is to import our own modules. A
-    program on a disk that does not answer does not hold us up for long.
-    """
-    from select import POLLIN, poll
-
-    closed = poll()
-    closed.register(becoming, POLLIN)
-    try:
-        closed.poll(HELD_BACK_MS)
-    except OSError:
-        pass  # it only takes longer
-    posix.close(becoming)
 
 
 def end_like(status: int) -> int:

@@ -243,9 +243,9 @@ def run(start: "Start") -> int:
     """Serve until told to stop; returns the exit code 0. Raises Failure, OSError."""
     began = monotonic()
     mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
-    guard = Guard() if start.init.signals_all or not start.init.ends_all else None
+    guard = Guard(start, True) if start.init.signals_all or not start.init.ends_all else None
     if guard is not None:
-        guard.start(start, True)
+        guard.begin()
         guard.wake()
     loop = EventLoop()
     server = Server(loop, start, Given(mask), guard, began)

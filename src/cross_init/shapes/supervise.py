@@ -12,8 +12,7 @@ import posix
 from time import monotonic
 
 from cross_init.errors import FAILED, Failure
-from cross_init.shapes.guard import Guard
-from cross_init.shapes.guard_words import MARK
+from cross_init.shapes.guard import MARK, Guard
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
 MAIN_PID = "main PID"
@@ -31,16 +30,14 @@ def run(start: "Start") -> int:
     channel = start.channel(False)
     leads_session = lead_session()
     may_leave = may_leave_its_parent(start)
-
-    def beside() -> None:
-        if guard is not None:
-            guard.start(start, leads_session or start.target.forks)
-        if may_leave:
-            adopt(start)  # before there is a daemon, whose first act it may be
-
     try:
-        guard = Guard() if start.init.signals_all or not start.init.ends_all else None
-        pid = fork_daemon(start, given, channel, leads_session, guard.enrol if guard is not None else None, beside)
+        if may_leave:
+            adopt(start)  # before there is a daemon, whose first act it may be; behind a fork it takes thrice as long
+        guard = None
+        if start.init.signals_all or not start.init.ends_all:
+            guard = Guard(start, leads_session or start.target.forks)
+        enrol, begin = (guard.enrol, guard.begin) if guard is not None else (None, None)
+        pid = fork_daemon(start, given, channel, leads_session, enrol, begin)
     except BaseException:
         channel.discard()
         raise

@@ -14,8 +14,7 @@ from cross_init.model import STOP
 from cross_init.notify.options import followed_file
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.path_watch import PathWatch
-from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.shapes.guard_words import MARK
+from cross_init.shapes.guard import MARK, UNGUARDED, Guard
 from cross_init.shapes.named_main import NamedMain
 from cross_init.shapes.passing import Passing
 from cross_init.watch.event_loop import EventLoop, Timer, pause
