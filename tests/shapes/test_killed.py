@@ -19,7 +19,7 @@ import pytest
 from cross_init.kernel.linux import process_state
 from tests.support.command import BRIDGE, PATH, ROOT
 from tests.support.observed import Place
-from tests.support.processes import children, end, parent, stop
+from tests.support.processes import children, end, named, parent, stop
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready
 from tests.support.upstart import Job, reap
@@ -232,7 +232,7 @@ def test_a_daemon_that_forks_away_twice_ends_with_the_bridge_before_it_is_known_
         assert bridge.stdin is not None
         assert bridge.stdout.readline() == b"between\n"
         until(lambda: len(children(bridge.pid)) == 2, "the command has ended")
-        (guard, _) = sorted(children(bridge.pid))
+        (guard,) = (pid for pid in children(bridge.pid) if named(pid) == named(bridge.pid))
         bridge.stdin.write(b"go\n")
         bridge.stdin.flush()
         daemon = int(bridge.stdout.readline())
