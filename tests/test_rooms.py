@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
     "commands": "as_json bounds bridge detect errors gather kernel launch model notify plan readiness "
     "request sockets spelling store unused version watch",
-    "definitions": "",
+    "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",
     "gather": "errors kernel model notify plan readiness request sockets unused",

@@ -1,0 +1,208 @@
+"""Read a systemd unit: find its files, read their lines, make a Definition of them as systemd would load it.
+
+A line that systemd would ignore is ignored, and a remark says so, with its file and line; what it would not load is
+refused in one line. The sockets of the service come with it.
+"""
+
+import posix
+
+from cross_init.definitions.definition import Definition, Origin, Socket
+from cross_init.definitions.directives import row
+from cross_init.definitions.find import Found, find
+from cross_init.definitions.finish import finish, finish_socket
+from cross_init.definitions.reading import Reading, Refused
+from cross_init.definitions.syntax import Malformed, read
+from cross_init.errors import Failure, why
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cross_init.definitions.classes import Row
+    from cross_init.definitions.syntax import Line
+
+SIZE_MOST = 1 << 22  # bytes of one file
+SECTIONS = {"service": ("Unit", "Service", "Install"), "socket": ("Unit", "Socket", "Install")}
+FORMS: "dict[str, Callable[..., object]]" = {}  # kinds of values that were used, and what reads them
+
+
+class Said:
+    """One line of a unit. row: of its key, None if systemd does not know it. ignored: why, or ""."""
+
+    __slots__ = ("ignored", "key", "origin", "row", "section", "value")
+
+    def __init__(self, section: str, key: str, value: str, origin: Origin, row: "Row | None") -> None:
+        self.section = section
+        self.key = key
+        self.value = value
+        self.origin = origin
+        self.row = row
+        self.ignored = ""
+
+
+class Unit:
+    """All that was read: the definition, each line, and what was remarked."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.lines: list[Said] = []
+        self.remarks: list[str] = []
+
+
+def read_unit(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> tuple[Definition, list[str]]:
+    """The service of a unit, by its name or its file's path, and what is to be remarked. Raises Failure."""
+    unit = load(said, of_user, unit_path)
+    return unit.definition, unit.remarks
+
+
+def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> Unit:
+    """The same with all lines. Raises Failure."""
+    found = find(said, of_user, unit_path)
+    if found.name.endswith(".socket"):
+        return _of_socket(said, found, of_user, unit_path)
+    unit = _service(found, of_user)
+    for name in _sockets(unit.definition):
+        try:
+            other = find(_beside(said, name), of_user, unit_path)
+        except Failure as failure:
+            if name in unit.definition.relations.sockets:
+                unit.remarks.append(str(failure))
+            continue
+        unit.definition.sockets = (*unit.definition.sockets, _socket(other, of_user, unit))
+    return unit
+
+
+def _of_socket(said: str, found: Found, of_user: bool, unit_path: tuple[str, ...]) -> Unit:
+    """The unit of a socket's service."""
+    alone = Unit(Definition(found.name))
+    socket = _socket(found, of_user, alone)
+    prefix = found.name.rpartition(".")[0]
+    name = f"{prefix}@0.service" if socket.accept else socket.service or f"{prefix}.service"
+    unit = load(_beside(said, name), of_user, unit_path)
+    if all(each.name != socket.name for each in unit.definition.sockets):
+        unit.definition.sockets = (*unit.definition.sockets, socket)
+        unit.lines += alone.lines
+        unit.remarks += alone.remarks
+    return unit
+
+
+def _beside(said: str, name: str) -> str:
+    """Another unit where this one is: in the folder of a path, or on the search path."""
+    folder, slash, _ = said.rpartition("/")
+    return f"{folder}/{name}" if slash and _is_there(f"{folder}/{name}") else name
+
+
+def _is_there(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def _sockets(definition: Definition) -> tuple[str, ...]:
+    """The socket units that it names, and the one of its own name; for an instance the template's as well."""
+    prefix = definition.name.rpartition(".")[0]
+    names = [*definition.relations.sockets, f"{prefix}.socket"]
+    if definition.instance:
+        names.append(f"{prefix.partition('@')[0]}.socket")
+    return tuple(dict.fromkeys(names))
+
+
+def _service(found: Found, of_user: bool) -> Unit:
+    definition = Definition(found.name, found.instance, of_user)
+    definition.files = (found.fragment, *found.drop_ins)
+    unit = Unit(definition)
+    definition.relations.wants = found.wants
+    definition.relations.requires = found.requires
+    reading = Reading(definition, found.name, found.instance, of_user, found.fragment)
+    _read_files(found, reading, unit)
+    finish(definition, reading)
+    _keep_remarks(reading, unit)
+    return unit
+
+
+def _socket(found: Found, of_user: bool, unit: Unit) -> Socket:
+    socket = Socket()
+    socket.name = found.name
+    reading = Reading(socket, found.name, found.instance, of_user, found.fragment)
+    _read_files(found, reading, unit)
+    finish_socket(socket, reading)
+    _keep_remarks(reading, unit)
+    return socket
+
+
+def _keep_remarks(reading: Reading, unit: Unit) -> None:
+    unit.remarks += [f"{file}:{line}: {text}" if line else f"{file}: {text}" for (file, line), text in reading.remarks]
+
+
+def _read_files(found: Found, reading: Reading, unit: Unit) -> None:
+    """Read them all in turn. Raises Failure."""
+    sections = SECTIONS[found.name.rpartition(".")[2]]
+    for path in (found.fragment, *found.drop_ins):
+        try:
+            lines, remarks = read(_content(path), sections)
+            for number, text in remarks:
+                reading.remark(text, (path, number))
+            for line in lines:
+                _take(line, path, reading, unit)
+        except Malformed as error:
+            reason = f"{path}:{error.line}: {error}"
+        except Refused as error:
+            reason = f"{reading.origin[0]}:{reading.origin[1]}: {reading.key}=: {error}"
+        else:
+            continue
+        if path == found.fragment:
+            raise Failure(reason)
+        # What systemd reads of such a drop-in ends here, and it starts the unit all the same (load-dropin.c).
+        reading.remark(f"{reason.partition(': ')[2]}; the rest of this file is ignored", reading.origin)
+
+
+def _content(path: str) -> bytes:
+    """Raises Failure."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(SIZE_MOST)
+    except OSError as error:
+        raise Failure(f"{path}: {why(error)}") from None
+
+
+def _take(line: "Line", path: str, reading: Reading, unit: Unit) -> None:
+    """Set what one line says. Raises Refused."""
+    number, section, key, value = line
+    reading.origin, reading.section, reading.key = (path, number), section, key
+    known = row(section, key)
+    said = Said(section, key, value, reading.origin, known)
+    unit.lines.append(said)
+    if known is None:
+        if not key.startswith("X-"):
+            said.ignored = f"systemd knows no {key}= in [{section}]"
+            reading.remark(said.ignored)
+        return
+    kind, field, _, _ = known
+    name, more = (kind, ()) if isinstance(kind, str) else (str(kind[0]), kind[1:])
+    group, _, attribute = field.rpartition(".")
+    owner = getattr(reading.subject, group) if group else reading.subject
+    try:
+        form = FORMS.get(name) or _form(name)
+        if field:
+            new = form(value, getattr(owner, attribute), reading, *more)
+            setattr(owner, attribute, new)
+            reading.subject.origins[attribute] = reading.origin
+        elif name == "raw":
+            before = reading.subject.others.get(key, ())
+            reading.subject.others[key] = form(value, before, reading)  # type: ignore[assignment]
+        else:
+            form(value, None, reading, *more)
+    except ValueError as error:
+        said.ignored = str(error)
+        reading.remark(f"{key}={value}: {error}; the line is ignored")
+
+
+def _form(name: str) -> "Callable[..., object]":
+    """What reads values of a kind: a function of values.py, or FILE.FUNCTION."""
+    file, _, function = name.rpartition(".")
+    module = __import__(f"cross_init.definitions.{file or 'values'}", fromlist=(function,))
+    found: Callable[..., object] = getattr(module, function)
+    FORMS[name] = found
+    return found
