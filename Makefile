@@ -72,6 +72,7 @@ packages:
 docs:
 	$(PYTHON) -I tools/make_table.py
 	$(PYTHON) -I tools/make_options.py
+	$(PYTHON) -I tools/make_directives.py
 
 # The manual pages, and the completions of shells: build/man and build/completions.
 man:

@@ -10,8 +10,8 @@ MAY_IMPORT = {
     "as_json": "",
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
-    "commands": "as_json bounds bridge detect errors gather kernel launch model notify plan readiness "
-    "request sockets spelling store unused version watch",
+    "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
+    "readiness request sockets spelling store unused version watch",
     "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",

@@ -447,4 +447,17 @@ COMMANDS: tuple[Command, ...] = (
         "the exit code 1. With INIT nothing is said, and the exit code is 0 if it is one of these, else 1.",
         (JSON._replace(text="Print an object (JSON), for programs."),),
     ),
+    Command(
+        "show",
+        "[--json] [--user] [--unit-path DIR]... UNIT",
+        "what is read of a systemd unit, and what becomes of it",
+        "Say what is read of a systemd unit, from which file and line, and what becomes of each directive under "
+        "another init. UNIT is a name on systemd's own search path, or the path of a unit's file.",
+        (
+            JSON._replace(text="Print an object (JSON), for programs."),
+            Option("--user", "", "It is a unit of a user's manager, not of the system's."),
+            Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
+        ),
+        completes=FILE,
+    ),
 )

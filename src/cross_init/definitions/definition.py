@@ -142,7 +142,7 @@ class Context:
 
     # standard streams
     standard_input: str = "null"  # null tty tty-force tty-fail data file:PATH socket fd:NAME
-    standard_output: str = "journal"  # inherit null tty journal kmsg journal+console kmsg+console socket
+    standard_output: str = "inherit"  # inherit null tty journal kmsg journal+console kmsg+console socket
     standard_error: str = "inherit"  # file:PATH append:PATH truncate:PATH fd:NAME
     standard_input_data: bytes = b""
     tty_path: str = ""

@@ -88,10 +88,12 @@ def _implied(definition: Definition, reading: Reading) -> None:
     if context.dynamic_user:
         context.user = context.user or _dynamic_name(definition.name)
         context.group = context.group or context.user
-        context.private_tmp = context.private_tmp if context.private_tmp != "no" else "yes"
+        context.private_tmp = "disconnected" if context.private_tmp == "no" else context.private_tmp
         context.protect_system = "strict"
         context.protect_home = "read-only" if context.protect_home == "no" else context.protect_home
         context.no_new_privileges = context.restrict_suid_sgid = context.remove_ipc = True
+    if context.private_tmp == "yes" and not definition.relations.default_dependencies:
+        context.private_tmp = "disconnected"  # as /tmp may not be mounted yet
     if not context.keyring_mode:
         context.keyring_mode = "inherit" if definition.of_user else "private"
     if definition.of_user and not context.working_directory:

@@ -91,9 +91,10 @@ def _family(word: str) -> Texts:
     """Raises ValueError."""
     if not word.startswith("AF_") or word[3:] not in FAMILIES:
         raise ValueError(f"{word}: it is no address family")
-    return (word,)
+    return (SAME_FAMILIES.get(word, word),)
 
 
+SAME_FAMILIES = {"AF_LOCAL": "AF_UNIX", "AF_FILE": "AF_UNIX", "AF_ROUTE": "AF_NETLINK"}
 # Of socket(2), without AF_ (bits/socket.h).
 FAMILIES = (
     *("UNIX", "LOCAL", "FILE", "INET", "AX25", "IPX", "APPLETALK", "NETROM", "BRIDGE", "ATMPVC", "X25", "INET6"),

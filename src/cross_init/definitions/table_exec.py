@@ -120,7 +120,7 @@ EXEC: "Rows" = {
     "SecureBits": ("restrictions.secure_bits", "context.secure_bits", NOT_YET, ""),
     "NoNewPrivileges": ("boolean", "context.no_new_privileges", NOT_YET, ""),
     "KeyringMode": (("choice", "inherit", "private", "shared"), "context.keyring_mode", NOT_YET, ""),
-    "PrivateTmp": (("choice_or_truth", "disconnected"), "context.private_tmp", NOT_YET, ""),
+    "PrivateTmp": ("private_tmp", "context.private_tmp", NOT_YET, ""),
     "PrivateDevices": ("boolean", "context.private_devices", NOT_YET, ""),
     "PrivateNetwork": ("boolean", "context.private_network", NOT_YET, ""),
     "PrivateIPC": ("boolean", "context.private_ipc", NOT_YET, ""),

@@ -253,13 +253,16 @@ def bytes_of(text: str) -> int:
 
 
 def names(text: str, old: Texts, reading: Reading) -> Texts:
-    """Names of units, of which each line adds some."""
+    """Names of units, of which each line adds some. Of a template the instance is this unit's, or its name."""
     found = list(old)
     for word in words(text, quotes=False, keep=True):
         try:
             name = reading.expand(word, of_name=True)
             if "." not in name or "/" in name or len(name) > 255:
                 raise ValueError("it is no name of a unit")
+            if "@." in name:
+                prefix = reading.name.rpartition(".")[0]
+                name = name.replace("@.", f"@{reading.instance or prefix}.")
         except ValueError as error:
             reading.remark(f"{word}: {error}")
             continue
@@ -350,6 +353,11 @@ def raw(text: str, old: Texts, reading: Reading) -> Texts:
 def kill_mode(text: str, _: object, reading: Reading) -> str:
     """Whom a stop is told."""
     return choice(text, _, reading, "control-group", "mixed", "process", "none") if text else "control-group"
+
+
+def private_tmp(text: str, _: object, reading: Reading) -> str:
+    """Whether it has a /tmp of its own; connected is yes."""
+    return "yes" if text == "connected" else choice_or_truth(text, _, reading, "disconnected")
 
 
 def hostname(text: str, _: object, reading: Reading) -> str:

@@ -1,0 +1,148 @@
+"""cross-init show: what is read of a systemd unit, from which file and line, and what becomes of each directive."""
+
+from cross_init.definitions.classes import CANNOT, NOT_YET
+from cross_init.definitions.definition import CAPABILITIES_ALL, INFINITY, Definition, Socket
+from cross_init.definitions.units import Said, Unit, load
+from cross_init.errors import Failure, printable
+
+GROUPS = ("commands", "readiness", "context", "ending", "relations")
+MASKS = ("capability_bounding_set", "ambient_capabilities")
+WIDEST = 10  # letters of a class, beside which the directive stands
+IGNORED = "ignored"
+READY = {  # by the type, when it is ready (systemd.service(5), Type=)
+    "simple": "as soon as it runs",
+    "exec": "as soon as its program runs",
+    "idle": "as soon as it runs",
+    "forking": "when the first process has ended",
+    "oneshot": "when it has ended",
+    "dbus": "when it has its name on the bus",
+    "notify": "when it says so (sd_notify(3))",
+    "notify-reload": "when it says so (sd_notify(3))",
+}
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """The exit code, and the answer. Raises Failure."""
+    name, folders, flags = _asked(words)
+    unit = load(name, "--user" in flags, folders)
+    if "--json" in flags:
+        from cross_init.as_json import as_json
+
+        return 0, as_json(as_object(unit))
+    return 0, "\n".join(map(printable, as_lines(unit)))
+
+
+def _asked(words: list[str]) -> tuple[str, tuple[str, ...], set[str]]:
+    """The unit, the folders of --unit-path, and the other options. Raises Failure."""
+    names: list[str] = []
+    folders: list[str] = []
+    flags: set[str] = set()
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if option == "--unit-path":
+            if not equals and not rest:
+                raise Failure("show --unit-path: a folder is missing")
+            folders.append((value if equals else rest.pop(0)).rstrip("/") or "/")
+        elif word in ("--json", "--user"):
+            flags.add(word)
+        elif word.startswith("-"):
+            raise Failure(f"show {word}: no such option; there are --json, --user and --unit-path DIR")
+        else:
+            names.append(word)
+    if len(names) != 1:
+        raise Failure("show takes one unit: its name, or the path of its file")
+    return names[0], tuple(folders), flags
+
+
+def as_lines(unit: Unit) -> list[str]:
+    """For people: what would be done, then each line of each file."""
+    definition = unit.definition
+    summary = [f"{definition.name}: {definition.relations.description}", *_summary(definition)]
+    files = dict.fromkeys((*definition.files, *(said.origin[0] for said in unit.lines)))
+    for file in files:
+        summary += ["", file]
+        summary += [_line(said) for said in unit.lines if said.origin[0] == file]
+    return [*summary, *(["", "ignored, as systemd would:", *unit.remarks] if unit.remarks else [])]
+
+
+def _summary(definition: Definition) -> list[str]:
+    context, commands, readiness = definition.context, definition.commands, definition.readiness
+    rows = [
+        ("before", *(" ".join(each.argv) for each in (*commands.condition, *commands.start_pre))),
+        ("runs", *(" ".join(each.argv) for each in commands.start)),
+        ("as", ":".join(filter(None, (context.user, context.group)))),
+        ("ready", READY[readiness.type] + (f", {readiness.bus_name}" if readiness.type == "dbus" else "")),
+        ("sockets", *(each.address for socket in definition.sockets for each in socket.listen)),
+        ("reload", *(" ".join(each.argv) for each in commands.reload)),
+        ("stop", *(" ".join(each.argv) for each in commands.stop)),
+        ("after", *(" ".join(each.argv) for each in commands.stop_post)),
+    ]
+    return [
+        f"  {name if not at else '':8} {value}" for name, *values in rows for at, value in enumerate(values) if value
+    ]
+
+
+def _line(said: Said) -> str:
+    name, reason = _class(said)
+    return f"{said.origin[1]:5}  {name:{WIDEST}}  {said.key}={said.value}{f'  ({reason})' if reason else ''}"
+
+
+def _class(said: Said) -> tuple[str, str]:
+    """The class of its directive, and why; or why it counts for nothing."""
+    if said.ignored:
+        return IGNORED, said.ignored
+    return (said.row[2], said.row[3]) if said.row else (IGNORED, "it is an extension")
+
+
+def as_object(unit: Unit) -> dict[str, object]:
+    """For programs."""
+    definition = unit.definition
+    return {
+        "unit": definition.name,
+        "instance": definition.instance,
+        "user": definition.of_user,
+        "files": list(definition.files),
+        "lines": [
+            {
+                "file": said.origin[0],
+                "line": said.origin[1],
+                "section": said.section,
+                "key": said.key,
+                "value": said.value,
+                "class": _class(said)[0],
+                "reason": _class(said)[1],
+            }
+            for said in unit.lines
+        ],
+        "refused": sorted({said.key for said in unit.lines if said.row and said.row[2] in (CANNOT, NOT_YET)}),
+        "remarks": unit.remarks,
+        **{group: _fields(getattr(definition, group)) for group in GROUPS},
+        "sockets": [_fields(socket) for socket in definition.sockets],
+    }
+
+
+def _fields(group: object) -> dict[str, object]:
+    """All fields of a group, as JSON has them."""
+    names = [*type(group).__annotations__, *vars(group)]
+    unwanted = ("relations", "origins", "others") if isinstance(group, Socket) else ()
+    return {name: _plain(getattr(group, name), name) for name in dict.fromkeys(names) if name not in unwanted}
+
+
+def _plain(value: object, name: str) -> object:
+    if name in MASKS and isinstance(value, int):
+        from cross_init.definitions.restrictions import CAPABILITIES
+
+        return "all" if value == CAPABILITIES_ALL else [each for at, each in enumerate(CAPABILITIES) if value >> at & 1]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, tuple):
+        return [_plain(each, "") for each in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(each, "") for key, each in value.items()}
+    if isinstance(value, int) and value == INFINITY:
+        return "infinity"
+    if value is None or isinstance(value, str | int):
+        return value
+    return {each: _plain(getattr(value, each), "") for each in type(value).__slots__}  # type: ignore[attr-defined]

@@ -1,0 +1,117 @@
+"""Units that cannot be read: one line with the file and, where there is one, the line; exit code 125."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import FRONT_DOOR, PATH
+
+# What is refused, and what is said of it behind the file's name.
+REFUSED = {
+    "nothing": ("", ": it has no ExecStart="),
+    "no ExecStart": ("[Service]\nType=simple\nExecStop=/bin/true", ": it has no ExecStart=, which only Type=oneshot"),
+    "several": ("[Service]\nExecStart=/bin/true\nExecStart=/bin/false", ":3: it has several ExecStart="),
+    "a relative path": ("[Service]\nExecStart=bin/a", ":2: ExecStart=: bin/a: a program is an absolute path"),
+    "a directory": ("[Service]\n\nExecStart=/bin/", ":3: ExecStart=: /bin/: it is a directory"),
+    "only signs": ("[Service]\nExecStart=@", ":2: ExecStart=: it names no program"),
+    "an open quotation mark": (
+        "[Service]\nExecStart=/bin/true 'b c",
+        ":2: ExecStart=: the quotation mark ' has no end",
+    ),
+    "a bad specifier": ("[Service]\nExecStart=/bin/true %Z", ":2: ExecStart=: %Z is no specifier"),
+    "a bad user": ("[Service]\nUser=a:b\nExecStart=/bin/true", ":2: User=: a:b: it is no name of a user"),
+    "a relative root": (
+        "[Service]\nRootDirectory=a\nExecStart=/bin/true",
+        ":2: RootDirectory=: the path is not absolute",
+    ),
+    "a bad section": ("[Service\nExecStart=/bin/true", ":1: [Service: a section's name ends with ]"),
+    "no UTF-8": ("[Service]\n# \xff\nDescription=\xff", ":3: it is no UTF-8"),
+    "no bus name": ("[Service]\nType=dbus\nExecStart=/bin/true", ":2: Type=dbus needs BusName="),
+    "an eager oneshot": (
+        "[Service]\nType=oneshot\nRestart=always\nExecStart=/bin/true",
+        ":3: Restart=always is not for",
+    ),
+}
+
+
+def show(*words: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": PATH, **({"HOME": str(home)} if home else {})}
+    return subprocess.run([FRONT_DOOR, "show", *words], env=environ, capture_output=True, text=True, timeout=60)
+
+
+def refusal(*words: str) -> str:
+    """The one line of a unit that is refused, without the program's name."""
+    asked = show(*words)
+    assert (asked.returncode, asked.stdout) == (125, ""), asked
+    assert asked.stderr.startswith("cross-init: ")
+    assert asked.stderr.count("\n") == 1
+    return asked.stderr.removeprefix("cross-init: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_said_where(tmp_path: Path, name: str) -> None:
+    text, said = REFUSED[name]
+    unit = tmp_path / "a.service"
+    unit.write_bytes(f"{text}\n".encode("latin-1"))
+    assert refusal(str(unit)).startswith(f"{unit}{said}")
+
+
+def test_no_such_unit(tmp_path: Path) -> None:
+    assert refusal("cross-init-no-such").startswith("cross-init-no-such.service: there is no such unit")
+    assert refusal(f"{tmp_path}/a.service") == f"{tmp_path}/a.service: there is no such file"
+    assert refusal("a b.service") == "a b.service: that is no name of a unit"
+
+
+def test_a_template_needs_an_instance(tmp_path: Path) -> None:
+    (tmp_path / "a@.service").write_text("[Service]\nExecStart=/bin/echo %i %I\n")
+    assert (
+        refusal("a@", "--unit-path", str(tmp_path))
+        == "a@.service: it is a template; say which instance, as a@NAME.service"
+    )
+    assert "/bin/echo b-c b/c" in show("a@b-c", "--unit-path", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_masked_unit(tmp_path: Path, link: bool) -> None:
+    unit = tmp_path / "a.service"
+    if link:
+        unit.symlink_to("/dev/null")
+    else:
+        unit.touch()
+    assert refusal("a", "--unit-path", str(tmp_path)).startswith(f"a.service: it is masked ({unit} is empty")
+
+
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.service").symlink_to("b.service")
+    (tmp_path / "b.service").symlink_to("a.service")
+    assert refusal("a", f"--unit-path={tmp_path}").startswith("a.service: its links lead in a circle")
+
+
+def test_wrong_words() -> None:
+    assert refusal() == "show takes one unit: its name, or the path of its file"
+    assert refusal("a", "--unit-path") == "show --unit-path: a folder is missing"
+    assert refusal("--what", "a") == "show --what: no such option; there are --json, --user and --unit-path DIR"
+
+
+def test_what_systemd_would_ignore_is_said(tmp_path: Path) -> None:
+    unit = tmp_path / "a.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\nNice=40\nWhat=1\nX-What=1\n[What]\nA=b\n")
+    said = show(str(unit)).stdout.splitlines()
+    assert said[-3:] == [
+        f"{unit}:6: [What] is no section of such a unit",
+        f"{unit}:3: Nice=40: it is not from -20 to 19; the line is ignored",
+        f"{unit}:4: systemd knows no What= in [Service]",
+    ]
+
+
+def test_a_drop_in_that_is_wrong_ends_there(tmp_path: Path) -> None:
+    """As for systemd, the unit is read all the same."""
+    unit = tmp_path / "a.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    (tmp_path / "a.service.d").mkdir()
+    (tmp_path / "a.service.d/x.conf").write_text("[Service]\nNice=3\nUser=a:b\nNice=4\n")
+    said = show(str(unit)).stdout
+    assert "    2  not yet     Nice=3" in said
+    assert "Nice=4" not in said
+    assert f"{tmp_path}/a.service.d/x.conf:3: User=: a:b: it is no name of a user or group; the rest of" in said
