@@ -1,11 +1,11 @@
-"""Command lines, as ExecStart= and --stop-command have them (systemd.service(5), "Command lines"): the signs before the
-program, words, and several commands with a semicolon between them. Variables are put in when a command is run.
+"""Command lines, as ExecStart= has them (systemd.service(5), "Command lines"): the signs before the program, words, and
+several commands with a semicolon between them. Variables are put in when a command is run.
 """
 
 from cross_init.definitions.definition import Command
 from cross_init.definitions.reading import Reading, Refused
 from cross_init.definitions.values import simplified
-from cross_init.definitions.words import BLANKS, END, next_word
+from cross_init.definitions.words import END, next_word, semicolon
 
 Commands = tuple[Command, ...]
 
@@ -72,24 +72,18 @@ def prefixed(word: str, reading: Reading) -> tuple[Command, str]:
 def _arguments(text: str, at: int, words: list[str], reading: Reading) -> int:
     """Add the words to these up to a semicolon that stands alone; returns where it goes on. Raises ValueError."""
     while at != END:
-        ends = text[at + 1 : at + 2] in ("", *BLANKS)
-        if text[at] == ";" and ends:
-            return _behind_blanks(text, at + 1)
-        if text[at : at + 2] == "\\;" and text[at + 2 : at + 3] in ("", *BLANKS):
+        sign, behind = semicolon(text, at)
+        if sign == ";":
+            return behind
+        if sign:
             words.append(";")
-            at = _behind_blanks(text, at + 2)
+            at = behind
             continue
         word, at = _word(text, at, reading)
         if word is None:
             break
         words.append(reading.expand(word))
     return END
-
-
-def _behind_blanks(text: str, at: int) -> int:
-    while at < len(text) and text[at] in BLANKS:
-        at += 1
-    return at if at < len(text) else END
 
 
 def _word(text: str, at: int, reading: Reading) -> tuple[str | None, int]:
@@ -106,8 +100,8 @@ def _program(path: str) -> str:
     """Raises ValueError."""
     if not path:
         raise ValueError("it names no program")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
-        raise ValueError(f"{path}: there are unprintable characters in the program's name")
+    if any(ord(letter) < 32 or ord(letter) == 127 or letter in "\"'\\" for letter in path):
+        raise ValueError(f"{path}: there are characters in the program's name that may not be there")
     if path.endswith("/"):
         raise ValueError(f"{path}: it is a directory")
     if path.startswith("/"):

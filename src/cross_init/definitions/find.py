@@ -59,7 +59,7 @@ def find(said: str, of_user: bool, more: tuple[str, ...]) -> Found:
     check_name(name)
     usual = search_path(of_user)
     if slash:
-        folders: tuple[str, ...] = (_real(folder or "/"), *more, *usual)
+        folders: tuple[str, ...] = (folder or "/", *more, *usual)
         found = _resolve(name, folders, folders[:1])
         if found is None:
             raise Failure(f"{said}: there is no such file")

@@ -26,7 +26,9 @@ def finish(definition: Definition, reading: Reading) -> None:
         definition.relations,
     )
     if "type" not in definition.origins:
-        readiness.type = "dbus" if readiness.bus_name else "simple" if commands.start else "oneshot"
+        simple = "exec" if _has_credentials(definition) else "simple"
+        readiness.type = "dbus" if readiness.bus_name else simple if commands.start else "oneshot"
+    ending.restart_delay = min(ending.restart_delay, ending.restart_max_delay)
     if ending.timeout_start is None:
         ending.timeout_start = INFINITY if readiness.type == "oneshot" else 90 * SECOND
     if readiness.notify_access == "none" and (
@@ -38,6 +40,13 @@ def finish(definition: Definition, reading: Reading) -> None:
     _check(definition)
     _streams(definition)
     _implied(definition, reading)
+
+
+def _has_credentials(definition: Definition) -> bool:
+    """Which are put in place beforehand, so that such a service counts as started when they are there."""
+    context = definition.context
+    loaded = context.load_credential or context.load_credential_encrypted or context.import_credential
+    return bool(loaded or context.set_credential or context.set_credential_encrypted)
 
 
 def _check(definition: Definition) -> None:

@@ -143,7 +143,19 @@ def system_calls(text: str, old: Filter, reading: Reading) -> Filter:
 
 def architectures(text: str, old: Texts, reading: Reading) -> Texts:
     """Architectures whose system calls may be made."""
-    return tuple(dict.fromkeys((*old, *words(text)))) if text else ()
+    found = list(old) if text else []
+    for word in words(text):
+        if word not in ARCHITECTURES:
+            reading.remark(f"{word}: it is no architecture")
+        elif word not in found:
+            found.append(word)
+    return tuple(found)
+
+
+ARCHITECTURES = (  # systemd.exec(5), SystemCallArchitectures=
+    *("native", "x86", "x86-64", "x32", "arm", "arm64", "loongarch64", "mips", "mips64", "mips64-n32", "mips-le"),
+    *("mips64-le", "mips64-le-n32", "parisc", "parisc64", "ppc", "ppc64", "ppc64-le", "riscv64", "s390", "s390x"),
+)
 
 
 def error_number(text: str, _: object, reading: Reading) -> int:

@@ -110,11 +110,12 @@ def timestamping(text: str, _: object, reading: Reading) -> str:
 def bus_name(text: str, _: object, reading: Reading) -> str:
     """A well-known name on D-Bus."""
     name = reading.expand(text)
-    parts = name.split(".")
-    letters = name.replace(".", "").replace("_", "").replace("-", "")
+    is_unique = name.startswith(":")
+    parts = name.removeprefix(":").split(".")
+    letters = "".join(parts).replace("_", "").replace("-", "")
     if len(parts) < 2 or not (letters.isascii() and letters.isalnum()) or len(name) > 255:
         raise ValueError(f"{name}: it is no name on a bus")
-    if any(not part or part[0].isdigit() for part in parts):
+    if any(not part or (part[0].isdigit() and not is_unique) for part in parts):
         raise ValueError(f"{name}: it is no name on a bus")
     return name
 

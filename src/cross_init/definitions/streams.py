@@ -1,7 +1,7 @@
 """Values about standard streams, the log and credentials: StandardOutput=, SyslogFacility=, SetCredential=, ..."""
 
 from cross_init.definitions.reading import Reading
-from cross_init.definitions.values import number, simplified
+from cross_init.definitions.values import UNIT_LETTERS, number, simplified
 from cross_init.definitions.words import END, escaped, next_word
 
 Pairs = tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ def _stream(text: str, choices: tuple[str, ...], files: tuple[str, ...], reading
     kind, colon, rest = text.partition(":")
     if colon and kind == "fd":
         name = reading.expand(rest)
-        if any(ord(letter) < 32 or ord(letter) >= 127 or letter == ":" for letter in name) or len(name) > 255:
+        if not _is_descriptor_name(name):
             raise ValueError(f"{name}: it is no name of a descriptor")
         return f"fd:{name}" if name else "fd"
     if colon and kind in files:
@@ -37,6 +37,10 @@ def _stream(text: str, choices: tuple[str, ...], files: tuple[str, ...], reading
     if text not in choices:
         raise ValueError(f"it may be {', '.join((*choices, *(f'{kind}:PATH' for kind in files)))}")
     return text
+
+
+def _is_descriptor_name(name: str) -> bool:
+    return len(name) <= 255 and all(32 <= ord(letter) < 127 and letter != ":" for letter in name)
 
 
 def input_text(text: str, old: bytes, reading: Reading) -> bytes:
@@ -108,6 +112,14 @@ def level_or_none(text: str, old: object, reading: Reading) -> str:
     return level(text, old, reading) if text else ""
 
 
+def namespace(text: str, _: object, reading: Reading) -> str:
+    """The name of a log."""
+    name = reading.expand(text)
+    if any(letter not in f"{UNIT_LETTERS}@" for letter in name) or name in (".", "..") or len(name) > 200:
+        raise ValueError(f"{name}: it is no name of a log")
+    return name
+
+
 def load_credential(text: str, old: Pairs, reading: Reading) -> Pairs:
     """NAME:PATH, or the name alone for one of ours; an empty line resets them."""
     if not text:
@@ -150,7 +162,7 @@ def _credential(text: str, reading: Reading) -> tuple[str, str]:
     """Its name, and what stands behind the colon. Raises ValueError."""
     word, at = next_word(text, 0, ":", quotes=False, each=True)
     name = reading.expand(word or "")
-    if not name or "/" in name or name in (".", "..") or len(name) > 255 or not name.isprintable():
+    if not name or "/" in name or name in (".", "..") or len(name) > 255 or not _is_descriptor_name(name):
         raise ValueError(f"{name}: it is no name of a credential")
     return name, "" if at == END else text[at:]
 

@@ -10,7 +10,7 @@ EXEC: "Rows" = {
     "User": ("account", "context.user", NOT_YET, ""),
     "Group": ("account", "context.group", NOT_YET, ""),
     "SupplementaryGroups": ("accounts", "context.supplementary_groups", NOT_YET, ""),
-    "DynamicUser": ("boolean", "context.dynamic_user", NOT_YET, ""),
+    "DynamicUser": ("boolean_or_none", "context.dynamic_user", NOT_YET, ""),
     "PAMName": ("string", "context.pam_name", NOT_YET, ""),
     "SetLoginEnvironment": ("tristate", "context.set_login_environment", NOT_YET, ""),
     "WorkingDirectory": ("folders.working_directory", "context.working_directory", NOT_YET, ""),
@@ -107,7 +107,7 @@ EXEC: "Rows" = {
     "LogRateLimitBurst": ("raw", "", INITS, "its log is the init's"),
     "LogExtraFields": ("raw", "", INITS, "its log is the init's"),
     "LogFilterPatterns": ("raw", "", INITS, "its log is the init's"),
-    "LogNamespace": ("string", "context.log_namespace", INITS, "its log is the init's"),
+    "LogNamespace": ("streams.namespace", "context.log_namespace", INITS, "its log is the init's"),
     "UtmpIdentifier": ("string", "context.utmp_identifier", NOT_YET, ""),
     "UtmpMode": (("choice", "init", "login", "user"), "context.utmp_mode", NOT_YET, ""),
     "CapabilityBoundingSet": (

@@ -43,6 +43,14 @@ def boolean(text: str, _: object, reading: Reading) -> bool:
     return said
 
 
+def boolean_or_none(text: str, old: object, reading: Reading) -> bool:
+    """One without which systemd does not load the unit."""
+    try:
+        return boolean(text, old, reading)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
 def tristate(text: str, old: object, reading: Reading) -> bool | None:
     """Yes, no, or with nothing: as if it had not been said."""
     return boolean(text, old, reading) if text else None
@@ -91,7 +99,10 @@ def pid_file(text: str, _: object, reading: Reading) -> str:
     if not text:
         return ""
     said = reading.expand(text)
-    return without_var(simplified(said if said.startswith("/") else f"{reading.expand('%t')}/{said}"))
+    try:
+        return without_var(simplified(said if said.startswith("/") else f"{reading.expand('%t')}/{said}"))
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def without_var(said: str) -> str:
@@ -258,7 +269,7 @@ def names(text: str, old: Texts, reading: Reading) -> Texts:
     for word in words(text, quotes=False, keep=True):
         try:
             name = reading.expand(word, of_name=True)
-            if "." not in name or "/" in name or len(name) > 255:
+            if not is_unit_name(name):
                 raise ValueError("it is no name of a unit")
             if "@." in name:
                 prefix = reading.name.rpartition(".")[0]
@@ -269,6 +280,18 @@ def names(text: str, old: Texts, reading: Reading) -> Texts:
         if name not in found and not (name == reading.name and "@" in name):
             found.append(name)
     return tuple(found)
+
+
+UNIT_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\"
+UNIT_KINDS = ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"]
+
+
+def is_unit_name(name: str) -> bool:
+    """Whether a unit can be called that (systemd.unit(5), "Description")."""
+    prefix, _, kind = name.rpartition(".")
+    letters = prefix.replace("@", "")
+    is_known = kind in UNIT_KINDS and len(name) <= 255 and prefix[:1] not in ("", "@")
+    return is_known and all(letter in UNIT_LETTERS for letter in letters)
 
 
 def install_names(text: str, old: Texts, reading: Reading) -> Texts:

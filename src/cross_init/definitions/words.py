@@ -75,7 +75,7 @@ def next_word(
             if at == len(text):
                 if lenient and not quote:
                     return _whole(f"{word}\\", is_raw), END
-                raise ValueError("there is nothing behind the last backslash")
+                raise ValueError("\\ means nothing")
             said, behind, is_byte = escaped(text, at) if escapes else (text[at], at + 1, False)
             if not said and not lenient:
                 raise ValueError(f"\\{text[at]} means nothing")
@@ -100,6 +100,17 @@ def next_word(
     if quote:
         raise ValueError(f"the quotation mark {quote} has no end")
     return _whole(word, is_raw), END
+
+
+def semicolon(text: str, at: int) -> tuple[str, int]:
+    """A semicolon that stands alone here in a command line, with its backslash; "" if none. Where the next word is."""
+    sign = ";" if text[at : at + 1] == ";" else "\\;" if text[at : at + 2] == "\\;" else ""
+    behind = at + len(sign)
+    if not sign or text[behind : behind + 1] not in ("", *BLANKS):
+        return "", at
+    while behind < len(text) and text[behind] in BLANKS:
+        behind += 1
+    return sign, behind if behind < len(text) else END
 
 
 def escaped(text: str, at: int, nul: bool = False) -> tuple[str, int, bool]:
