@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.support.containers import INSIDE
 from tests.support.corpus import units
-from tests.support.properties import of_units
+from tests.support.properties import properties
 from tests.support.shown import RELATIONS, Value, differences, property_of
 from tests.support.systemd import Manager
 
@@ -37,12 +37,17 @@ def there(system: Manager, files: dict[str, bytes]) -> Iterator[None]:
         system.systemctl("daemon-reload")
 
 
+def version_of(system: Manager) -> int:
+    return int(system.systemctl("--version").stdout.split()[1])
+
+
 def compared(system: Manager, names: list[str]) -> tuple[dict[str, Value], int]:
     """What is not the same of these units, and how many properties were compared."""
-    theirs = of_units(system.container.pid, names)
+    with properties(system.container.pid) as asked:
+        theirs = [asked.of(name) for name in names]
     said = system.container.run("sh", "-c", READ, "sh", *names).stdout
     ours = [json.loads(line) for line in said.splitlines()]
-    version = int(system.systemctl("--version").stdout.split()[1])
+    version = version_of(system)
     found: dict[str, Value] = {}
     count = 0
     for name, our, their in zip(names, ours, theirs, strict=True):
@@ -54,8 +59,7 @@ def compared(system: Manager, names: list[str]) -> tuple[dict[str, Value], int]:
         for each in map(property_of, RELATIONS):
             if each in our:
                 our[each] = [unit for unit in our[each] if unit not in LINKS]
-        unlike = differences(our, their)
-        unlike = {key: values for key, values in unlike.items() if SINCE.get(key, 0) <= version}
+        unlike = {key: values for key, values in differences(our, their).items() if SINCE.get(key, 0) <= version}
         count += len(our.keys() & their.keys())
         if unlike:
             found[name] = unlike

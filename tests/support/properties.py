@@ -2,13 +2,15 @@
 
 Its manager wants whoever asks to be of its own PID namespace: this runs itself there, as a program.
 
-usage: python -m tests.support.properties SOCKET UNIT...   prints one object for each, as JSON, one a line
+usage: python -m tests.support.properties SOCKET <NAMES   for each name, a line each, prints an object as JSON
 """
 
 import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,41 @@ PREFIX = "org.freedesktop.systemd1"
 LONGEST_S = 30
 
 
-def of_units(pid: int, names: list[str]) -> list[dict[str, Any]]:
-    """The properties of these units of the manager that is this process, as the machine outside numbers it."""
-    where = f"/proc/{pid}/root/run/systemd/private"
-    asked = subprocess.run(
-        ["nsenter", "--target", str(pid), "--pid", "--", sys.executable, "-m", __name__, where, *names],
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-    )
-    assert asked.returncode == 0, asked.stderr
-    return [json.loads(line) for line in asked.stdout.splitlines()]
+class Properties:
+    """The properties of units of a manager. pid: its process, as the machine outside numbers it."""
+
+    def __init__(self, pid: int) -> None:
+        where = f"/proc/{pid}/root/run/systemd/private"
+        self.process = subprocess.Popen(
+            ["nsenter", "--target", str(pid), "--pid", "--", sys.executable, "-m", __name__, where],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def of(self, unit: str) -> dict[str, Any]:
+        """Those of a unit, which is loaded for that if it is not yet."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(unit, file=self.process.stdin, flush=True)
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return found
+
+    def close(self) -> None:
+        """End who asks."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def properties(pid: int) -> Iterator[Properties]:
+    """Whom to ask, until the end."""
+    asked = Properties(pid)
+    try:
+        yield asked
+    finally:
+        asked.close()
 
 
 class Asking:
@@ -75,9 +99,11 @@ def plain(value: object) -> object:
 def main() -> None:
     """Print all."""
     asking = Asking(sys.argv[1])
-    for unit in sys.argv[2:]:
+    for line in sys.stdin:
+        unit = line.rstrip("\n")
         kind = unit.rpartition(".")[2].capitalize()
-        print(json.dumps(asking.properties(unit, "Unit") | asking.properties(unit, kind), default=plain))
+        said = asking.properties(unit, "Unit") | asking.properties(unit, kind)
+        print(json.dumps(said, default=plain), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ Run inside a container as a program, with the names of units: prints one object 
 """
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from cross_init.definitions.definition import Command, Context, Definition, Directory, Socket
+from cross_init.definitions.find import find
 from cross_init.definitions.restrictions import NAMESPACES
 from cross_init.definitions.scheduling import CLASSES, POLICIES
 from cross_init.definitions.streams import FACILITIES, LEVELS
-from cross_init.definitions.units import load
+from cross_init.definitions.units import Unit, _socket, load
 from cross_init.errors import Failure
 
 INFINITY = (1 << 64) - 1
@@ -28,7 +30,7 @@ CLONE = {  # clone(2)
     "pid": 0x20000000,
     "user": 0x10000000,
     "uts": 0x04000000,
-    "time": 0x00000080,
+    "time": 0,  # 0x80, which systemd 252 does not count
 }
 SAME_NAME = {  # of the definition's fields; those whose properties have a name of their own are below
     "readiness": "type exit_type bus_name notify_access remain_after_exit guess_main_pid reload_signal",
@@ -40,7 +42,7 @@ SAME_NAME = {  # of the definition's fields; those whose properties have a name 
     "configuration_directory_mode supplementary_groups exec_search_path pass_environment unset_environment "
     "cpu_scheduling_reset_on_fork standard_input_data tty_path tty_reset tty_vhangup tty_vt_disallocate "
     "syslog_identifier syslog_level_prefix utmp_identifier utmp_mode non_blocking "
-    "ambient_capabilities secure_bits no_new_privileges keyring_mode private_devices private_network private_ipc "
+    "secure_bits no_new_privileges keyring_mode private_devices private_network private_ipc "
     "protect_system protect_home protect_kernel_tunables protect_kernel_modules protect_kernel_logs protect_clock "
     "protect_proc proc_subset read_write_paths read_only_paths inaccessible_paths exec_paths no_exec_paths "
     "network_namespace_path ipc_namespace_path user_namespace_path log_namespace restrict_realtime restrict_suid_sgid "
@@ -114,6 +116,11 @@ def links(directories: tuple[Directory, ...]) -> list[Value]:
     return sorted([each.path, link] for each in directories for link in each.links)
 
 
+def linked(value: Value) -> Value:
+    """The links of systemd's, which has them twice if they were said twice."""
+    return [list(each) for each in sorted({(path, link) for path, link, *_ in value if link})]
+
+
 def of_context(context: Context) -> dict[str, Value]:
     """Those of systemd.exec(5) whose names or values are not ours."""
     found: dict[str, Value] = {
@@ -122,6 +129,7 @@ def of_context(context: Context) -> dict[str, Value]:
         "UMask": context.umask,
         "WorkingDirectory": ("!" if context.working_directory_may_lack else "") + context.working_directory,
         "StandardInput": stream(context.standard_input),
+        "AmbientCapabilities": context.ambient_capabilities & CAPABILITIES,
         "CapabilityBoundingSet": context.capability_bounding_set & CAPABILITIES,
         "StandardOutput": stream(context.standard_output),
         "StandardError": stream(context.standard_error),
@@ -275,12 +283,12 @@ def of_socket(socket: Socket) -> dict[str, Value]:
 def read(name: str, of_user: bool) -> dict[str, Value]:
     """The properties of a unit, or what it is refused for."""
     try:
-        unit = load(name, of_user)
+        if name.endswith(".socket"):  # without its service, which need not be there for systemd to load it
+            found = find(name, of_user, ())
+            return of_socket(_socket(found, of_user, Unit(Definition(found.name))))
+        return of_service(load(name, of_user).definition)
     except Failure as failure:
         return {"refused": str(failure)}
-    if name.endswith(".socket"):
-        return next(of_socket(each) for each in unit.definition.sockets if each.name == name)
-    return of_service(unit.definition)
 
 
 # How a value of systemd's is to be seen before it is compared.
@@ -293,11 +301,10 @@ SEEN: dict[str, Callable[[Value], Value]] = {
     "LoadCredential": sorted,
     "CPUAffinity": lambda value: list(bytes(value).rstrip(b"\0")),
     "NUMAMask": lambda value: list(bytes(value).rstrip(b"\0")),
-    **{
-        f"{kind}DirectorySymlink": lambda value: sorted(each[:2] for each in value if each[1])
-        for kind in ("Runtime", "State", "Cache", "Logs")
-    },
+    **{f"{kind}DirectorySymlink": linked for kind in ("Runtime", "State", "Cache", "Logs")},
+    "Listen": lambda value: [[kind, re.sub(r"\\(.)", r"\1", address)] for kind, address in value],
     "RestrictNamespaces": lambda value: value & sum(CLONE.values()),
+    "AmbientCapabilities": lambda value: value & CAPABILITIES,
     "CapabilityBoundingSet": lambda value: value & CAPABILITIES,
     "Backlog": lambda value: (1 << 32) - 1 if value == (1 << 31) - 1 else value,
     **{property_of(name): sorted for name in RELATIONS},

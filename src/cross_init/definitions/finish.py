@@ -14,7 +14,7 @@ CAPABILITIES = {  # what a setting takes from the bounding set, by the numbers o
     "protect_kernel_logs": (34,),
     "protect_clock": (25, 35),
 }
-DIRECTORIES = ("runtime", "state", "cache", "logs", "configuration")
+UNLIMITED = (1 << 32) - 1  # UINT_MAX, by which systemd means that it was not said
 
 
 def finish(definition: Definition, reading: Reading) -> None:
@@ -66,8 +66,6 @@ def _check(definition: Definition) -> None:
         reason, where = "it has several ExecStart=, which is for Type=oneshot", "start"
     elif is_oneshot and ending.restart in ("always", "on-success"):
         reason, where = f"Restart={ending.restart} is not for Type=oneshot", "restart"
-    elif is_oneshot and ending.restart_force_exit_status != ((), ()):
-        reason, where = "RestartForceExitStatus= is not for Type=oneshot", "restart_force_exit_status"
     elif is_oneshot and readiness.exit_type == "cgroup":
         reason, where = "ExitType=cgroup is not for Type=oneshot", "exit_type"
     elif readiness.type == "dbus" and not readiness.bus_name:
@@ -130,9 +128,9 @@ def finish_socket(socket: Socket, reading: Reading) -> None:
     """The same for a socket unit. Raises Failure."""
     socket.service = "" if socket.accept else socket.service
     socket.relations.description = socket.relations.description or socket.name
-    if socket.trigger_limit_interval is None:
+    if socket.trigger_limit_interval in (None, INFINITY):
         socket.trigger_limit_interval = 2 * SECOND
-    if socket.trigger_limit_burst is None:
+    if socket.trigger_limit_burst in (None, UNLIMITED):
         socket.trigger_limit_burst = 200 if socket.accept else 20
     reason = ""
     is_stream = all(each.kind in ("Stream", "SequentialPacket") for each in socket.listen)

@@ -78,9 +78,9 @@ def io_class(text: str, _: object, reading: Reading) -> str:
     name = CLASSES[number(text, 0, 3)] if text.isdigit() else text
     if name not in CLASSES:
         raise ValueError(f"it may be {', '.join(CLASSES)}")
-    if context.io_scheduling_priority is None:
+    if context.io_scheduling_priority is None or name == "none":
         context.io_scheduling_priority = 4
-    return name
+    return "best-effort" if name == "none" else name
 
 
 def io_priority(text: str, _: object, reading: Reading) -> int | None:
@@ -128,7 +128,7 @@ def nsec(text: str, _: object, reading: Reading) -> int | None:
     if rest.endswith("ns") or rest.isdigit():
         return number(rest.removesuffix("ns").rstrip(BLANKS), 0, INFINITY)
     value = usec(rest)
-    return value if value == INFINITY else value * 1000
+    return None if value == INFINITY else value * 1000
 
 
 def coredump_filter(text: str, old: int | None, reading: Reading) -> int | None:
@@ -140,7 +140,7 @@ def coredump_filter(text: str, old: int | None, reading: Reading) -> int | None:
         if word == "default":
             mask |= 0x33
         elif word == "all":
-            mask |= (1 << 9) - 1
+            mask |= (1 << 32) - 1
         elif word in COREDUMP:
             mask |= 1 << COREDUMP[word]
         else:

@@ -114,12 +114,12 @@ def statuses(text: str, old: Statuses, reading: Reading) -> Statuses:
     codes, signals = set(old[0]), set(old[1])
     for word in words(text, quotes=False):
         try:
-            if word in CODES:
-                codes.add(CODES[word])
-            elif word.isascii() and word.isdigit():
-                codes.add(number(word, 0, 255))
-            else:
-                signals.add(signal_number(word))
+            codes.add(CODES[word] if word in CODES else number(word, 0, 255))
+            continue
+        except ValueError:
+            pass
+        try:
+            signals.add(signal_number(word))
         except ValueError:
             reading.remark(f"{word}: it is no exit code and no signal")
     return tuple(sorted(codes)), tuple(sorted(signals))

@@ -2,11 +2,16 @@
 
 from cross_init.definitions.definition import Check, Listen
 from cross_init.definitions.reading import Reading
-from cross_init.definitions.values import number, simplified, without_var
+from cross_init.definitions.values import INT_MAX, number, simplified, without_var
 from cross_init.definitions.words import BLANKS
 
 Listens = tuple[Listen, ...]
 Checks = tuple[Check, ...]
+INTERFACE_MOST = 16  # IFNAMSIZ
+NETLINK = (  # families (netlink(7))
+    *("route", "firewall", "inet-diag", "nflog", "xfrm", "selinux", "iscsi", "audit", "fib-lookup", "connector"),
+    *("netfilter", "ip6-fw", "dnrtmsg", "kobject-uevent", "generic", "scsitransport", "ecryptfs", "rdma"),
+)
 UNIX_MOST = 107  # bytes of a path (unix(7))
 IP_TOS = {"low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02}
 
@@ -21,17 +26,18 @@ def listen(text: str, old: Listens, reading: Reading) -> Listens:
         said = simplified(said)
         said = without_var(said) if kind == "FIFO" else said
     elif kind == "Netlink":
-        if not said.split():
-            raise ValueError("it is FAMILY, and perhaps a group's number")
+        said = netlink(said)
     else:
         said = address(said)
+        if kind == "SequentialPacket" and said[0] not in "/@":
+            raise ValueError("sequential packets are for UNIX sockets")
     return (*old, Listen(kind, said, reading.origin))
 
 
 def address(text: str) -> str:
     """An address of a socket, as systemd writes it. Raises ValueError."""
     if text.startswith("/"):
-        path = simplified(without_var(text))
+        path = without_var(text)
         if len(path.encode("utf-8", "surrogateescape")) > UNIX_MOST:
             raise ValueError("the path is too long for a socket")
         return path
@@ -63,6 +69,14 @@ def address(text: str) -> str:
     raise ValueError("it is no address: a path, @NAME, PORT, IPv4:PORT or [IPv6]:PORT")
 
 
+def netlink(text: str) -> str:
+    """FAMILY GROUP, of which the family alone will do. Raises ValueError."""
+    family, _, group = text.partition(" ")
+    if family not in NETLINK:
+        number(family, 0, INT_MAX)
+    return f"{family} {number(group, 0, (1 << 32) - 1) if group.strip(BLANKS) else 0}"
+
+
 def service(text: str, _: object, reading: Reading) -> str:
     """The service that the sockets are for."""
     name = reading.expand(text, of_name=True)
@@ -73,7 +87,12 @@ def service(text: str, _: object, reading: Reading) -> str:
 
 def interface(text: str, _: object, reading: Reading) -> str:
     """A network interface, or * for all."""
-    return "" if text == "*" else text
+    if text == "*":
+        return ""
+    is_name = text not in (".", "..") and len(text) < INTERFACE_MOST and not (text.isascii() and text.isdigit())
+    if text and not (is_name and all(32 < ord(letter) < 127 and letter not in ":/%" for letter in text)):
+        raise ValueError("it is no network interface")
+    return text
 
 
 def descriptor_name(text: str, _: object, reading: Reading) -> str:

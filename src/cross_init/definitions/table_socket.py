@@ -46,7 +46,7 @@ SOCKET: "Rows" = {
     "ReceiveBuffer": ("size", "receive_buffer", NOT_YET, ""),
     "SendBuffer": ("size", "send_buffer", NOT_YET, ""),
     "PipeSize": ("size", "pipe_size", NOT_YET, ""),
-    "MessageQueueMaxMessages": ("integer", "message_queue_max_messages", NOT_YET, ""),
+    "MessageQueueMaxMessages": (("integer", -(1 << 63), (1 << 63) - 1), "message_queue_max_messages", NOT_YET, ""),
     "MessageQueueMessageSize": ("size", "message_queue_message_size", NOT_YET, ""),
     "PassCredentials": ("boolean", "pass_credentials", NOT_YET, ""),
     "PassSecurity": ("boolean", "pass_security", NOT_YET, ""),

@@ -362,7 +362,7 @@ def valid_account(text: str, reading: Reading) -> str:
         name in ("", ".", "..")
         or name != name.strip(" ")
         or any(letter in ":/" or ord(letter) < 32 or ord(letter) == 127 for letter in name)
-        or (digits.isascii() and digits.isdigit())
+        or all(letter in "0123456789" for letter in digits)
     ):
         raise Refused(f"{name}: it is no name of a user or group")
     return name
