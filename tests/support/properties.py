@@ -22,10 +22,10 @@ LONGEST_S = 30
 
 
 class Properties:
-    """The properties of units of a manager. pid: its process, as the machine outside numbers it."""
+    """The properties of units of a manager. pid: its container's process 1. folder: where its own socket is."""
 
-    def __init__(self, pid: int) -> None:
-        where = f"/proc/{pid}/root/run/systemd/private"
+    def __init__(self, pid: int, folder: str) -> None:
+        where = f"/proc/{pid}/root/{folder}/systemd/private"
         self.process = subprocess.Popen(
             ["nsenter", "--target", str(pid), "--pid", "--", sys.executable, "-m", __name__, where],
             cwd=PROJECT,
@@ -49,9 +49,9 @@ class Properties:
 
 
 @contextmanager
-def properties(pid: int) -> Iterator[Properties]:
-    """Whom to ask, until the end."""
-    asked = Properties(pid)
+def properties(pid: int, user: int = 0) -> Iterator[Properties]:
+    """Whom to ask, until the end; of a user's manager, if it is not that of the system."""
+    asked = Properties(pid, f"run/user/{user}" if user else "run")
     try:
         yield asked
     finally:

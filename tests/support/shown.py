@@ -203,8 +203,9 @@ def of_service(definition: Definition) -> dict[str, Value]:
     start = INFINITY if ending.timeout_start is None else ending.timeout_start
     found |= {
         "Id": definition.name,
-        "FragmentPath": definition.files[0],
-        "DropInPaths": list(definition.files[1:]),
+        # /lib is a link to /usr/lib, and one systemd looks there first, the other here.
+        "FragmentPath": definition.files[0].removeprefix("/usr"),
+        "DropInPaths": [each.removeprefix("/usr") for each in definition.files[1:]],
         "PIDFile": readiness.pid_file,
         "RestartUSec": ending.restart_delay,
         "RestartMaxDelayUSec": ending.restart_max_delay,
@@ -302,6 +303,8 @@ SEEN: dict[str, Callable[[Value], Value]] = {
     "CPUAffinity": lambda value: list(bytes(value).rstrip(b"\0")),
     "NUMAMask": lambda value: list(bytes(value).rstrip(b"\0")),
     **{f"{kind}DirectorySymlink": linked for kind in ("Runtime", "State", "Cache", "Logs")},
+    "FragmentPath": lambda value: value.removeprefix("/usr"),
+    "DropInPaths": lambda value: [each.removeprefix("/usr") for each in value],
     "Listen": lambda value: [[kind, re.sub(r"\\(.)", r"\1", address)] for kind, address in value],
     "RestrictNamespaces": lambda value: value & sum(CLONE.values()),
     "AmbientCapabilities": lambda value: value & CAPABILITIES,

@@ -31,10 +31,14 @@ FOLLOWED_MOST = 32  # links, one after the other
 
 
 class Found:
-    """A unit's files. name: whole. fragment: its own file. drop_ins: in the order in which they count."""
+    """A unit's files. name: whole. asked: the name that it was looked for by, which may be another of its names.
 
-    def __init__(self, name: str, fragment: str) -> None:
+    fragment: its own file. drop_ins: in the order in which they count.
+    """
+
+    def __init__(self, name: str, asked: str, fragment: str) -> None:
         self.name = name
+        self.asked = asked
         self.fragment = fragment
         self.aliases: tuple[str, ...] = ()
         self.drop_ins: tuple[str, ...] = ()
@@ -168,7 +172,7 @@ def _resolve(name: str, folders: tuple[str, ...], own: tuple[str, ...]) -> Found
             file = path.rpartition("/")[2]
             if file.partition("@")[2].startswith("."):
                 file = f"{file.partition('@')[0]}@{instance}.{file.rpartition('.')[2]}"
-            return Found(name if _is_linked(path) else file, path)
+            return Found(name if _is_linked(path) else file, asked, path)
         name, own = target, folders
         if name.partition("@")[2].startswith("."):
             name = f"{name.partition('@')[0]}@{instance}.{name.rpartition('.')[2]}"
@@ -202,8 +206,8 @@ def _entry(name: str, folders: tuple[str, ...], own: tuple[str, ...]) -> tuple[s
 
 
 def _is_alias(name: str, target: str) -> bool:
-    """Whether a unit of this name may be a link to one of that name (systemd.unit(5), "Description")."""
-    if name.rpartition(".")[2] != target.rpartition(".")[2]:
+    """Whether a unit of this name may be a link to another of that name (systemd.unit(5), "Description")."""
+    if name == target or name.rpartition(".")[2] != target.rpartition(".")[2]:
         return False
     instance, other = instance_of(name), instance_of(target)
     if ("@" in name) != ("@" in target):
@@ -231,7 +235,10 @@ def _add_drop_ins(found: Found, folders: tuple[str, ...]) -> None:
     for name in sorted(beside - {found.name}):
         other = name.replace("@.", f"@{found.instance}.", 1) if "@." in name and found.instance else name
         if any(other in entries or name in entries for entries in listed.values()):
-            same = _resolve(other, folders, folders)
+            try:
+                same = _resolve(other, folders, folders)
+            except Failure:
+                continue  # its own links lead in a circle
             if same is not None and same.name == found.name and other != found.name:
                 aliases.append(other)
     found.aliases = tuple(dict.fromkeys(aliases))

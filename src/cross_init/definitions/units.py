@@ -115,7 +115,7 @@ def _service(found: Found, of_user: bool) -> Unit:
     unit = Unit(definition)
     definition.relations.wants = found.wants
     definition.relations.requires = found.requires
-    reading = Reading(definition, found.name, found.instance, of_user, found.fragment)
+    reading = Reading(definition, found.asked, found.instance, of_user, found.fragment)
     _read_files(found, reading, unit)
     finish(definition, reading)
     _keep_remarks(reading, unit)
@@ -125,7 +125,7 @@ def _service(found: Found, of_user: bool) -> Unit:
 def _socket(found: Found, of_user: bool, unit: Unit) -> Socket:
     socket = Socket()
     socket.name = found.name
-    reading = Reading(socket, found.name, found.instance, of_user, found.fragment)
+    reading = Reading(socket, found.asked, found.instance, of_user, found.fragment)
     _read_files(found, reading, unit)
     finish_socket(socket, reading)
     _keep_remarks(reading, unit)
@@ -146,6 +146,7 @@ def _read_files(found: Found, reading: Reading, unit: Unit) -> None:
                 reading.remark(text, (path, number))
             for line in lines:
                 _take(line, path, reading, unit)
+            reading.name = found.name  # only in the unit's own file specifiers mean the name that was asked for
         except Malformed as error:
             reason = f"{path}:{error.line}: {error}"
         except Refused as error:
