@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from cross_init.start import PACKAGES
 from tests.support.command import CHECKOUT, PATH, ROOT
 from tests.support.own import OWN
 
@@ -34,8 +35,7 @@ answer("check", [])
 print(*sys.modules)
 """
 ALWAYS = {
-    *("cross_init", "cross_init.commands", "cross_init.kernel", "cross_init.notify", "cross_init.readiness"),
-    *("cross_init.shapes", "cross_init.sockets", "cross_init.store", "cross_init.systems", "cross_init.watch"),
+    *("cross_init", *(f"cross_init.{name}" for name in PACKAGES)),
     *("cross_init.start", "cross_init.kernel.evidence", "cross_init.request", "cross_init.gather"),
     *(
         "cross_init.bridge",

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from cross_init.start import PACKAGES
+
 PACKAGE = Path(__file__).resolve().parents[1] / "src/cross_init"
 LARGEST_CIRCLE = 3
 # Folder, or file that stands in none: what it may import. docs/design.md says what lives where.
@@ -94,3 +96,8 @@ def test_each_room_imports_only_what_it_may() -> None:
 def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
     assert not circles({"a": {"b"}, "b": set()})
+
+
+def test_each_folder_is_found_in_every_form() -> None:
+    """Static, and in one file, only those that start.py names are there."""
+    assert sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")) == list(PACKAGES)

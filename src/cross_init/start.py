@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     CodeOf = Callable[[str, str], CodeType | None]
 
 # Our folders; their own files have nothing but a docstring.
-PACKAGES = ("commands", "kernel", "notify", "readiness", "shapes", "sockets", "store", "systems", "watch")
+PACKAGES = (
+    "commands",
+    "definitions",
+    "kernel",
+    "notify",
+    "readiness",
+    "shapes",
+    "sockets",
+    "store",
+    "systems",
+    "watch",
+)
 # On that way, too, each behind those that it imports.
 ALWAYS = (
     *("errors", "kernel.linux", "kernel.evidence", "model", "detect", "commands.options"),
