@@ -1,5 +1,6 @@
 """Units that cannot be read: one line with the file and, where there is one, the line; exit code 125."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -86,6 +87,20 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "a.service").symlink_to("b.service")
     (tmp_path / "b.service").symlink_to("a.service")
     assert refusal("a", f"--unit-path={tmp_path}").startswith("a.service: its links lead in a circle")
+
+
+def test_what_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
+    unit = tmp_path / "a.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    (tmp_path / "a.service.d").mkdir()
+    os.mkfifo(tmp_path / "a.service.d/x.conf")
+    (tmp_path / "a.service.d/y.conf").mkdir()
+    assert "runs     /bin/true" in show(str(unit)).stdout
+    unit.write_bytes(b"#" * (1 << 23))
+    assert refusal(str(unit)) == f"{unit}: it is larger than 4194304 bytes"
+    unit.unlink()
+    unit.symlink_to(tmp_path / "nothing")
+    assert refusal(str(unit)) == f"{unit}: there is no such file"
 
 
 def test_wrong_words() -> None:

@@ -5,6 +5,7 @@ refused in one line. The sockets of the service come with it.
 """
 
 import posix
+from _stat import S_ISREG
 
 from cross_init.definitions.definition import Definition, Origin, Socket
 from cross_init.definitions.directives import row
@@ -160,10 +161,16 @@ def _read_files(found: Found, reading: Reading, unit: Unit) -> None:
 
 
 def _content(path: str) -> bytes:
-    """Raises Failure."""
+    """What is in a file; nothing in what is none, as /dev/null for a drop-in that is masked. Raises Failure."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(SIZE_MOST)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
+        try:
+            found = posix.fstat(fd)
+            if found.st_size > SIZE_MOST:
+                raise Failure(f"{path}: it is larger than {SIZE_MOST} bytes")
+            return posix.read(fd, SIZE_MOST) if S_ISREG(found.st_mode) else b""
+        finally:
+            posix.close(fd)
     except OSError as error:
         raise Failure(f"{path}: {why(error)}") from None
 
