@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "shapes": "bounds errors kernel launch model notify plan readiness request sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
-    "start": "bridge commands errors kernel request version",
+    "start": "bridge commands detect errors kernel request version",
     "store": "bounds errors kernel model offered readiness request sockets watch",
     "systems": "bounds errors kernel model notify offered readiness sockets store watch",
     "unused": "errors model plan request",

@@ -75,10 +75,15 @@ def init_named(words: str) -> Init:
 def target_named(words: str) -> "Target":
     """The half that stands in for an init system: one of TARGETS, and perhaps a colon and an option. Raises Failure."""
     name, _, option = words.partition(":")
-    module = __import__(f"cross_init.systems.{IN_TWO.get(name, name)}", fromlist=("Target",))
+    module = __import__(f"cross_init.{target_file(name)}", fromlist=("Target",))
     found: Target = module.Target()
     found.configure(option)
     return found
+
+
+def target_file(name: str) -> str:
+    """The module that has this target's half."""
+    return f"systems.{IN_TWO.get(name, name)}"
 
 
 def detect(evidence: Evidence, beyond: bool = True) -> tuple[Init, Claim]:

@@ -123,13 +123,18 @@ def find_modules(of: "CodeOf" = compiled) -> None:
     sys.meta_path.insert(0, Compiled)
 
 
-def load_always() -> None:
-    """Import what every start of the bridge needs, past the machinery of imports: half as long again would it take."""
-    for name in ALWAYS:
+def load(*names: str) -> None:
+    """Import these, each behind those that it imports, past the machinery of imports, which takes half as long again.
+
+    What is not there in this form is imported when it is needed.
+    """
+    for name in names:
+        if f"cross_init.{name}" in sys.modules:
+            continue
         folder, _, last = f"/{name}".replace(".", "/").rpartition("/")
         code = code_of(FOLDER + folder, last)
         if code is None:
-            return  # it is imported when it is needed
+            return
         module = sys.modules[f"cross_init.{name}"] = type(sys)(f"cross_init.{name}")
         module.__package__ = f"cross_init{folder.replace('/', '.')}"
         module.__file__ = f"{FOLDER}{folder}/{last}.py"
@@ -154,7 +159,7 @@ def run_bridge(argv: list[str]) -> None:
 
     gc.disable()  # all that this way makes is needed to its end: to look through it again and again takes a tenth of it
     if is_isolated():
-        load_always()
+        load(*ALWAYS)
     from cross_init.commands.options import parse
     from cross_init.errors import FAILED, NAME, Failure, print_error, print_unexpected, why, write_out
     from cross_init.kernel.linux import NO_MEMORY
@@ -198,8 +203,10 @@ def start(options: "Options") -> int:
         from cross_init.commands.explain import show_init
 
         return show_init(options, environ)
+    from cross_init.detect import target_file
     from cross_init.request import resolve
 
+    load(target_file(options.target.partition(":")[0]))
     request = resolve(options, environ)
     if options.explain:
         from cross_init.commands.explain import show
@@ -207,7 +214,7 @@ def start(options: "Options") -> int:
         return show(request, options.explain == "json")
     from cross_init.bridge import run
 
-    return run(request)
+    return run(request, load)
 
 
 def restore_environment() -> None:
