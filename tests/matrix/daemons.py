@@ -52,7 +52,7 @@ def waiting(here: str, is_wanted: Callable[[list[str]], bool] = is_daemon) -> in
                 continue
         return found
 
-    until(lambda: len(at_fifo()) == 1, f"a daemon of {here} waits at its FIFO", 20)
+    until(lambda: len(at_fifo()) == 1, f"a daemon of {here} waits at its FIFO", 60)
     return at_fifo()[0]
 
 

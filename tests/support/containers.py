@@ -29,7 +29,7 @@ IN_A_TREE = {**ENVIRONMENT, "PATH": USUAL}  # which has nothing but what it was 
 # What tests run inside, or what they need there.
 INSIDE_NEEDED = ("systemd", "dbus", "iproute2", "redis-server", "s6", "runit")
 BOOT_S = 30
-COMMAND_S = 30
+COMMAND_S = 100  # a package is built by one, beside other tests
 # $1: an empty folder, $2: the tree, $3: the project. basic.target: none of the services that the tree has enabled.
 BOOT = """
 mount -t tmpfs -o mode=0755 tmpfs "$1"

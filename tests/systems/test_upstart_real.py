@@ -308,7 +308,7 @@ def test_each_client_of_a_socket_gets_a_daemon_that_is_written_for_inetd(bridged
     until(lambda: listens(bridged, 7707), "the socket bridge listens")
     client = (
         "import socket; here = ('127.0.0.1', 7707)\n"
-        "made = [socket.create_connection(here, 10).makefile('rwb', 0) for _ in range(3)]\n"
+        "made = [socket.create_connection(here, 60).makefile('rwb', 0) for _ in range(3)]\n"
         "for number, each in enumerate(made): each.write(b'%d\\n' % number)\n"
         "print([each.readline() + each.readline() for each in made])"
     )
