@@ -154,6 +154,9 @@ def test_after_a_respawn_there_is_no_socket_and_that_is_said(bridged: Upstart) -
     bridged.job("respawns", f"{job} -- {SERVE} 2>> /run/respawns\n")
     until(lambda: listens(bridged, 7707), "the socket bridge listens")
     pid, _ = ask(bridged, "AF_INET", "('127.0.0.1', 7707)")
+    # It serves before it says that it is ready, and one that ends before that is started anew by nobody.
+    started = f"respawns start/running, process {pid}\n"
+    until(lambda: bridged.initctl("status", "respawns") == started, "Upstart has heard that it is ready")
     bridged.run("kill", "-KILL", str(pid))
     log = bridged.root / "run/respawns"
     # Before it is stopped: Upstart shows no process for a moment as well while it starts the next one.
