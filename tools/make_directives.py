@@ -1,4 +1,4 @@
-"""Write docs/directives.md: what becomes of each directive of a systemd unit, from the table in definitions/.
+"""Write docs/directives.md: what becomes of each directive of a unit and stanza of a job, from the table in definitions/.
 
 usage: make_directives.py [--check]
 
@@ -15,7 +15,7 @@ from cross_init.definitions.classes import CANNOT, DONE, INITS, NOT_YET, WEAKER,
 from cross_init.definitions.directives import everything  # noqa: E402
 
 FILE = ROOT / "docs" / "directives.md"
-HEAD = """# Every directive of a systemd unit
+HEAD = """# Every directive of a systemd unit, every stanza of an Upstart job
 
 Made by `make docs` from the table in `definitions/`, by which `cross-init show` goes as well; a test keeps it equal to
 that. The directives are those of systemd 252 to 262.
@@ -35,8 +35,8 @@ MEANT = {
 def lines(rows: Rows) -> list[str]:
     """The directives of one manual page: one row for each class and reason."""
     found: dict[tuple[str, str], list[str]] = {}
-    for key, (_, _, name, reason) in rows.items():
-        found.setdefault((name, reason), []).append(f"`{key}=`")
+    for key, (kind, _, name, reason) in rows.items():
+        found.setdefault((name, reason), []).append(f"`{key}{'=' if kind else ''}`")
     order = list(MEANT)
     told = sorted(found.items(), key=lambda each: (order.index(each[0][0]), each[0][1]))
     return [f"| {name} | {', '.join(sorted(keys))} | {reason} |" for (name, reason), keys in told]

@@ -13,9 +13,10 @@ from typing import Any
 from cross_init.definitions.definition import Command, Context, Definition, Directory, Socket
 from cross_init.definitions.find import find
 from cross_init.definitions.restrictions import NAMESPACES
+from cross_init.definitions.said import Unit
 from cross_init.definitions.scheduling import CLASSES, POLICIES
 from cross_init.definitions.streams import FACILITIES, LEVELS
-from cross_init.definitions.units import Unit, _socket, load
+from cross_init.definitions.units import _socket, load
 from cross_init.errors import Failure
 
 INFINITY = (1 << 64) - 1

@@ -450,9 +450,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "show",
         "[--json] [--user] [--unit-path DIR]... UNIT",
-        "what is read of a systemd unit, and what becomes of it",
-        "Say what is read of a systemd unit, from which file and line, and what becomes of each directive under "
-        "another init. UNIT is a name on systemd's own search path, or the path of a unit's file.",
+        "what is read of a unit or a job, and what becomes of it",
+        "Say what is read of a systemd unit, or of an Upstart job, from which file and line, and what becomes of each "
+        "directive under another init. UNIT is a name on systemd's own search path, or the path of a file; that of a "
+        "job ends with `.conf`.",
         (
             JSON._replace(text="Print an object (JSON), for programs."),
             Option("--user", "", "It is a unit of a user's manager, not of the system's."),

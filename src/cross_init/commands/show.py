@@ -1,8 +1,9 @@
-"""cross-init show: what is read of a systemd unit, from which file and line, and what becomes of each directive."""
+"""cross-init show: what is read of a unit or a job, from which file and line, and what becomes of each directive."""
 
 from cross_init.definitions.classes import CANNOT, NOT_YET
 from cross_init.definitions.definition import CAPABILITIES_ALL, INFINITY, Definition, Socket
-from cross_init.definitions.units import Said, Unit, load
+from cross_init.definitions.load import load
+from cross_init.definitions.said import Said, Unit
 from cross_init.errors import Failure, printable
 
 GROUPS = ("commands", "readiness", "context", "ending", "relations")
@@ -10,6 +11,7 @@ MASKS = ("capability_bounding_set", "ambient_capabilities")
 WIDEST = 10  # letters of a class, beside which the directive stands
 IGNORED = "ignored"
 READY = {  # by the type, when it is ready (systemd.service(5), Type=)
+    "stop": "when it stops itself (expect stop)",
     "simple": "as soon as it runs",
     "exec": "as soon as its program runs",
     "idle": "as soon as it runs",
@@ -86,7 +88,9 @@ def _summary(definition: Definition) -> list[str]:
 
 def _line(said: Said) -> str:
     name, reason = _class(said)
-    return f"{said.origin[1]:5}  {name:{WIDEST}}  {said.key}={said.value}{f'  ({reason})' if reason else ''}"
+    first, *more = said.value.split("\n")
+    what = f"{said.key}{'=' if said.section else ' '}{first}{' ...' if more else ''}".rstrip()
+    return f"{said.origin[1]:5}  {name:{WIDEST}}  {what}{f'  ({reason})' if reason else ''}"
 
 
 def _class(said: Said) -> tuple[str, str]:

@@ -74,7 +74,7 @@ class Commands:
 class Readiness:
     """How it is known that it is ready, and which process is the main one."""
 
-    type: str = "simple"  # simple exec forking oneshot dbus notify notify-reload idle
+    type: str = "simple"  # simple exec forking oneshot dbus notify notify-reload idle; stop: Upstart's expect stop
     exit_type: str = "main"  # main cgroup
     pid_file: str = ""
     bus_name: str = ""

@@ -42,6 +42,7 @@ def _of_service(key: str) -> "Row | None":
 def everything() -> "dict[str, Rows]":
     """All of it, by the section and the manual page."""
     from cross_init.definitions.table_exec import EXEC
+    from cross_init.definitions.table_job import JOB
     from cross_init.definitions.table_resources import RESOURCES
     from cross_init.definitions.table_service import SERVICE
     from cross_init.definitions.table_socket import SOCKET
@@ -53,4 +54,5 @@ def everything() -> "dict[str, Rows]":
         "[Service], systemd.exec(5)": EXEC,
         "[Service], systemd.resource-control(5)": RESOURCES,
         "[Socket], systemd.socket(5)": SOCKET,
+        "An Upstart job, init(5)": JOB,
     }

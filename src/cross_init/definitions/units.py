@@ -7,11 +7,12 @@ refused in one line. The sockets of the service come with it.
 import posix
 from _stat import S_ISREG
 
-from cross_init.definitions.definition import Definition, Origin, Socket
+from cross_init.definitions.definition import Definition, Socket
 from cross_init.definitions.directives import row
 from cross_init.definitions.find import Found, find
 from cross_init.definitions.finish import finish, finish_socket
 from cross_init.definitions.reading import Reading, Refused
+from cross_init.definitions.said import Said, Unit
 from cross_init.definitions.syntax import Malformed, read
 from cross_init.errors import Failure, why
 
@@ -19,35 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.definitions.classes import Row
     from cross_init.definitions.syntax import Line
 
 SIZE_MOST = 1 << 22  # bytes of one file
 SECTIONS = {"service": ("Unit", "Service", "Install"), "socket": ("Unit", "Socket", "Install")}
 FORMS: "dict[str, Callable[..., object]]" = {}  # kinds of values that were used, and what reads them
-
-
-class Said:
-    """One line of a unit. row: of its key, None if systemd does not know it. ignored: why, or ""."""
-
-    __slots__ = ("ignored", "key", "origin", "row", "section", "value")
-
-    def __init__(self, section: str, key: str, value: str, origin: Origin, row: "Row | None") -> None:
-        self.section = section
-        self.key = key
-        self.value = value
-        self.origin = origin
-        self.row = row
-        self.ignored = ""
-
-
-class Unit:
-    """All that was read: the definition, each line, and what was remarked."""
-
-    def __init__(self, definition: Definition) -> None:
-        self.definition = definition
-        self.lines: list[Said] = []
-        self.remarks: list[str] = []
 
 
 def read_unit(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> tuple[Definition, list[str]]:
