@@ -1,4 +1,4 @@
-"""Write docs/directives.md: what becomes of each directive of a unit and stanza of a job, from the table in definitions/.
+"""Write docs/directives.md: what becomes of a unit's directives and a job's stanzas, from the table in definitions/.
 
 usage: make_directives.py [--check]
 
