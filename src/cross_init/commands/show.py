@@ -129,7 +129,7 @@ def as_object(unit: Unit) -> dict[str, object]:
 
 def _fields(group: object) -> dict[str, object]:
     """All fields of a group, as JSON has them."""
-    names = [*type(group).__annotations__, *vars(group)]
+    names = [name for name in (*vars(type(group)), *vars(group)) if not name.startswith("_")]
     unwanted = ("relations", "origins", "others") if isinstance(group, Socket) else ()
     return {name: _plain(getattr(group, name), name) for name in dict.fromkeys(names) if name not in unwanted}
 

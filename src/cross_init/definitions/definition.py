@@ -61,169 +61,169 @@ class Bind:
 class Commands:
     """What is run, in the order in which it stands there."""
 
-    condition: tuple[Command, ...] = ()
-    start_pre: tuple[Command, ...] = ()
-    start: tuple[Command, ...] = ()
-    start_post: tuple[Command, ...] = ()
-    reload: tuple[Command, ...] = ()
-    reload_post: tuple[Command, ...] = ()
-    stop: tuple[Command, ...] = ()
-    stop_post: tuple[Command, ...] = ()
+    condition: "tuple[Command, ...]" = ()
+    start_pre: "tuple[Command, ...]" = ()
+    start: "tuple[Command, ...]" = ()
+    start_post: "tuple[Command, ...]" = ()
+    reload: "tuple[Command, ...]" = ()
+    reload_post: "tuple[Command, ...]" = ()
+    stop: "tuple[Command, ...]" = ()
+    stop_post: "tuple[Command, ...]" = ()
 
 
 class Readiness:
     """How it is known that it is ready, and which process is the main one."""
 
-    type: str = "simple"  # simple exec forking oneshot dbus notify notify-reload idle; stop: Upstart's expect stop
-    exit_type: str = "main"  # main cgroup
-    pid_file: str = ""
-    bus_name: str = ""
-    notify_access: str = "none"  # none main exec all; the reader has put "main" where the type or a watchdog needs it
-    remain_after_exit: bool = False
-    guess_main_pid: bool = True
-    reload_signal: int = 1  # of notify-reload
+    type = "simple"  # simple exec forking oneshot dbus notify notify-reload idle; stop: Upstart's expect stop
+    exit_type = "main"  # main cgroup
+    pid_file = ""
+    bus_name = ""
+    notify_access = "none"  # none main exec all; the reader has put "main" where the type or a watchdog needs it
+    remain_after_exit = False
+    guess_main_pid = True
+    reload_signal = 1  # of notify-reload
 
 
 class Context:
     """As whom, where and with what it runs (systemd.exec(5))."""
 
     # identity
-    user: str = ""
-    group: str = ""
-    supplementary_groups: Texts = ()
-    dynamic_user: bool = False
-    pam_name: str = ""
-    set_login_environment: bool | None = None  # as if "yes" where User=, DynamicUser= or PAMName= is said
-    root_directory_start_only: bool = False
-    permissions_start_only: bool = False
+    user = ""
+    group = ""
+    supplementary_groups: "Texts" = ()
+    dynamic_user = False
+    pam_name = ""
+    set_login_environment: "bool | None" = None  # as if "yes" where User=, DynamicUser= or PAMName= is said
+    root_directory_start_only = False
+    permissions_start_only = False
 
     # where
-    working_directory: str = ""  # "~": the user's home. "": / (of the user's manager: the home)
-    working_directory_may_lack: bool = False
-    root_directory: str = ""
-    root_image: str = ""
-    runtime_directory: tuple[Directory, ...] = ()
-    runtime_directory_mode: int = 0o755
-    runtime_directory_preserve: str = "no"  # no yes restart
-    state_directory: tuple[Directory, ...] = ()
-    state_directory_mode: int = 0o755
-    cache_directory: tuple[Directory, ...] = ()
-    cache_directory_mode: int = 0o755
-    logs_directory: tuple[Directory, ...] = ()
-    logs_directory_mode: int = 0o755
-    configuration_directory: tuple[Directory, ...] = ()
-    configuration_directory_mode: int = 0o755
-    exec_search_path: Texts = ()
+    working_directory = ""  # "~": the user's home. "": / (of the user's manager: the home)
+    working_directory_may_lack = False
+    root_directory = ""
+    root_image = ""
+    runtime_directory: "tuple[Directory, ...]" = ()
+    runtime_directory_mode = 0o755
+    runtime_directory_preserve = "no"  # no yes restart
+    state_directory: "tuple[Directory, ...]" = ()
+    state_directory_mode = 0o755
+    cache_directory: "tuple[Directory, ...]" = ()
+    cache_directory_mode = 0o755
+    logs_directory: "tuple[Directory, ...]" = ()
+    logs_directory_mode = 0o755
+    configuration_directory: "tuple[Directory, ...]" = ()
+    configuration_directory_mode = 0o755
+    exec_search_path: "Texts" = ()
 
     # environment; the values as they are to be, of one name the last one only
-    environment: Pairs = ()
-    environment_files: tuple[tuple[str, bool], ...] = ()  # a path or pattern; whether it may be missing
-    pass_environment: Texts = ()
-    unset_environment: Texts = ()  # NAME or NAME=VALUE
+    environment: "Pairs" = ()
+    environment_files: "tuple[tuple[str, bool], ...]" = ()  # a path or pattern; whether it may be missing
+    pass_environment: "Texts" = ()
+    unset_environment: "Texts" = ()  # NAME or NAME=VALUE
 
     # scheduling; None: as it is
-    umask: int = 0o022
-    nice: int | None = None
-    oom_score_adjust: int | None = None
-    cpu_scheduling_policy: str = ""  # other batch idle fifo rr ext
-    cpu_scheduling_priority: int | None = None  # None: 0, of fifo and rr 1
-    cpu_scheduling_reset_on_fork: bool = False
-    cpu_affinity: tuple[int, ...] = ()
-    cpu_affinity_from_numa: bool = False
-    numa_policy: str = ""  # default preferred bind interleave local
-    numa_mask: tuple[int, ...] = ()
-    io_scheduling_class: str = ""  # none realtime best-effort idle
-    io_scheduling_priority: int | None = None
-    timer_slack_nsec: int | None = None
-    coredump_filter: int | None = None
-    personality: str = ""
-    ignore_sigpipe: bool = True
-    memory_ksm: bool | None = None
+    umask = 0o022
+    nice: "int | None" = None
+    oom_score_adjust: "int | None" = None
+    cpu_scheduling_policy = ""  # other batch idle fifo rr ext
+    cpu_scheduling_priority: "int | None" = None  # None: 0, of fifo and rr 1
+    cpu_scheduling_reset_on_fork = False
+    cpu_affinity: "tuple[int, ...]" = ()
+    cpu_affinity_from_numa = False
+    numa_policy = ""  # default preferred bind interleave local
+    numa_mask: "tuple[int, ...]" = ()
+    io_scheduling_class = ""  # none realtime best-effort idle
+    io_scheduling_priority: "int | None" = None
+    timer_slack_nsec: "int | None" = None
+    coredump_filter: "int | None" = None
+    personality = ""
+    ignore_sigpipe = True
+    memory_ksm: "bool | None" = None
 
     # standard streams
-    standard_input: str = "null"  # null tty tty-force tty-fail data file:PATH socket fd:NAME
-    standard_output: str = "inherit"  # inherit null tty journal kmsg journal+console kmsg+console socket
-    standard_error: str = "inherit"  # file:PATH append:PATH truncate:PATH fd:NAME
-    standard_input_data: bytes = b""
-    tty_path: str = ""
-    tty_reset: bool = False
-    tty_vhangup: bool = False
-    tty_vt_disallocate: bool = False
-    tty_rows: int | None = None
-    tty_columns: int | None = None
-    syslog_identifier: str = ""
-    syslog_facility: str = "daemon"
-    syslog_level: str = "info"
-    syslog_level_prefix: bool = True
-    log_level_max: str = ""
-    utmp_identifier: str = ""
-    utmp_mode: str = "init"
-    non_blocking: bool = False
+    standard_input = "null"  # null tty tty-force tty-fail data file:PATH socket fd:NAME
+    standard_output = "inherit"  # inherit null tty journal kmsg journal+console kmsg+console socket
+    standard_error = "inherit"  # file:PATH append:PATH truncate:PATH fd:NAME
+    standard_input_data = b""
+    tty_path = ""
+    tty_reset = False
+    tty_vhangup = False
+    tty_vt_disallocate = False
+    tty_rows: "int | None" = None
+    tty_columns: "int | None" = None
+    syslog_identifier = ""
+    syslog_facility = "daemon"
+    syslog_level = "info"
+    syslog_level_prefix = True
+    log_level_max = ""
+    utmp_identifier = ""
+    utmp_mode = "init"
+    non_blocking = False
 
     # capabilities and privileges
-    capability_bounding_set: int = CAPABILITIES_ALL  # a bit for each, capabilities(7)
-    ambient_capabilities: int = 0
-    secure_bits: int = 0  # SECBIT_... of prctl(2)
-    no_new_privileges: bool = False
-    keyring_mode: str = ""  # inherit private shared; "": private of the system's manager, else inherit
+    capability_bounding_set = CAPABILITIES_ALL  # a bit for each, capabilities(7)
+    ambient_capabilities = 0
+    secure_bits = 0  # SECBIT_... of prctl(2)
+    no_new_privileges = False
+    keyring_mode = ""  # inherit private shared; "": private of the system's manager, else inherit
 
     # the sandbox of mounts and namespaces
-    private_tmp: str = "no"  # no yes disconnected
-    private_devices: bool = False
-    private_network: bool = False
-    private_ipc: bool = False
-    private_pids: str = "no"  # no yes
-    private_users: str = "no"  # no self identity full managed
-    private_mounts: bool | None = None
-    protect_system: str = "no"  # no yes full strict
-    protect_home: str = "no"  # no yes read-only tmpfs
-    protect_kernel_tunables: bool = False
-    protect_kernel_modules: bool = False
-    protect_kernel_logs: bool = False
-    protect_clock: bool = False
-    protect_control_groups: str = "no"  # no yes private strict
-    protect_hostname: str = "no"  # no yes private; behind a colon a name
-    protect_proc: str = "default"  # default noaccess invisible ptraceable
-    proc_subset: str = "all"  # all pid
-    read_write_paths: Texts = ()  # with their "-" and "+", as below
-    read_only_paths: Texts = ()
-    inaccessible_paths: Texts = ()
-    exec_paths: Texts = ()
-    no_exec_paths: Texts = ()
-    binds: tuple[Bind, ...] = ()
-    temporary_file_system: Pairs = ()  # a path, mount options
-    mount_flags: str = ""  # shared slave private
-    mount_api_vfs: bool | None = None
-    bind_log_sockets: bool | None = None
-    network_namespace_path: str = ""
-    ipc_namespace_path: str = ""
-    user_namespace_path: str = ""
-    log_namespace: str = ""
+    private_tmp = "no"  # no yes disconnected
+    private_devices = False
+    private_network = False
+    private_ipc = False
+    private_pids = "no"  # no yes
+    private_users = "no"  # no self identity full managed
+    private_mounts: "bool | None" = None
+    protect_system = "no"  # no yes full strict
+    protect_home = "no"  # no yes read-only tmpfs
+    protect_kernel_tunables = False
+    protect_kernel_modules = False
+    protect_kernel_logs = False
+    protect_clock = False
+    protect_control_groups = "no"  # no yes private strict
+    protect_hostname = "no"  # no yes private; behind a colon a name
+    protect_proc = "default"  # default noaccess invisible ptraceable
+    proc_subset = "all"  # all pid
+    read_write_paths: "Texts" = ()  # with their "-" and "+", as below
+    read_only_paths: "Texts" = ()
+    inaccessible_paths: "Texts" = ()
+    exec_paths: "Texts" = ()
+    no_exec_paths: "Texts" = ()
+    binds: "tuple[Bind, ...]" = ()
+    temporary_file_system: "Pairs" = ()  # a path, mount options
+    mount_flags = ""  # shared slave private
+    mount_api_vfs: "bool | None" = None
+    bind_log_sockets: "bool | None" = None
+    network_namespace_path = ""
+    ipc_namespace_path = ""
+    user_namespace_path = ""
+    log_namespace = ""
 
     # what system calls may do
-    restrict_namespaces: Texts | None = None  # those that stay allowed; None: all
-    restrict_address_families: Texts = ()
-    restrict_address_families_allow: bool | None = None  # whether the list is of those allowed; None: no restriction
-    restrict_file_systems: Texts = ()
-    restrict_file_systems_allow: bool = False
-    restrict_realtime: bool = False
-    restrict_suid_sgid: bool = False
-    lock_personality: bool = False
-    memory_deny_write_execute: bool = False
+    restrict_namespaces: "Texts | None" = None  # those that stay allowed; None: all
+    restrict_address_families: "Texts" = ()
+    restrict_address_families_allow: "bool | None" = None  # whether the list is of those allowed; None: no restriction
+    restrict_file_systems: "Texts" = ()
+    restrict_file_systems_allow = False
+    restrict_realtime = False
+    restrict_suid_sgid = False
+    lock_personality = False
+    memory_deny_write_execute = False
     # Each assignment since the last empty one: whether it stands without "~", and its words, NAME, @GROUP, NAME:ERROR.
-    system_call_filter: tuple[tuple[bool, Texts], ...] = ()
-    system_call_log: tuple[tuple[bool, Texts], ...] = ()
-    system_call_architectures: Texts = ()
-    system_call_error_number: int = 0  # 0: kill
+    system_call_filter: "tuple[tuple[bool, Texts], ...]" = ()
+    system_call_log: "tuple[tuple[bool, Texts], ...]" = ()
+    system_call_architectures: "Texts" = ()
+    system_call_error_number = 0  # 0: kill
 
     # credentials: a name, and a path or what it is
-    load_credential: Pairs = ()
-    load_credential_encrypted: Pairs = ()
-    set_credential: tuple[tuple[str, bytes], ...] = ()
-    set_credential_encrypted: tuple[tuple[str, bytes], ...] = ()
-    import_credential: Pairs = ()  # a pattern, and what its beginning becomes ("": as it is)
-    open_file: tuple[tuple[str, str, Texts], ...] = ()  # a path, the descriptor's name, options
-    remove_ipc: bool = False
+    load_credential: "Pairs" = ()
+    load_credential_encrypted: "Pairs" = ()
+    set_credential: "tuple[tuple[str, bytes], ...]" = ()
+    set_credential_encrypted: "tuple[tuple[str, bytes], ...]" = ()
+    import_credential: "Pairs" = ()  # a pattern, and what its beginning becomes ("": as it is)
+    open_file: "tuple[tuple[str, str, Texts], ...]" = ()  # a path, the descriptor's name, options
+    remove_ipc = False
 
     def __init__(self) -> None:
         self.limits: dict[str, tuple[int, int]] = {}  # by the name behind "Limit", as NOFILE: soft, hard
@@ -232,36 +232,36 @@ class Context:
 class Ending:
     """How it is ended, watched and started anew."""
 
-    kill_mode: str = "control-group"  # control-group mixed process none
-    kill_signal: int = 15
-    restart_kill_signal: int = 0  # 0: as kill_signal
-    final_kill_signal: int = 9
-    watchdog_signal: int = 6
-    send_sighup: bool = False
-    send_sigkill: bool = True
-    timeout_start: int | None = None  # None: 90 s, of oneshot INFINITY
-    timeout_stop: int = 90 * SECOND
-    timeout_abort: int | None = None  # None: as timeout_stop
-    timeout_start_failure_mode: str = "terminate"  # terminate abort kill
-    timeout_stop_failure_mode: str = "terminate"
-    runtime_max: int = INFINITY
-    runtime_randomized_extra: int = 0
-    watchdog: int = 0  # 0: none
-    file_descriptor_store_max: int = 0
-    file_descriptor_store_preserve: str = "restart"  # no restart yes
-    restart: str = "no"  # no on-success on-failure on-abnormal on-abort on-watchdog always
-    restart_mode: str = "normal"  # normal direct debug
-    restart_delay: int = SECOND // 10
-    restart_steps: int = 0
-    restart_max_delay: int = INFINITY
-    restart_randomized_delay: int = 0
-    start_limit_interval: int = 10 * SECOND
-    start_limit_burst: int = 5
+    kill_mode = "control-group"  # control-group mixed process none
+    kill_signal = 15
+    restart_kill_signal = 0  # 0: as kill_signal
+    final_kill_signal = 9
+    watchdog_signal = 6
+    send_sighup = False
+    send_sigkill = True
+    timeout_start: "int | None" = None  # None: 90 s, of oneshot INFINITY
+    timeout_stop = 90 * SECOND
+    timeout_abort: "int | None" = None  # None: as timeout_stop
+    timeout_start_failure_mode = "terminate"  # terminate abort kill
+    timeout_stop_failure_mode = "terminate"
+    runtime_max = INFINITY
+    runtime_randomized_extra = 0
+    watchdog = 0  # 0: none
+    file_descriptor_store_max = 0
+    file_descriptor_store_preserve = "restart"  # no restart yes
+    restart = "no"  # no on-success on-failure on-abnormal on-abort on-watchdog always
+    restart_mode = "normal"  # normal direct debug
+    restart_delay = SECOND // 10
+    restart_steps = 0
+    restart_max_delay = INFINITY
+    restart_randomized_delay = 0
+    start_limit_interval = 10 * SECOND
+    start_limit_burst = 5
     # Exit codes, and signals.
-    success_exit_status: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    restart_prevent_exit_status: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    restart_force_exit_status: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    oom_policy: str = ""  # continue stop kill
+    success_exit_status: "tuple[tuple[int, ...], tuple[int, ...]]" = ((), ())
+    restart_prevent_exit_status: "tuple[tuple[int, ...], tuple[int, ...]]" = ((), ())
+    restart_force_exit_status: "tuple[tuple[int, ...], tuple[int, ...]]" = ((), ())
+    oom_policy = ""  # continue stop kill
 
 
 class Listen:
@@ -278,59 +278,59 @@ class Listen:
 class Socket:
     """One socket unit (systemd.socket(5)): one or more sockets, and what holds for all of them."""
 
-    name: str = ""  # of the unit
-    listen: tuple[Listen, ...] = ()
-    accept: bool = False
-    service: str = ""  # "": of the same name
-    file_descriptor_name: str = ""  # "": the unit's name
-    socket_mode: int = 0o666
-    directory_mode: int = 0o755
-    socket_user: str = ""
-    socket_group: str = ""
-    socket_protocol: str = ""  # udplite sctp mptcp
-    symlinks: Texts = ()
-    remove_on_stop: bool = False
-    backlog: int = 0xFFFFFFFF  # UINT32_MAX: as many as the kernel allows
-    bind_ipv6_only: str = "default"  # default both ipv6-only
-    bind_to_device: str = ""
-    reuse_port: bool = False
-    free_bind: bool = False
-    transparent: bool = False
-    broadcast: bool = False
-    keep_alive: bool = False
-    keep_alive_time: int = 0  # 0: the kernel's, as below
-    keep_alive_interval: int = 0
-    keep_alive_probes: int = 0
-    no_delay: bool = False
-    defer_accept: int = 0
-    priority: int | None = None
-    mark: int | None = None
-    ip_tos: int | None = None
-    ip_ttl: int | None = None
-    tcp_congestion: str = ""
-    receive_buffer: int = 0
-    send_buffer: int = 0
-    pipe_size: int = 0
-    message_queue_max_messages: int = 0
-    message_queue_message_size: int = 0
-    pass_credentials: bool = False
-    pass_security: bool = False
-    pass_packet_info: bool = False
-    pass_pidfd: bool = False
-    accept_file_descriptors: bool = True
-    pass_file_descriptors_to_exec: bool = False
-    timestamping: str = "off"  # off us ns
-    max_connections: int = 64
-    max_connections_per_source: int | None = None  # None: as max_connections
-    writable: bool = False
-    flush_pending: bool = False
-    trigger_limit_interval: int | None = None
-    trigger_limit_burst: int | None = None
-    start_pre: tuple[Command, ...] = ()
-    start_post: tuple[Command, ...] = ()
-    stop_pre: tuple[Command, ...] = ()
-    stop_post: tuple[Command, ...] = ()
-    timeout: int = 90 * SECOND
+    name = ""  # of the unit
+    listen: "tuple[Listen, ...]" = ()
+    accept = False
+    service = ""  # "": of the same name
+    file_descriptor_name = ""  # "": the unit's name
+    socket_mode = 0o666
+    directory_mode = 0o755
+    socket_user = ""
+    socket_group = ""
+    socket_protocol = ""  # udplite sctp mptcp
+    symlinks: "Texts" = ()
+    remove_on_stop = False
+    backlog = 0xFFFFFFFF  # UINT32_MAX: as many as the kernel allows
+    bind_ipv6_only = "default"  # default both ipv6-only
+    bind_to_device = ""
+    reuse_port = False
+    free_bind = False
+    transparent = False
+    broadcast = False
+    keep_alive = False
+    keep_alive_time = 0  # 0: the kernel's, as below
+    keep_alive_interval = 0
+    keep_alive_probes = 0
+    no_delay = False
+    defer_accept = 0
+    priority: "int | None" = None
+    mark: "int | None" = None
+    ip_tos: "int | None" = None
+    ip_ttl: "int | None" = None
+    tcp_congestion = ""
+    receive_buffer = 0
+    send_buffer = 0
+    pipe_size = 0
+    message_queue_max_messages = 0
+    message_queue_message_size = 0
+    pass_credentials = False
+    pass_security = False
+    pass_packet_info = False
+    pass_pidfd = False
+    accept_file_descriptors = True
+    pass_file_descriptors_to_exec = False
+    timestamping = "off"  # off us ns
+    max_connections = 64
+    max_connections_per_source: "int | None" = None  # None: as max_connections
+    writable = False
+    flush_pending = False
+    trigger_limit_interval: "int | None" = None
+    trigger_limit_burst: "int | None" = None
+    start_pre: "tuple[Command, ...]" = ()
+    start_post: "tuple[Command, ...]" = ()
+    stop_pre: "tuple[Command, ...]" = ()
+    stop_post: "tuple[Command, ...]" = ()
+    timeout = 90 * SECOND
 
     def __init__(self) -> None:
         self.relations = Relations()
@@ -355,37 +355,37 @@ class Check:
 class Relations:
     """What it is called, and how it stands to other units. Names of units are whole, with their suffix."""
 
-    description: str = ""
-    documentation: Texts = ()
-    source_path: str = ""
-    requires: Texts = ()
-    requisite: Texts = ()
-    wants: Texts = ()
-    binds_to: Texts = ()
-    part_of: Texts = ()
-    upholds: Texts = ()
-    conflicts: Texts = ()
-    before: Texts = ()
-    after: Texts = ()
-    on_failure: Texts = ()
-    on_success: Texts = ()
-    propagates_reload_to: Texts = ()
-    reload_propagated_from: Texts = ()
-    propagates_stop_to: Texts = ()
-    stop_propagated_from: Texts = ()
-    joins_namespace_of: Texts = ()
-    requires_mounts_for: Texts = ()
-    wants_mounts_for: Texts = ()
-    sockets: Texts = ()  # Sockets=
-    default_dependencies: bool = True
-    checks: tuple[Check, ...] = ()
+    description = ""
+    documentation: "Texts" = ()
+    source_path = ""
+    requires: "Texts" = ()
+    requisite: "Texts" = ()
+    wants: "Texts" = ()
+    binds_to: "Texts" = ()
+    part_of: "Texts" = ()
+    upholds: "Texts" = ()
+    conflicts: "Texts" = ()
+    before: "Texts" = ()
+    after: "Texts" = ()
+    on_failure: "Texts" = ()
+    on_success: "Texts" = ()
+    propagates_reload_to: "Texts" = ()
+    reload_propagated_from: "Texts" = ()
+    propagates_stop_to: "Texts" = ()
+    stop_propagated_from: "Texts" = ()
+    joins_namespace_of: "Texts" = ()
+    requires_mounts_for: "Texts" = ()
+    wants_mounts_for: "Texts" = ()
+    sockets: "Texts" = ()  # Sockets=
+    default_dependencies = True
+    checks: "tuple[Check, ...]" = ()
     # [Install]
-    wanted_by: Texts = ()
-    required_by: Texts = ()
-    upheld_by: Texts = ()
-    alias: Texts = ()
-    also: Texts = ()
-    default_instance: str = ""
+    wanted_by: "Texts" = ()
+    required_by: "Texts" = ()
+    upheld_by: "Texts" = ()
+    alias: "Texts" = ()
+    also: "Texts" = ()
+    default_instance = ""
 
 
 class Definition:

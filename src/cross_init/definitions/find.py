@@ -26,6 +26,7 @@ OF_SYSTEM = (
 )
 OF_ALL_USERS = ("/usr/local/lib/systemd/user", "/usr/lib/systemd/user", "/lib/systemd/user")
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\@"
+SUFFIXES = (".d", ".wants", ".requires")  # of folders beside a unit
 NAME_MOST = 255
 FOLLOWED_MOST = 32  # links, one after the other
 
@@ -226,21 +227,19 @@ def is_masked(path: str) -> bool:
 
 def _add_drop_ins(found: Found, folders: tuple[str, ...]) -> None:
     """Drop-ins of its names, of their prefixes and of its type; of two with one file name the first one counts."""
-    listed = {folder: _listed(folder) for folder in dict.fromkeys(folders)}
+    listed = _folders_in(folders)
     kind = found.name.rpartition(".")[2]
-    beside = {
-        entry.rpartition(".")[0] for entries in listed.values() for entry in entries if entry.endswith(f".{kind}.d")
-    }
+    ending = f".{kind}.d"
+    beside = {entry.removesuffix(".d") for entries in listed.values() for entry in entries if entry.endswith(ending)}
     aliases = []
     for name in sorted(beside - {found.name}):
         other = name.replace("@.", f"@{found.instance}.", 1) if "@." in name and found.instance else name
-        if any(other in entries or name in entries for entries in listed.values()):
-            try:
-                same = _resolve(other, folders, folders)
-            except Failure:
-                continue  # its own links lead in a circle
-            if same is not None and same.name == found.name and other != found.name:
-                aliases.append(other)
+        try:
+            same = _resolve(other, folders, folders)
+        except Failure:
+            continue  # its own links lead in a circle
+        if same is not None and same.name == found.name and other != found.name:
+            aliases.append(other)
     found.aliases = tuple(dict.fromkeys(aliases))
     files: dict[str, str] = {}
     for place in _places_of(".d", (found.name, *found.aliases, kind), listed):
@@ -257,6 +256,21 @@ def _add_drop_ins(found: Found, folders: tuple[str, ...]) -> None:
         setattr(found, suffix, tuple(names))
 
 
+def _folders_in(folders: tuple[str, ...]) -> "dict[str, frozenset[str]]":
+    """What may be folders of drop-ins in each of these, of which no two are the same."""
+    found: dict[str, frozenset[str]] = {}
+    known = set()
+    for folder in folders:
+        try:
+            place = posix.stat(folder)
+        except OSError:
+            continue
+        if (place.st_dev, place.st_ino) not in known:
+            known.add((place.st_dev, place.st_ino))
+            found[folder] = frozenset(entry for entry in _listed(folder) if entry.endswith(SUFFIXES))
+    return found
+
+
 def _is_null(path: str) -> bool:
     return posix.readlink(path) == "/dev/null"
 
@@ -268,7 +282,7 @@ def _listed(folder: str) -> tuple[str, ...]:
         return ()
 
 
-def _places_of(suffix: str, names: tuple[str, ...], listed: dict[str, tuple[str, ...]]) -> "Iterator[str]":
+def _places_of(suffix: str, names: tuple[str, ...], listed: "dict[str, frozenset[str]]") -> "Iterator[str]":
     """The folders of drop-ins of these names: NAME.d, of a template and of prefixes as well."""
     for name in names:
         for folder, entries in listed.items():
