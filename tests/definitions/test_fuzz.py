@@ -23,6 +23,7 @@ OF_NEW_VALUES = {
     "MessageQueueMessageSize": 256,
     "PrivateTmp": 257,  # "connected"
     "ProtectControlGroups": 257,  # "strict"
+    "PrivateUsers": 257,  # "full"
     "ProtectHostname": 257,  # "private"
     "RestartUSec": 254,  # no more than RestartMaxDelaySec=
     "Type": 254,  # exec, with credentials

@@ -14,6 +14,7 @@ CAPABILITIES = {  # what a setting takes from the bounding set, by the numbers o
     "protect_kernel_logs": (34,),
     "protect_clock": (25, 35),
 }
+LINKED = ("Stream", "Datagram", "SequentialPacket", "FIFO")  # what Symlinks= may mean
 UNLIMITED = (1 << 32) - 1  # UINT_MAX, by which systemd means that it was not said
 
 
@@ -134,7 +135,7 @@ def finish_socket(socket: Socket, reading: Reading) -> None:
         socket.trigger_limit_burst = 200 if socket.accept else 20
     reason = ""
     is_stream = all(each.kind in ("Stream", "SequentialPacket") for each in socket.listen)
-    in_files = [each for each in socket.listen if each.address.startswith("/") and each.kind != "Special"]
+    in_files = [each for each in socket.listen if each.address.startswith("/") and each.kind in LINKED]
     if not socket.listen:
         reason = "it has no Listen...="
     elif socket.accept and not is_stream:

@@ -8,10 +8,11 @@ from cross_init.definitions.words import BLANKS
 Listens = tuple[Listen, ...]
 Checks = tuple[Check, ...]
 INTERFACE_MOST = 16  # IFNAMSIZ
-NETLINK = (  # families (netlink(7))
-    *("route", "firewall", "inet-diag", "nflog", "xfrm", "selinux", "iscsi", "audit", "fib-lookup", "connector"),
-    *("netfilter", "ip6-fw", "dnrtmsg", "kobject-uevent", "generic", "scsitransport", "ecryptfs", "rdma"),
-)
+NETLINK = {  # families, by their numbers (netlink(7), linux/netlink.h)
+    **{0: "route", 3: "firewall", 4: "inet-diag", 5: "nflog", 6: "xfrm", 7: "selinux", 8: "iscsi", 9: "audit"},
+    **{10: "fib-lookup", 11: "connector", 12: "netfilter", 13: "ip6-fw", 14: "dnrtmsg", 15: "kobject-uevent"},
+    **{16: "generic", 18: "scsitransport", 19: "ecryptfs", 20: "rdma"},
+}
 UNIX_MOST = 107  # bytes of a path (unix(7))
 IP_TOS = {"low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02}
 
@@ -72,8 +73,9 @@ def address(text: str) -> str:
 def netlink(text: str) -> str:
     """FAMILY GROUP, of which the family alone will do. Raises ValueError."""
     family, _, group = text.partition(" ")
-    if family not in NETLINK:
-        number(family, 0, INT_MAX)
+    if family not in NETLINK.values():
+        known = number(family, 0, INT_MAX)
+        family = NETLINK.get(known, str(known))
     return f"{family} {number(group, 0, (1 << 32) - 1) if group.strip(BLANKS) else 0}"
 
 
