@@ -17,7 +17,7 @@ INSTANCE = "one-two"
 LINKS = {"syslog.service"}
 # Properties that an older systemd had otherwise: since which version they are as ours.
 SINCE = {"FileDescriptorName": 256}
-UNITS_LEAST, PROPERTIES_LEAST = 250, 25_000
+UNITS_LEAST, PROPERTIES_LEAST = 200, 20_000
 
 
 @contextmanager

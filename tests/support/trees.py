@@ -5,7 +5,7 @@ CROSS_INIT_TEST_SID names the folder of the tree "sid", if it is to be another t
 usage: python -m tests.support.trees
 
 So all are made that are not there yet, several at once, before a test's time limit counts; and the packages are
-installed that tests need on the machine itself, and Sphinx.
+installed that tests need on the machine itself, Sphinx, and the units of other packages.
 """
 
 import fcntl
@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.alone import ALONE, want_machines
 from tests.support.beginning import begin
+from tests.support.corpus import units
 from tests.support.packages import have_all, need
 from tests.support.programs import USUAL, close_path, open_path
 from tests.support.sphinx import interpreter
@@ -129,6 +130,7 @@ def main() -> None:
         need("debootstrap")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             print(*pool.map(make, (SPHINX, *TREES, *BARE)), sep="", end="")
+        units()
     except pytest.skip.Exception as skipped:
         print(skipped)
     finally:

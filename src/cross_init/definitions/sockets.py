@@ -9,9 +9,24 @@ Listens = tuple[Listen, ...]
 Checks = tuple[Check, ...]
 INTERFACE_MOST = 16  # IFNAMSIZ
 NETLINK = {  # families, by their numbers (netlink(7), linux/netlink.h)
-    **{0: "route", 3: "firewall", 4: "inet-diag", 5: "nflog", 6: "xfrm", 7: "selinux", 8: "iscsi", 9: "audit"},
-    **{10: "fib-lookup", 11: "connector", 12: "netfilter", 13: "ip6-fw", 14: "dnrtmsg", 15: "kobject-uevent"},
-    **{16: "generic", 18: "scsitransport", 19: "ecryptfs", 20: "rdma"},
+    0: "route",
+    3: "firewall",
+    4: "inet-diag",
+    5: "nflog",
+    6: "xfrm",
+    7: "selinux",
+    8: "iscsi",
+    9: "audit",
+    10: "fib-lookup",
+    11: "connector",
+    12: "netfilter",
+    13: "ip6-fw",
+    14: "dnrtmsg",
+    15: "kobject-uevent",
+    16: "generic",
+    18: "scsitransport",
+    19: "ecryptfs",
+    20: "rdma",
 }
 UNIX_MOST = 107  # bytes of a path (unix(7))
 IP_TOS = {"low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02}
