@@ -24,6 +24,7 @@ OF_NEW_VALUES = {
     "PrivateTmp": 257,  # "connected"
     "ProtectControlGroups": 257,  # "strict"
     "PrivateUsers": 257,  # "full"
+    "Timestamping": 256,  # nothing, which resets it
     "ProtectHostname": 257,  # "private"
     "RestartUSec": 254,  # no more than RestartMaxDelaySec=
     "Type": 254,  # exec, with credentials
