@@ -103,6 +103,27 @@ def test_what_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
     assert refusal(str(unit)) == f"{unit}: there is no such file"
 
 
+def test_a_socket_that_is_wrong(tmp_path: Path) -> None:
+    """It is said, and the service is there without it; unless it is the socket that was asked for."""
+    (tmp_path / "a.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (tmp_path / "a.socket").write_text("[Socket]\nAccept=no\n")
+    said = f"{tmp_path}/a.socket: it has no Listen...="
+    assert show(f"{tmp_path}/a").stdout.splitlines()[-1] == f"{said}; the service does not get it"
+    assert refusal(f"{tmp_path}/a.socket") == said
+
+
+def test_a_users_unit_without_a_runtime_directory(tmp_path: Path) -> None:
+    (tmp_path / "a.service").write_text("[Service]\nExecStart=/bin/true %t\n")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for a /run of its own")
+    words = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
+    asked = subprocess.run(
+        [*words, FRONT_DOOR, "show", "--user", f"{tmp_path}/a"], env={"PATH": PATH}, capture_output=True, text=True
+    )
+    said = "cross-init: %t, in a unit of a user: XDG_RUNTIME_DIR is not set, and there is no /run/user/"
+    assert (asked.returncode, asked.stderr[: len(said)]) == (125, said)
+
+
 def test_wrong_words() -> None:
     assert refusal() == "show takes one unit: its name, or the path of its file"
     assert refusal("a", "--unit-path") == "show --unit-path: a folder is missing"

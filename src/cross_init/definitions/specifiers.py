@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.errors import why
+from cross_init.errors import Failure, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,16 +86,24 @@ def _value(which: str, reading: "Reading", of_name: bool) -> str:
 
 
 def folder(which: str, of_user: bool) -> str:
-    """The folder of a kind, as %t has it. Raises ValueError."""
+    """The folder of a kind, as %t has it. Raises ValueError, and Failure if that is nobody's mistake in a unit."""
     if not of_user:
         return OF_SYSTEM[which]
     variable, below = OF_USER[which]
     said = posix.environ.get(variable.encode(), b"").decode("utf-8", "surrogateescape")
     if not said.startswith("/"):
-        if not below:
-            raise ValueError(f"%{which}: {variable} is not set")
-        said = f"{home()}/{below}"
+        said = f"{home()}/{below}" if below else f"/run/user/{posix.getuid()}"
+        if not below and not _is_there(said):
+            raise Failure(f"%{which}, in a unit of a user: {variable} is not set, and there is no {said}; set it")
     return f"{said}/log" if which == "L" else said
+
+
+def _is_there(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 def home() -> str:

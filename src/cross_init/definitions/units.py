@@ -46,7 +46,10 @@ def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> U
             if name in unit.definition.relations.sockets:
                 unit.remarks.append(str(failure))
             continue
-        unit.definition.sockets = (*unit.definition.sockets, _socket(other, of_user, unit))
+        try:
+            unit.definition.sockets = (*unit.definition.sockets, _socket(other, of_user, unit))
+        except Failure as failure:  # for systemd as well the service is there without it
+            unit.remarks.append(f"{failure}; the service does not get it")
     return unit
 
 
