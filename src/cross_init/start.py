@@ -48,6 +48,7 @@ PACKAGES = (
     "store",
     "systems",
     "watch",
+    "writers",
 )
 # On that way, too, each behind those that it imports.
 ALWAYS = (

@@ -26,6 +26,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "crun": ("crun",),
     "curl": ("curl",),
     "daemontools": ("supervise", "svc", "svok", "svstat"),
+    "dbus-bin": ("dbus-send",),
     "dbus-daemon": ("dbus-daemon",),
     "debootstrap": ("debootstrap",),
     "dnsmasq-base": ("dnsmasq",),

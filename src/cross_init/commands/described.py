@@ -461,4 +461,22 @@ COMMANDS: tuple[Command, ...] = (
         ),
         completes=FILE,
     ),
+    Command(
+        "translate",
+        "--to INIT [-o DIR] UNIT",
+        "a unit or an Upstart job in another init's own words",
+        "Write what is read of a unit as another init's own definition. UNIT is a name on systemd's own search path, "
+        "the path of a unit's file, or an Upstart job's, NAME.conf. INIT may be systemd. What is lost, or is otherwise "
+        "than it was, stands in a comment on top, and on standard error.",
+        (
+            Option("--to", "INIT", "The init that it is to be for."),
+            Option(
+                "-o",
+                "DIR",
+                "Write files into this folder, over those of the same name.",
+                completes=FILE,
+            ),
+        ),
+        completes=FILE,
+    ),
 )

@@ -66,7 +66,8 @@ def as_lines(unit: Unit) -> list[str]:
     for file in files:
         summary += ["", file]
         summary += [_line(said) for said in unit.lines if said.origin[0] == file]
-    return [*summary, *(["", "ignored, as systemd would:", *unit.remarks] if unit.remarks else [])]
+    title = "ignored, as systemd would:" if definition.target == "systemd" else "other than under Upstart:"
+    return [*summary, *(["", title, *unit.remarks] if unit.remarks else [])]
 
 
 def _summary(definition: Definition) -> list[str]:

@@ -41,8 +41,8 @@ def _of_service(key: str) -> "Row | None":
 
 def everything() -> "dict[str, Rows]":
     """All of it, by the section and the manual page."""
+    from cross_init.definitions.stanzas import rows
     from cross_init.definitions.table_exec import EXEC
-    from cross_init.definitions.table_job import JOB
     from cross_init.definitions.table_resources import RESOURCES
     from cross_init.definitions.table_service import SERVICE
     from cross_init.definitions.table_socket import SOCKET
@@ -54,5 +54,5 @@ def everything() -> "dict[str, Rows]":
         "[Service], systemd.exec(5)": EXEC,
         "[Service], systemd.resource-control(5)": RESOURCES,
         "[Socket], systemd.socket(5)": SOCKET,
-        "An Upstart job, init(5)": JOB,
+        "An Upstart job, init(5)": rows(),
     }

@@ -1,182 +1,152 @@
-"""The stanzas of an Upstart job's file (init(5)): words, commands and script blocks, as its library nih parts them."""
-
-from cross_init.definitions.syntax import Malformed
+"""The words of an Upstart job's file, as init(5) has them and libnih's config.c reads them: quotation marks,
+backslashes, comments, lines that go on, and blocks up to "end script". What a stanza means is not known here.
+"""
 
 BLANKS = " \t\r"
-OF_LINE = "#\n"
-COMMANDS = ("exec", "script")
-PROCESSES = ("pre-start", "post-start", "pre-stop", "post-stop")
-EVENTS = ("start", "stop")
+ENDS = "#\n"  # of a stanza: a comment, or the line's end
+BETWEEN = BLANKS + ENDS
 
 
-class Stanza:
-    """One. name: with the second word where there is one, as "pre-start exec". text: a command, a script, or events."""
+class Malformed(Exception):
+    """Upstart would not load this job. line: where, from 1."""
 
-    __slots__ = ("line", "name", "text", "words")
-
-    def __init__(self, line: int, name: str, words: tuple[str, ...], text: str = "") -> None:
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
         self.line = line
-        self.name = name
-        self.words = words
+
+
+class Text:
+    """A job's text, and how far it was read."""
+
+    def __init__(self, text: str) -> None:
         self.text = text
+        self.at = 0
+        self.line = 1  # of what is read next
+        self.stanza_line = 1  # in which the stanza began
 
+    def fail(self, reason: str) -> Malformed:
+        """The error that something in the current stanza is."""
+        return Malformed(self.stanza_line, reason)
 
-def read(text: str) -> list[Stanza]:
-    """All stanzas. Raises Malformed."""
-    found: list[Stanza] = []
-    at = 0
-    while True:
-        at = _behind_blanks(text, at, "\n")
-        if at == len(text):
-            return found
-        if text[at] == "#":
-            at = _next_line(text, at)
-            continue
-        line = _line(text, at)
-        name, at = _token(text, at, BLANKS + OF_LINE)
-        at = _behind_blanks(text, at)
-        if name in PROCESSES:
-            second, at = _token(text, at, BLANKS + OF_LINE)
-            at = _behind_blanks(text, at)
-            if second not in COMMANDS:
-                raise Malformed(line, f"{name}: it is followed by exec or script")
-            said, at = _command(text, at, second)
-            found.append(Stanza(line, f"{name} {second}", (), said))
-        elif name in COMMANDS:
-            said, at = _command(text, at, name)
-            found.append(Stanza(line, name, (), said))
-        elif name in EVENTS:
-            second, at = _token(text, at, BLANKS + OF_LINE)
-            if second != "on":
-                raise Malformed(line, f"{name}: it is followed by on")
-            said, at = _events(text, at, line)
-            found.append(Stanza(line, f"{name} on", (), said))
-        else:
-            words, at = _words(text, at)
-            found.append(Stanza(line, name, words))
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all was read."""
+        return self.at >= len(self.text)
 
+    def here(self) -> str:
+        """The next character, "" at the end."""
+        return self.text[self.at : self.at + 1]
 
-def _command(text: str, at: int, kind: str) -> tuple[str, int]:
-    """What follows exec on its line, or script up to its end; and where it goes on. Raises Malformed."""
-    line = _line(text, at)
-    if kind == "exec":
-        said, at = _token(text, at, OF_LINE, dequotes=False)
-        if not said:
-            raise Malformed(line, "exec: a command is missing")
-        return said, _next_line(text, at)
-    if at < len(text) and text[at] not in OF_LINE:
-        raise Malformed(line, "script: it stands alone on its line")
-    at = _next_line(text, at)
-    lines: list[str] = []
-    while at < len(text):
-        end = _next_line(text, at)
-        each = text[at:end].rstrip("\n")
-        at = end
-        if each.partition("#")[0].split() == ["end", "script"]:
-            return _dedented(lines), at
-        lines.append(each)
-    raise Malformed(line, "script: there is no end script")
+    def has_word(self) -> bool:
+        """Whether the stanza goes on."""
+        return self.here() not in ("", *ENDS)
 
+    def skip_blanks(self) -> None:
+        """Go to the next word of this stanza; a backslash before a line's end is a blank."""
+        while (letter := self.here()) and (letter in BLANKS or self.text.startswith("\\\n", self.at)):
+            self.line += letter == "\\"
+            self.at += 2 if letter == "\\" else 1
 
-def _dedented(lines: list[str]) -> str:
-    """Without the blanks that all of them begin with."""
-    common = next(iter(lines), "")
-    common = common[: len(common) - len(common.lstrip(BLANKS))]
-    for each in lines:
-        while not each.startswith(common) and each.strip(BLANKS):
-            common = common[:-1]
-    return "".join(f"{each[len(common) :]}\n" for each in lines)
+    def next_line(self) -> None:
+        """Go behind the end of the line."""
+        end = self.text.find("\n", self.at)
+        self.line += end >= 0
+        self.at = end + 1 if end >= 0 else len(self.text)
 
+    def end_stanza(self) -> None:
+        """Go to the next stanza. Raises Malformed if there is another word."""
+        if self.has_word():
+            rest = self.text[self.at :].partition("\n")[0]
+            raise self.fail(f"{rest}: nothing more is expected here")
+        self.next_line()
 
-def _events(text: str, at: int, line: int) -> tuple[str, int]:
-    """An expression of events, whose parentheses hold it together over lines. Raises Malformed."""
-    words: list[str] = []
-    depth = 0
-    while True:
-        at = _behind_blanks(text, at, "\n" if depth else "")
-        if at == len(text) or (text[at] in OF_LINE and not depth):
-            break
-        if text[at] == "#":
-            at = _next_line(text, at)
-        elif text[at] in "()":
-            depth += 1 if text[at] == "(" else -1
-            words.append(text[at])
-            at += 1
-        else:
-            word, at = _token(text, at, f"{BLANKS}{OF_LINE}()")
-            words.append(word)
-    if depth or not words:
-        raise Malformed(line, "the parentheses do not match" if depth else "the events are missing")
-    return " ".join(words), _next_line(text, at)
+    def word(self, more_ends: str = "", *, unquote: bool = True) -> str:
+        """The next word. Raises Malformed."""
+        found = self._until(BETWEEN + more_ends, unquote)
+        if not found:
+            raise self.fail("a word is missing")
+        self.skip_blanks()
+        return found
 
+    def words(self) -> list[str]:
+        """All words to the end of the stanza, at least one. Raises Malformed."""
+        found = [self.word()]
+        while self.has_word():
+            found.append(self.word())
+        self.end_stanza()
+        return found
 
-def _words(text: str, at: int) -> tuple[tuple[str, ...], int]:
-    """Those up to the line's end; and where the next line begins. Raises Malformed."""
-    words: list[str] = []
-    while at < len(text) and text[at] not in OF_LINE:
-        word, at = _token(text, at, BLANKS + OF_LINE)
-        words.append(word)
-        at = _behind_blanks(text, at)
-    return tuple(words), _next_line(text, at)
+    def command(self) -> str:
+        """All to the end of the stanza, with its quotation marks, in one line. Raises Malformed."""
+        found = self._until(ENDS, unquote=False)
+        self.end_stanza()
+        return found
 
-
-def _token(text: str, at: int, ends: str, dequotes: bool = True) -> tuple[str, int]:
-    """What stands up to one of these letters; and where that is. A line's end in it is one blank. Raises Malformed."""
-    said, blanks, quote = "", "", ""
-    begin = at
-    is_new = is_escaped = False
-    while at < len(text):
-        letter = text[at]
-        kept = letter
-        if is_escaped:
-            is_escaped = False
-            if letter == "\n":
-                is_new = True
-                at += 1
+    def _until(self, ends: str, unquote: bool) -> str:
+        """What stands before any of these characters. A line's end within, and the blanks around it, are one blank."""
+        parts: list[str] = []
+        quote, blanks, is_folded = "", 0, False
+        while letter := self.here():
+            behind = ""
+            if letter == "\\":
+                self.at += 1
+                letter = self.here()
+                if not letter:
+                    raise self.fail("there is nothing behind the last backslash")
+                if letter == "\\" or letter in BLANKS:
+                    behind = "" if unquote else "\\"
+                elif letter != "\n":
+                    # libnih puts this backslash before the blanks, and has it once more in the place of the last one.
+                    parts.append("\\")
+            elif not quote and letter in ends:
+                break
+            elif letter in BLANKS:
+                blanks += 1
+                self.at += 1
                 continue
-            kept = letter if (letter == "\\" or letter in BLANKS) and dequotes else f"\\{letter}"
-        elif letter == "\\":
-            is_escaped = True
-            at += 1
-            continue
-        elif quote and letter == quote:
-            quote, kept = "", "" if dequotes else letter
-        elif not quote and letter in "\"'":
-            quote, kept = letter, "" if dequotes else letter
-        elif not quote and letter in ends:
-            break
-        elif quote and letter == "\n":
-            is_new = True
-            at += 1
-            continue
-        elif letter in BLANKS:
-            blanks += letter
-            at += 1
-            continue
-        said += f"{' ' if is_new else blanks}{kept}"
-        blanks, is_new = "", False
-        at += 1
-    if is_escaped or quote:
-        raise Malformed(_line(text, begin), f"the quotation mark {quote} has no end" if quote else "it ends with \\")
-    return said, at
+            elif letter in ("'", '"') and quote in ("", letter):
+                quote = "" if quote else letter
+                letter = "" if unquote else letter
+            if letter == "\n":
+                is_folded = True
+                self.line += 1
+            else:
+                end = self.at - len(behind)
+                parts += (" " if is_folded else self.text[end - blanks : end], behind, letter)
+                blanks, is_folded = 0, False
+            self.at += 1
+        if quote:
+            raise self.fail(f"the quotation mark {quote} has no end")
+        return "".join(parts)
+
+    def block(self, kind: str) -> str:
+        """The lines up to "end KIND", without the blanks with which all of them begin. Raises Malformed."""
+        self.end_stanza()
+        lines: list[str] = []
+        while True:
+            if self.is_at_end:
+                raise self.fail(f'there is no "end {kind}"')
+            start = self.at
+            self.next_line()
+            line = self.text[start : self.at]
+            if _ends(line, kind):
+                break
+            lines.append(line)
+        common = _blanks(lines[0]) if lines else ""
+        for line in lines[1:]:
+            while not line.startswith(common):
+                common = common[:-1]
+        return "".join(line[len(common) :] for line in lines)
 
 
-def _behind_blanks(text: str, at: int, more: str = "") -> int:
-    """Behind blanks, and lines' ends that a backslash stands before."""
-    while at < len(text):
-        if text[at : at + 2] == "\\\n":
-            at += 2
-        elif text[at] in BLANKS or text[at] in more:
-            at += 1
-        else:
-            break
-    return at
+def _blanks(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(BLANKS))]
 
 
-def _next_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end + 1
-
-
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
+def _ends(line: str, kind: str) -> bool:
+    """Whether this is the line that ends a block."""
+    text = line.rstrip("\n").strip(BLANKS)
+    behind = text.removeprefix("end").lstrip(BLANKS)
+    rest = behind.removeprefix(kind).lstrip(BLANKS)
+    is_one = text.startswith("end") and text[3:4] in tuple(BLANKS) and behind.startswith(kind)
+    return is_one and (not rest or rest[0] == "#")

@@ -1,0 +1,1 @@
+"""A service as another init's own definition: one file for each init."""
