@@ -234,6 +234,14 @@ def test_what_a_unit_cannot_have_is_remarked_and_left_out(read: Read) -> None:
     assert len(remarks) == 2
 
 
+def test_numbers_that_mean_nothing_are_remarked(read: Read) -> None:
+    found, remarks = read("kill signal 99\nreload signal 0\nlimit nice 50 unlimited\nexec a\n")
+    assert found.ending.kill_signal == 15
+    assert found.commands.reload == ()
+    assert found.context.limits == {"NICE": (40, INFINITY)}
+    assert len(remarks) == 2
+
+
 def test_a_relative_program_is_in_the_folder_of_the_job(read: Read) -> None:
     assert read("chdir /srv/a\nexec bin/b c\n")[0].commands.start[0].argv == ("/srv/a/bin/b", "c")
     assert read("exec ./b\n")[0].commands.start[0].path == "/b"

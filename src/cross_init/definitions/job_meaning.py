@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LONG = 90 * SECOND  # that a command before or after the stop may take, as systemd has it
 AT_ONCE = 1  # microsecond: 0 would mean for ever
 SIGNALS = 64
+NICE_MOST = 40
 CONSOLE = "file:/dev/console"
 # Of a console: standard input, output and error.
 STREAMS = {
@@ -106,7 +107,10 @@ def _processes(unit: "Unit", job: Job) -> None:
         load.may_fail, load.privileges, load.literal = True, "+", True
         commands.start_pre = (load, *commands.start_pre)
     if "main" in made and not job.is_task and job.expect != "daemon":
-        commands.reload = (kill_command(job.reload_signal, bool(job.setuid or job.chroot), job),)
+        if 0 < job.reload_signal <= SIGNALS:
+            commands.reload = (kill_command(job.reload_signal, bool(job.setuid or job.chroot), job),)
+        else:
+            remark(unit, job, "reload signal", f"{job.reload_signal} is no signal, so there is no reload")
 
 
 def _commands(which: str, process: Process, job: Job) -> tuple[Command, ...]:
@@ -162,13 +166,18 @@ def _context(unit: "Unit", job: Job) -> None:
                 unit, job, "limit", f"limit {name}: the soft one is above the hard one, which Upstart does not start"
             )
             continue
-        context.limits[name.upper()] = tuple(INFINITY if each == UNLIMITED else each for each in (soft, hard))  # type: ignore[assignment]
+        context.limits[name.upper()] = _bound(name, soft), _bound(name, hard)
         unit.definition.origins[name.upper()] = job.origins["limit"]
     context.standard_input, context.standard_output, context.standard_error = STREAMS[job.console]
     if job.console == "owner":
         context.tty_path = "/dev/console"
     context.syslog_identifier = job.name if job.console == "log" and job.processes else ""
     _variables(unit, job)
+
+
+def _bound(name: str, value: int) -> int:
+    """As a unit has it: of nice there is nothing above 40 (getrlimit(2))."""
+    return INFINITY if value == UNLIMITED else min(value, NICE_MOST) if name == "nice" else value
 
 
 def _absolute(path: str) -> str:
