@@ -45,6 +45,8 @@ def read(tmp_path: Path) -> Read:
         ("start on a b\nstart on (a\n", "2: a parenthesis is not closed"),
         ("start on a and\n", "1: "),
         ("start on a)\n", "1: a parenthesis is closed that was not opened"),
+        ("exec a\nsetuid 12\n", "2: setuid 12: it is no name of a user or group"),
+        ("exec a\nchdir /a/../b\n", "2: chdir /a/../b: a unit has no such folder"),
         ("exec a \\", "1: there is nothing behind the last backslash"),
     ],
 )

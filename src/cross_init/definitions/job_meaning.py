@@ -8,6 +8,7 @@ from cross_init.definitions.definition import INFINITY, SECOND, Command
 from cross_init.definitions.job import UNLIMITED, Job, Process
 from cross_init.definitions.job_relations import relate
 from cross_init.definitions.job_shell import command_of, condition_of, kill_command, mentions, tells_upstart
+from cross_init.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ LONG = 90 * SECOND  # that a command before or after the stop may take, as syste
 AT_ONCE = 1  # microsecond: 0 would mean for ever
 SIGNALS = 64
 NICE_MOST = 40
+PATH_MOST = 255
 CONSOLE = "file:/dev/console"
 # Of a console: standard input, output and error.
 STREAMS = {
@@ -145,7 +147,7 @@ def _readiness(unit: "Unit", job: Job) -> None:
 
 def _context(unit: "Unit", job: Job) -> None:
     context = unit.definition.context
-    context.user, context.group = job.setuid, job.setgid
+    context.user, context.group = _account(job, "setuid", job.setuid), _account(job, "setgid", job.setgid)
     if job.setuid and not job.setgid:
         remark(
             unit,
@@ -153,8 +155,8 @@ def _context(unit: "Unit", job: Job) -> None:
             "setuid",
             "Upstart leaves the group root among the supplementary ones of this user; here it is not",
         )
-    context.working_directory = _absolute(job.chdir)
-    context.root_directory = _absolute(job.chroot)
+    context.working_directory = _folder(job, "chdir", job.chdir)
+    context.root_directory = _folder(job, "chroot", job.chroot)
     if job.chroot:
         context.mount_api_vfs = False
     context.umask = job.umask
@@ -173,6 +175,29 @@ def _context(unit: "Unit", job: Job) -> None:
         context.tty_path = "/dev/console"
     context.syslog_identifier = job.name if job.console == "log" and job.processes else ""
     _variables(unit, job)
+
+
+def _account(job: Job, stanza: str, name: str) -> str:
+    """A user or group by its name, as Upstart looks it up; of a number a unit would take another. Raises Failure."""
+    is_one = name.isprintable() and not name.lstrip("-").isdigit() and name not in (".", "..")
+    if name and (not is_one or any(letter in ":/ " for letter in name)):
+        raise _failure(job, stanza, f"{name}: it is no name of a user or group")
+    return name
+
+
+def _folder(job: Job, stanza: str, path: str) -> str:
+    """A folder, as a unit may have it. Raises Failure."""
+    found = _absolute(path)
+    if not found.isprintable() or ".." in found.split("/") or len(found) > PATH_MOST or found.endswith("\\"):
+        raise _failure(
+            job, stanza, f"{path}: a unit has no such folder (one with .., a control character, or too long)"
+        )
+    return found
+
+
+def _failure(job: Job, stanza: str, text: str) -> Failure:
+    file, line = job.origins[stanza]
+    return Failure(f"{file}:{line}: {stanza} {text}")
 
 
 def _bound(name: str, value: int) -> int:

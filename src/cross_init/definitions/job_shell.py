@@ -26,7 +26,13 @@ def command_of(process: Process) -> Command:
     if any(letter in SHELL_LETTERS for letter in text):
         return _shell(f"exec {text}", process)
     words = tuple(text.split())
-    return _literal(words, process)
+    return _literal(words, process) if _is_program(words[0]) else _shell(f"exec {text}", process)
+
+
+def _is_program(name: str) -> bool:
+    """Whether a unit may name it; the shell takes any."""
+    parts = name.split("/")
+    return name.isprintable() and len(name) < 255 and parts[-1] not in ("", ".") and ".." not in parts
 
 
 def _shell(script: str, process: Process) -> Command:
