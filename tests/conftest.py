@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cross_init.commands.status import run as status
 from cross_init.readiness.notify_socket import ROOT_FOLDER
@@ -24,6 +25,10 @@ from tests.support.trees import sid, sid_folder
 from tests.support.upstart import reap
 
 begin()
+# The same examples each time, on a machine however busy; --hypothesis-profile default looks for new ones.
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+settings.register_profile("suite", derandomize=True, deadline=None, database=None, suppress_health_check=SLOW)
+settings.load_profile("suite")
 TREES = {
     f"systemd-{systemd_version(Path('/')) or 'host'}": lambda: Path("/"),
     f"systemd-{systemd_version(sid_folder()) or 'sid'}": sid,

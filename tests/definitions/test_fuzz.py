@@ -12,7 +12,7 @@ from tests.support.systemd import Manager
 from tests.support.unit_texts import service, socket
 
 # The same units each time: what is new in them is looked for by hand, with more of them and without this.
-ALIKE = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+ALIKE = settings(suppress_health_check=list(HealthCheck))
 SERVICES, SOCKETS = 100, 50
 # Said of the unit itself, whose file is elsewhere for us.
 OWN = ("FragmentPath", "DropInPaths")
