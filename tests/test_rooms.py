@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
     "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
-    "readiness request sockets spelling store unused version watch",
+    "readiness request resident shapes sockets spelling start store unused version watch",
     "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",
@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "plan": "model request",
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
-    "shapes": "bounds errors kernel launch model notify plan readiness request sockets watch",
+    "resident": "commands detect errors kernel launch model notify readiness request shapes sockets store watch",
+    "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
     "start": "bridge commands detect errors kernel request version",

@@ -43,6 +43,7 @@ def why(error: OSError) -> str:
 AT_ONCE = 4096  # bytes: PIPE_BUF, which a pipe takes whole or not at all (pipe(7))
 PATIENCE_MS = 1000  # of a process that fails, for its last line
 dropped = 0  # lines, since the last that was taken
+standard_error = 2  # who looks after several services writes to each one's own
 
 
 def print_error(message: str, code: int) -> int:
@@ -74,16 +75,16 @@ def say(line: str, patience_ms: int = 0) -> bool:
     if len(data) > AT_ONCE:
         data = data[: AT_ONCE // 2 - 5] + b" ... " + data[-AT_ONCE // 2 :]
     try:
-        written = write_nowait(2, data)
+        written = write_nowait(standard_error, data)
         if written == len(data):
             return True
         from cross_init.kernel.nonblocking import write_all
 
-        return write_all(2, data[written or 0 :], patience_ms)
+        return write_all(standard_error, data[written or 0 :], patience_ms)
     except OSError:
         return True  # nobody listens any more; the exit code still tells
     except (ImportError, MemoryError):  # no descriptor left to load it by, say; who watches somebody has it already
-        posix.write(2, data)
+        posix.write(standard_error, data)
         return True
 
 

@@ -6,7 +6,7 @@ A start raises the first reason, --explain tells them all.
 from cross_init.errors import Failure
 from cross_init.kernel.linux import is_socket
 from cross_init.model import MESSAGE, NOTHING, Init
-from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, is_one_contract, removes
+from cross_init.plan import EXEC, HAND_OVER, SERVE, SUPERVISE, WATCH, is_one_contract, removes
 
 # What has no effect with some inits or daemons (unused.py).
 CHECKED = {"--notify-access", "--kill-mode", "--stop-timeout", "--stop-command", "--reload-command"}
@@ -28,6 +28,8 @@ def refuse(request: "Request", plan: "Plan") -> None:
         from cross_init.unused import refuse_between
 
         refuse_between(request)
+    if request.need_resident and plan.shape not in (EXEC, WATCH):
+        raise Failure(f"--need-resident: {plan.reason}, and a resident watches from beside: leave it out")
     if request.end_after_ready and plan.shape in (SUPERVISE, SERVE):
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if request.watchdog[0] and "watchdog" not in target.news:

@@ -101,9 +101,17 @@ class Channel:
     descriptors: tuple[int, ...] = ()
     mark: bytes = b""
     lasting: bool = False  # it has more to tell when the daemon is ready
+    kind: str = "silent"  # how a resident makes it again
+    carried: tuple[str, ...] = ()  # the attributes that it takes, beside the descriptors
 
     def expose(self, environ: Environment) -> None:
         """Offer it to the daemon, in the process that becomes it. Raises OSError."""
+
+    def resume(self) -> None:
+        """It was made again, by a resident, and has what was carried."""
+
+    def disown(self) -> None:
+        """Its descriptors are closed by somebody else in this process."""
 
     def attach(self, watched: "Subject") -> None:
         """Listen, in the process that watches. Each readiness that it will tell is expected there."""
@@ -117,6 +125,9 @@ class Channel:
 
     def leave(self) -> None:
         """Let go of it while the daemon, which is ready, goes on using it."""
+
+    def let_go(self) -> None:
+        """Another process of ours has it from now on: close our own descriptors of it."""
 
     def close(self) -> None:
         """The daemon is gone: leave nothing."""
@@ -157,6 +168,12 @@ class Init:
     options: str = ""  # what may stand behind its name and a colon, for people
     option_is_for: tuple[str, ...] = ()  # without one of these, what stands behind its name has no effect
     lost: str = ""  # why what it would be told by leads to nobody, in words; then it hears nothing
+    carried: tuple[str, ...] | None = (
+        None  # what a resident tells it by, of what was found out here; None: none can yet
+    )
+    variables: tuple[bytes, ...] = ()  # which of those that it gave are needed to reach it
+    how: str = ""  # as what a resident makes it again, where it is told otherwise than in its own way
+    takes_time: bool = False  # whether who tells it may have to wait
 
     @property
     def called(self) -> str:
@@ -310,6 +327,16 @@ class Init:
 
     def ended(self) -> None:
         """The daemon, which was ready or not, has ended: leave nothing of what ready() made."""
+
+    def let_go(self) -> None:
+        """Another process of ours tells it from now on: close the descriptors, which ready() has not used."""
+        from posix import close
+
+        for fd in self.descriptors:
+            close(fd)
+
+    def disown(self) -> None:
+        """Its descriptors are closed by somebody else in this process."""
 
 
 class Target:

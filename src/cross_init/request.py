@@ -36,6 +36,7 @@ class Request:
     what is run before SIGTERM, and instead of SIGHUP. refusals: what was asked for and cannot be. given: the options as
     they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
+    own_watcher, need_resident: whether a resident (resident/) may not, or has to, watch the daemon. words: all options.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Request:
         ),
         *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
+        *("need_resident", "own_watcher", "words"),
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -61,6 +63,9 @@ class Request:
         self.init_words = options.init
         self.given = options.given
         self.misplaced = options.misplaced
+        self.words = options.words
+        self.own_watcher = options.own_watcher
+        self.need_resident = options.need_resident
         self.lost = ""
         self.between: Between | None = None
         self.init = init

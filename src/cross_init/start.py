@@ -43,6 +43,7 @@ PACKAGES = (
     "kernel",
     "notify",
     "readiness",
+    "resident",
     "shapes",
     "sockets",
     "store",

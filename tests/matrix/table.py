@@ -90,27 +90,32 @@ class Row:
     """One init. name: as detect.INITS has it. stays_for: the kinds of daemons whose parent we have to stay.
 
     All others are the main process themselves: a daemon that can be heard from beside it keeps the PID that its init
-    started, wherever that is.
+    started, wherever that is. is_local: it runs in the test's own namespaces, where a resident of the test's is seen.
     """
 
-    def __init__(self, name: str, make: Make, *stays_for: str) -> None:
+    def __init__(self, name: str, make: Make, *stays_for: str, is_local: bool = False) -> None:
         self.name = name
         self.make = make
         self.stays_for = stays_for
+        self.is_local = is_local
 
 
 STOPS, FORKS = "upstart", "sysv"  # only a parent sees the one, and keeps hold of the other
 ROWS: dict[str, Row] = {
-    "s6": Row("s6", in_folder(lambda folder: directory(S6, folder)), STOPS, FORKS),
-    "runit": Row("runit", in_folder(lambda folder: directory(Runit, folder)), STOPS, FORKS),
-    "daemontools": Row("daemontools", in_folder(lambda folder: directory(Daemontools, folder)), STOPS, FORKS),
-    "dinit": Row("dinit", in_folder(of_dinit), STOPS, FORKS),
-    "supervisord": Row("supervisord", in_folder(lambda folder: program(Supervisord, folder)), STOPS, FORKS),
-    "circus": Row("circus", in_folder(lambda folder: program(Circus, folder)), STOPS, FORKS),
-    "inetd": Row("inetd", in_folder(inetd), STOPS, FORKS),
-    "none": Row("none", in_folder(lambda folder: program(Shell, folder)), STOPS, FORKS),
+    "s6": Row("s6", in_folder(lambda folder: directory(S6, folder)), STOPS, FORKS, is_local=True),
+    "runit": Row("runit", in_folder(lambda folder: directory(Runit, folder)), STOPS, FORKS, is_local=True),
+    "daemontools": Row(
+        "daemontools", in_folder(lambda folder: directory(Daemontools, folder)), STOPS, FORKS, is_local=True
+    ),
+    "dinit": Row("dinit", in_folder(of_dinit), STOPS, FORKS, is_local=True),
+    "supervisord": Row(
+        "supervisord", in_folder(lambda folder: program(Supervisord, folder)), STOPS, FORKS, is_local=True
+    ),
+    "circus": Row("circus", in_folder(lambda folder: program(Circus, folder)), STOPS, FORKS, is_local=True),
+    "inetd": Row("inetd", in_folder(inetd), STOPS, FORKS, is_local=True),
+    "none": Row("none", in_folder(lambda folder: program(Shell, folder)), STOPS, FORKS, is_local=True),
     "container": Row("container", in_folder(lambda folder: program(Container, folder)), *KINDS),
-    "upstart, stand-in": Row("upstart", in_folder(stand_in), FORKS),
+    "upstart, stand-in": Row("upstart", in_folder(stand_in), FORKS, is_local=True),
     "upstart": Row("upstart", in_upstart, FORKS),
     "systemd": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.system), FORKS),
     "systemd, user": Row("systemd", in_systemd(lambda: Path("/"), lambda host: host.user), FORKS),

@@ -187,6 +187,17 @@ GROUPS: tuple[Group, ...] = (
                 "How the socket is named on which the daemon says that it is ready: `abstract` for one that changes "
                 "its root (chroot), `path` for one that changes its network namespace.",
             ),
+            Option(
+                "--own-watcher",
+                "",
+                "Watch the daemon by a process of its own, although a resident (`cross-init serve`) is there.",
+            ),
+            Option(
+                "--need-resident",
+                "",
+                "Start nothing if there is no resident (`cross-init serve`) that watches the daemon.",
+                more=("Without it, a start that no resident takes over has a watcher of its own.",),
+            ),
         ),
     ),
     Group(
@@ -422,12 +433,12 @@ BRIDGE = Command(
 COMMANDS: tuple[Command, ...] = (
     Command(
         "status",
-        "[--json] [SERVICE...]",
+        "[--json] [--watch] [SERVICE...]",
         "the services that bridges look after",
         "How the services are that bridges look after: what they do, and since when. Root sees all, a user its own. "
         "The exit code is 1 if SERVICE is not there. A bridge that has nothing more to do is not there to be asked: "
         "check asks the init as well.",
-        (JSON,),
+        (JSON, Option("--watch", "", "Show it anew once a second, until interrupted.")),
     ),
     Command(
         "check",
@@ -446,6 +457,13 @@ COMMANDS: tuple[Command, ...] = (
         "Say which init started whoever asks, and by what evidence. The first line is the init's name, or none, with "
         "the exit code 1. With INIT nothing is said, and the exit code is 0 if it is one of these, else 1.",
         (JSON._replace(text="Print an object (JSON), for programs."),),
+    ),
+    Command(
+        "serve",
+        "",
+        "watch all daemons in one process",
+        "Be the resident: the one process that watches all daemons of this user's, instead of a watcher beside each. "
+        "Every `cross-init-bridge` that finds it hands its daemon over to it.",
     ),
     Command(
         "show",

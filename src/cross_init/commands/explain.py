@@ -8,7 +8,11 @@ from cross_init.errors import FAILED, Failure, printable, write_out
 from cross_init.gather import refuse_sockets, select, warnings
 from cross_init.kernel.evidence import Evidence
 from cross_init.kernel.linux import Environment
+from cross_init.model import EXIT
+from cross_init.plan import WATCH
 from cross_init.request import init_of
+from cross_init.resident.handover import why_not
+from cross_init.shapes.watch import resident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +91,7 @@ def collect(request: "Request") -> dict[str, object]:
         "service": str(request.service),
         "target": request.target.name,
         "shape": plan.shape,
-        "reason": plan.reason,
+        "reason": plan.reason + (f"; {who_watches(request)}" if plan.shape == WATCH else ""),
         "sockets": described,
         "translations": translations,
         "losses": losses,
@@ -112,6 +116,18 @@ def opened_with(address: "Address") -> str:
             raise Failure(f"--listen {address.text}: {failure}") from None
     traits = address.traits()
     return f": {traits}" if traits else ""
+
+
+def who_watches(request: "Request") -> str:
+    """Whether that is a resident, or a watcher beside the daemon, and why."""
+    if request.own_watcher:
+        return "a watcher of its own does (--own-watcher)"
+    if not resident():
+        return "a watcher of its own does, as no resident is there (cross-init serve)"
+    is_behind_front = request.init.hears == EXIT and request.waits and not request.ready_fd
+    if is_behind_front or (reason := why_not(request, request.init)):
+        return f"a watcher of its own does: {'who waits for us is told by it' if is_behind_front else reason}"
+    return "the resident does"
 
 
 HEADINGS = (

@@ -10,7 +10,7 @@ from cross_init.errors import FAILED, Failure, printable
 
 NAME = "cross-init"
 HELP = ("-h", "--help")
-COMMANDS = ("status", "check", "which", "show", "translate")  # what they are for stands in described.py
+COMMANDS = ("status", "check", "which", "serve", "show", "translate")  # what they are for stands in described.py
 
 
 def main(argv: list[str]) -> None:

@@ -60,6 +60,7 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
         "says where to look for --ready-when dbus:NAME, which is not there",
     ),
     ("--socket", lambda options: not options.all_sockets, "chooses one, --all-sockets passes all: use one of them"),
+    ("--own-watcher", lambda options: not options.need_resident, "and --need-resident contradict each other"),
     (
         "--notify-socket",
         talks,

@@ -40,6 +40,8 @@ OPTIONS: dict[str, tuple[str, bool]] = {
     "--kill-mode": ("kill_mode", True),
     "--stop-timeout": ("stop_timeout", True),
     "--help": ("help", False),
+    "--own-watcher": ("own_watcher", False),
+    "--need-resident": ("need_resident", False),
     "--version": ("version", False),
 }
 # Those of the C original: what abbreviated one of them goes on to mean it.
@@ -61,6 +63,8 @@ OURS_ALONE = (
     "--reload-command",
     "--rewrite-signal",
     "--success-exit-status",
+    "--own-watcher",
+    "--need-resident",
 )
 # Whose value is more than a word (values.py).
 CONVERTED = {"rewrites", "success", "ready_timeout", "stop_timeout", "watchdog", "fd_store", "stop_signal"}
@@ -121,6 +125,9 @@ class Options:
         self.kill_mode: str = ""  # what is ended at the end of the daemon's main process; "": as it fits
         self.stop_timeout = 0.0  # seconds from SIGTERM to SIGKILL; 0: as it fits
         self.version = False
+        self.own_watcher: bool = False
+        self.need_resident: bool = False
+        self.words: list[str] = []  # all of this, as it was written
         self.command: list[str] = []
 
     def set(self, option: str, value: str | None) -> None:
@@ -215,6 +222,7 @@ def parse(words: list[str]) -> Options:
         from cross_init.commands.mistakes import usage
 
         raise usage("the COMMAND to run is missing: write it behind --")
+    options.words = words[: len(words) - len(options.command)]
     options.notify = options.notify or options.daemonize
     if not options.given.keys() <= PLAIN:
         from cross_init.commands.mistakes import refuse_contradictions

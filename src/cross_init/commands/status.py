@@ -7,7 +7,7 @@ from cross_init.commands.front_door import remark
 from cross_init.commands.status_client import OTHER_FORM, OTHERS, USER_MAX, Left, ask_all, in_words
 from cross_init.errors import Failure, printable
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
-from cross_init.watch.wire import Malformed, Value, decode
+from cross_init.watch.wire import Malformed, Value, decode, split
 
 STATES = (STARTING, READY, RELOADING, STOPPING)
 LONG_AGO_S = 1e10
@@ -17,6 +17,9 @@ NOT_HERE = (
     "as for -t upstart), one whose daemon is ready and says no more, one with --end-after-ready, one without -N; "
     "such a service is the init's alone: ask that, as with systemctl status"
 )
+REFRESH_S = 1.0
+CLEAR = "\x1b[H\x1b[2J"  # the cursor to the first line, and nothing on the screen
+LONGEST_LINE = 1 << 20
 CELL_MAX = 200  # characters of a cell of the table
 # What an answer has to say, and what it may say; anything else is news from a later version.
 SAID: dict[str, type] = {
@@ -35,10 +38,43 @@ Facts = dict[str, Value]
 
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code (1 if services were named and one is not there) and the answer. Raises Failure."""
-    names = [word for word in words if not word.startswith("-")]
-    unknown = [word for word in words if word.startswith("-") and word != "--json"]
+    unknown = [word for word in words if word.startswith("-") and word not in ("--json", "--watch")]
     if unknown:
-        raise Failure(f"status {unknown[0]}: no such option; there is --json")
+        raise Failure(f"status {unknown[0]}: no such option; there are --json and --watch")
+    if "--watch" not in words:
+        return answer(words)
+    if "--json" in words:
+        raise Failure("status --watch: it is for people, --json is for programs: leave one of them out")
+    return watch([word for word in words if word != "--watch"])
+
+
+def watch(words: list[str]) -> tuple[int, str]:
+    """The answer, again and again, each in the place of the last one. Ends with a signal. Raises Failure."""
+    from time import sleep
+
+    from cross_init.commands.front_door import write
+
+    shown = b""
+    while True:
+        _, text = answer(words)
+        lines = [line[: columns()] for line in text.split("\n")]
+        if (now := "\n".join(lines).encode("utf-8", "backslashreplace")) != shown:
+            write(1, (CLEAR if posix.isatty(1) else "") + now.decode())
+            shown = now
+        sleep(REFRESH_S)
+
+
+def columns() -> int:
+    """How many letters a line of the terminal has; as many as there are, if it is none."""
+    try:
+        return posix.get_terminal_size(1).columns
+    except OSError:
+        return LONGEST_LINE
+
+
+def answer(words: list[str]) -> tuple[int, str]:
+    """The exit code, and what there is to say now. Raises Failure."""
+    names = [word for word in words if not word.startswith("-")]
     found, left = everything(with_strangers=posix.geteuid() == 0)
     left = {(why, user): pids for (why, user), pids in left.items() if why != OTHERS}  # nobody expects those here
     if left:
@@ -69,12 +105,17 @@ def everything(with_strangers: bool) -> tuple[list[Facts], Left]:
     answers, left = ask_all(with_strangers)
     services: list[Facts] = []
     for bridge, user, said in answers:
-        facts = understand(said)
-        if facts is not None:
-            runs_as = facts.get("daemon_user", user) if user == 0 else user
-            services.append(facts | {"bridge": bridge, "user": user, "daemon_user": runs_as})
-        elif said:  # else it has ended meanwhile
-            left.setdefault((OTHER_FORM, user), []).append(bridge)
+        try:
+            parts = split(said)  # who watches many services says it of each; of one who has ended there is nothing
+        except Malformed:
+            parts = [said]
+        for part in parts:
+            facts = understand(part)
+            if facts is not None:
+                runs_as = facts.get("daemon_user", user) if user == 0 else user
+                services.append(facts | {"bridge": bridge, "user": user, "daemon_user": runs_as})
+            else:
+                left.setdefault((OTHER_FORM, user), []).append(bridge)
     return services, left
 
 

@@ -11,7 +11,7 @@ comes is looked at (MSG_PEEK, recv(2)) and stays where it is until our process e
 import _socket
 import errno
 import posix
-from select import poll
+from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.bounds import number
@@ -39,7 +39,8 @@ OF_EACH = 64  # sockets of a stranger's that are asked
 STRANGERS_MOST = 512  # of all of them
 SPARE = 16  # descriptors that are left for everything else
 BUSY_S = 0.02  # until it is tried again where too many wait to be let in
-LONGEST = 1 << 17  # bytes of an answer
+LONGEST = 1 << 17  # bytes of an answer, in one piece
+OF_OURS = 1 << 24  # and of one who watches all services of a user's that is believed
 USER_MAX = (1 << 32) - 2  # uid_t, of which the last number is none
 HUNG_UP = 0x2000  # POLLRDHUP, poll(2): all has been said
 
@@ -198,6 +199,7 @@ def _ask(doors: list[Door], patience_s: float, at_once: int, left: Left) -> list
     poller = poll()
     asked: dict[int, tuple[Door, _socket.socket, int]] = {}
     answers: list[Answer] = []
+    heard: dict[int, bytes] = {}
     todo = doors[::-1]
     while (todo or asked) and (left_s := end - monotonic()) > 0:
         busy: list[Door] = []
@@ -218,18 +220,23 @@ def _ask(doors: list[Door], patience_s: float, at_once: int, left: Left) -> list
             pid, user, _ = credentials(sock.fileno())
             if user == door.user:
                 asked[sock.fileno()] = (door, sock, pid)
-                poller.register(sock.fileno(), HUNG_UP)
+                poller.register(sock.fileno(), POLLIN if at_once else HUNG_UP)
             else:
                 sock.detach()  # a stranger's that another user has made
         todo = busy + todo
         wait_s = min(left_s, BUSY_S) if todo else left_s if asked else 0
         for fd, _ in poller.poll(wait_s * 1000):
-            door, sock, pid = asked.pop(fd)
-            poller.unregister(fd)
+            door, sock, pid = asked[fd]
             try:
-                answers.append((pid, door.user, sock.recv(LONGEST, PEEK)))
+                said = sock.recv(LONGEST, 0 if at_once else PEEK)
             except OSError:
-                pass  # it has gone
+                said = b""  # it has gone
+            heard[fd] = heard.get(fd, b"") + said
+            if said and at_once and len(heard[fd]) < OF_OURS:
+                continue  # who watches many services has much to say
+            del asked[fd]
+            poller.unregister(fd)
+            answers.append((pid, door.user, heard.pop(fd)))
             if at_once:
                 sock.close()
             else:

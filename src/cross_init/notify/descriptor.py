@@ -57,6 +57,8 @@ class ByDescriptor(Init):
 
     hears = DESCRIPTOR
     from_whom = ANYONE
+    carried = ()
+    how = "descriptor"
 
     def __init__(self, init: Init, words: str) -> None:
         """init: what it is without that. words: the descriptor's number. Raises Failure."""
@@ -70,6 +72,14 @@ class ByDescriptor(Init):
                 "what starts us has to open it and leave it open, as a shell does with: --ready-fd 3 3>FILE"
             )
         self.descriptors = (kept,)
+
+    @classmethod
+    def again(cls, init: Init, descriptors: list[int]) -> "ByDescriptor":
+        """The same in another process. init: what it is without that."""
+        told = cls.__new__(cls)
+        told.name, told.in_words = init.name, init.in_words
+        told.descriptors = tuple(descriptors)
+        return told
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """The newline."""

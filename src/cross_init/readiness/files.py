@@ -22,6 +22,8 @@ Identity = tuple[int, int, int, int]
 class File(Condition):
     """A path. What was there before the start does not count: it may be a dead predecessor's."""
 
+    travels = True
+
     def __init__(self, text: str, path: str) -> None:
         super().__init__(text)
         self.path = path
@@ -38,6 +40,16 @@ class File(Condition):
             self.before = identity(self.path)
         except PermissionError:
             pass  # it is looked at again when the daemon runs, which may change that
+
+    def carry(self) -> tuple[str, ...]:
+        """What was there."""
+        return tuple(map(str, self.before or ()))
+
+    def resume(self, words: list[str]) -> None:
+        """The same. Raises ValueError."""
+        if words:
+            device, inode, modified, changed = map(int, words)
+            self.before = device, inode, modified, changed
 
     def attach(self, watched: "Subject") -> None:
         """Look, and look again at every change."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SO_ATTACH_FILTER = 26  # socket(7); asm-generic/socket.h: the same number on every architecture that Python is built for
 BPF_RETURN_0 = (0x06, 0, 0, 0)  # BPF_RET | BPF_K: accept 0 bytes of the packet, which drops it
-AT_ONCE = 64  # messages that are read before the daemon's end is looked for again
+AT_THE_END = 64  # messages that are read for its successor before the end of a process is dealt with
 LAST_S = 3.0  # for all that is there at the end
 
 
@@ -56,9 +56,19 @@ class Listener:
 
     def hear(self) -> None:
         """Take in messages; not all that there may be, so that a flood of them does not hide the daemon's end."""
-        for _ in range(AT_ONCE):
+        for _ in range(self.watched.loop.at_once):
             if self.workers.are_at_work or not self.receive():
                 return
+
+    def resume(self, messages: "list[tuple[bytes, list[tuple[int, int, bytes]]]]") -> None:
+        """Heed what was taken off by who kept this socket meanwhile: each message with what the kernel said of it."""
+        for body, extra in messages:
+            head = Head(body, extra, 0)
+            message, complaint = self.judge(head)
+            if message is not None:
+                self.heed(message, head.sender)
+            elif complaint:
+                self.watched.reporter.say(complaint)
 
     def counts(self, head: Head) -> bool:
         """Whether what its sender says is said for the service (systemd.service(5), NotifyAccess=)."""
@@ -86,15 +96,17 @@ class Listener:
                 return self._pass_on_ourselves(head, message)
             self.workers.send(Carrying(self, head, message))
             return True
-        if not head.has_descriptors and not self.take_off():
-            return False
-        if not head.is_same(self.heeded):  # if it is, the worker that was to take it off did not come to that
-            self.heeded = head if head.has_descriptors else None
+        if not head.is_same(self.heeded):  # if it is, who was to take it off did not come to that
+            self.heeded = head
             if message is not None:
                 self.heed(message, head.sender)
             elif complaint:
                 self.watched.reporter.say(complaint)
-        if head.has_descriptors and self.socket.fileno() >= 0:
+            if self.heeded is not head:
+                return True  # what was heeded has had it taken off
+        if not head.has_descriptors:
+            return self.take_off()  # only now, so that it is there still if we are killed in between
+        if self.socket.fileno() >= 0:
             self.workers.send(Clearing(self))
         return True
 
@@ -127,6 +139,7 @@ class Listener:
         except OSError as error:
             self._stumble(error)
             return False
+        self.heeded = None
         return True
 
     def _stumble(self, error: OSError) -> None:
@@ -227,6 +240,7 @@ class Listener:
             self.watched.pass_on(message, descriptors or [], 0)
         if self.held is not None and has(message, "READY", "1"):
             self.held()
+        self.watched.remember()
 
     def _follow(self, message: Assignments, main: tuple[int, str] | None) -> None:
         """The daemon names another main process: by number, or by a pidfd that comes with the message.
@@ -287,7 +301,7 @@ class Listener:
     def catch_up(self) -> None:
         """Take in what is there, with what it takes to do so, for a bounded time."""
         until = monotonic() + LAST_S
-        for _ in range(AT_ONCE):
+        for _ in range(AT_THE_END):
             while self.workers.are_at_work and monotonic() < until:
                 self.workers.wait(until)
             if self.workers.are_at_work or monotonic() > until or not self.receive():

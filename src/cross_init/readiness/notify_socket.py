@@ -44,9 +44,13 @@ class NotifyChannel(Channel):
     """
 
     lasting = True
+    kind = "notify"
+    carried = ("leaving", "path", "variable")
+    tidies = True  # what watchers have left that were killed
 
     def __init__(self, leaving: bool, where: str = "") -> None:
-        self.leaving = leaving
+        self.leaving: bool = leaving
+        self.listener: Listener | None = None
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)  # we are told who sends
         self.socket.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # and when: no two messages are the same
@@ -57,9 +61,25 @@ class NotifyChannel(Channel):
                 f"--notify-socket path: it needs a folder in which nobody else may write, {folder}: make it, or leave "
                 "the option out"
             )
+        self.resume()
+
+    @classmethod
+    def again(cls, fd: int) -> "NotifyChannel":
+        """One that another process has made. fd: of the socket. Raises OSError."""
+        channel = cls.__new__(cls)
+        channel.socket = _socket.socket(fileno=fd)
+        channel.leaving, channel.path, channel.variable, channel.listener = False, "", b"", None
+        channel.tidies = False
+        return channel
+
+    def disown(self) -> None:
+        """The socket would be closed with this object."""
+        self.socket.detach()
+
+    def resume(self) -> None:
+        """What the socket, its path and its name make up."""
         self.descriptors = (self.socket.fileno(),)
         self.mark = b"NOTIFY_SOCKET=" + self.variable
-        self.listener: Listener | None = None
 
     def expose(self, environ: Environment) -> None:
         """NOTIFY_SOCKET; and the socket itself, if it is to outlive us."""
@@ -83,7 +103,7 @@ class NotifyChannel(Channel):
 
         watched.observe_as_well(Reach(self.path))
         self.listener = Listener(watched, self.socket, watched.notify_access, self.variable, bool(self.path))
-        if self.path:
+        if self.path and self.tidies:
             from cross_init.readiness.sweeping import sweep
 
             sweep(self.path.rpartition("/")[0])
@@ -101,6 +121,12 @@ class NotifyChannel(Channel):
         """Make it a black hole."""
         if self.listener is not None:
             self.listener.silence()
+
+    def let_go(self) -> None:
+        """Close our descriptor of it; what is in its queue stays for the other one."""
+        if self.listener is not None:
+            self.listener.workers.close_door()
+        self.socket.close()
 
     def close(self) -> None:
         """Take in what is left, and remove the path."""

@@ -21,13 +21,24 @@ class PipeChannel(Channel):
     newline: only a newline says it, and what comes before it is ignored.
     """
 
+    kind = "pipe"
+    carried = ("newline",)
+
     def __init__(self, number: int | None, variable: bytes, newline: bool) -> None:
         self.number = number
         self.variable = variable
-        self.newline = newline
+        self.newline: bool = newline
         self.ours, self.theirs = posix.pipe2(posix.O_CLOEXEC)
         self.descriptors = (self.ours,)
         self.watched: Subject | None = None
+
+    @classmethod
+    def again(cls, fd: int) -> "PipeChannel":
+        """One that another process has made. fd: its reading end."""
+        channel = cls.__new__(cls)
+        channel.ours, channel.theirs, channel.newline, channel.watched = fd, -1, False, None
+        channel.descriptors = (fd,)
+        return channel
 
     def expose(self, environ: Environment) -> None:
         """Move the writing end to its number, to stay open over exec."""
@@ -70,6 +81,10 @@ class PipeChannel(Channel):
 
     def leave(self) -> None:
         """Close our end; a daemon of this kind is done with its own."""
+        self.close()
+
+    def let_go(self) -> None:
+        """Close our end."""
         self.close()
 
     def close(self) -> None:

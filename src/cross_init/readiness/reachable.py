@@ -80,6 +80,8 @@ class Reachable(Connecting):
 class Tcp(Reachable):
     """A TCP port."""
 
+    travels = True
+
     def __init__(self, text: str, host: str, port: int) -> None:
         super().__init__(text)
         self.host = host
@@ -98,9 +100,21 @@ class Tcp(Reachable):
             raise Failure(f"--ready-when {self.text}: looking up {self.host}: {why(error)}") from None
         self.places = [(family, int(kind), address) for family, kind, _, _, address in found]
 
+    def carry(self) -> tuple[str, ...]:
+        """Where it was found to be."""
+        return tuple(" ".join(map(str, (int(family), kind, *address))) for family, kind, address in self.places)
+
+    def resume(self, words: list[str]) -> None:
+        """The same. Raises ValueError."""
+        for word in words:
+            family, kind, host, *rest = word.split(" ")
+            self.places.append((int(family), int(kind), (host, *map(int, rest))))
+
 
 class Unix(Reachable):
     """A UNIX socket, for streams, packets or datagrams."""
+
+    travels = True
 
     def __init__(self, text: str, path: str) -> None:
         super().__init__(text)
@@ -109,6 +123,10 @@ class Unix(Reachable):
         kinds = (_socket.SOCK_STREAM, _socket.SOCK_SEQPACKET, _socket.SOCK_DGRAM)
         self.places = [(int(_socket.AF_UNIX), int(kind), where) for kind in kinds]
         self.news: PathWatch | None = None
+
+    def carry(self) -> tuple[str, ...]:
+        """It is all in the option."""
+        return ()
 
     def ask(self) -> None:
         """All three kinds at once: the wrong ones are refused without any effect (EPROTOTYPE)."""

@@ -20,11 +20,21 @@ FLAGS = 6  # of the fields of process_stat()
 class Started(Repeated):
     """A pipe's end that is closed at exec. The sockets are looked at before the start (own_sockets.py)."""
 
+    travels = True
+
     def prepare(self, environ: Environment) -> None:
         """Make the mark. Raises OSError."""
         self.mark, end = posix.pipe2(posix.O_CLOEXEC)
         posix.close(end)
         self.link = f"pipe:[{posix.fstat(self.mark).st_ino}]"
+
+    def carry(self) -> tuple[str, ...]:
+        """By what the mark is known."""
+        return (self.link,)
+
+    def resume(self, words: list[str]) -> None:
+        """The same. Raises ValueError."""
+        (self.link,) = words
 
     def ask(self) -> None:
         """Look into the process."""

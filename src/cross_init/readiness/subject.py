@@ -97,5 +97,8 @@ class Subject(Protocol):
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's."""
 
+    def remember(self) -> None:
+        """What is known of it has changed."""
+
     def family(self) -> list[Pid]:
         """All processes of the service."""

@@ -40,6 +40,8 @@ class Answer(Init):
     hears = EXIT
     from_whom = ANYONE
     moves_main = True
+    carried = ("pid_file", "main")
+    how = "front"
 
     def __init__(self, init: Init, front: _socket.socket, pid_file: str) -> None:
         self.name = init.name
@@ -49,6 +51,20 @@ class Answer(Init):
         self.main = posix.getpid()  # the front's child, unless it hands over
         self.last_word = ENDED
         self.descriptors = (front.fileno(),)
+
+    @classmethod
+    def again(cls, init: Init, descriptors: list[int]) -> "Answer":
+        """The same in another process. init: what it is without that. Raises OSError."""
+        front = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, descriptors[0]) if descriptors else None
+        return cls(init, front or _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET), "")
+
+    def let_go(self) -> None:
+        """Close the socket, so that its end is seen when the other process is gone."""
+        self._hang_up()
+
+    def disown(self) -> None:
+        """The socket would be closed with this object."""
+        self.front.detach()
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Write the PID file and let the front end. Raises OSError."""

@@ -34,6 +34,8 @@ def run(start: "Start") -> int:
     start.shared = pidfd
     channel = start.channel(start.request.end_after_ready)
     try:
+        if is_handed_over(start, pid, pidfd, channel, began):
+            become(start, channel)
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         pair = Pair() if needs_witness(start) else None
@@ -46,16 +48,43 @@ def run(start: "Start") -> int:
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
         if pair is not None:
             pair.await_both()
-        if start.init.shares_session and start.request.ends_rest:
-            lead_session()
-        start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
-        start.execute()
+        become(start, channel)
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.
         channel.discard()
         start.note_failure()
         raise
     return 0
+
+
+def become(start: "Start", channel: Channel) -> None:
+    """Become the daemon, whose watcher is there. Does not return; raises Failure, OSError."""
+    if start.init.shares_session and start.request.ends_rest:
+        lead_session()
+    start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
+    start.execute()
+
+
+def is_handed_over(start: "Start", pid: int, pidfd: int, channel: Channel, began: float) -> bool:
+    """Whether a resident of this user's watches the daemon, so that no watcher is needed. Raises Failure."""
+    request = start.request
+    reason = "none is there"
+    if path := "" if request.own_watcher else resident():
+        from cross_init.resident.handover import offer
+
+        reason = offer(start, pid, pidfd, channel, began, path.encode("utf-8", "surrogateescape"))
+        if not reason:
+            return True
+    if request.need_resident:
+        raise Failure(f"--need-resident: handing the daemon over to a resident: {reason}; start cross-init serve")
+    return False
+
+
+def resident() -> str:
+    """Where a resident of this user's listens; "" if there was none."""
+    base = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape") if posix.geteuid() else "/run"
+    path = f"{base}/cross-init/serve"
+    return path if base.startswith("/") and posix.access(path, posix.F_OK) else ""
 
 
 def await_predecessors(start: "Start") -> None:

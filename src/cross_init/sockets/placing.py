@@ -146,6 +146,13 @@ class Removal:
         finally:
             posix.close(folder)
 
+    @classmethod
+    def again(cls, folder: int, name: str, identity: tuple[int, int]) -> "Removal":
+        """The same in another process, which has the folder."""
+        removal = cls.__new__(cls)
+        removal.folder, removal.name, removal.identity = folder, name, identity
+        return removal
+
     def remove(self) -> None:
         """What is gone already is no error."""
         try:

@@ -49,18 +49,22 @@ class HolderClient:
 
     __slots__ = ("address", "init", "most", "original", "quiet_until", "service")
 
-    def __init__(self, request: "Request", init: Init) -> None:
+    def __init__(self, request: "Request", init: Init, found: "str | bytes" = "") -> None:
+        """found: the address, if that was found out before, by another process."""
         self.init = init
         self.service: Service = request.service
         self.original: Environment = request.environ
         self.most = request.fd_store
+        self.quiet_until = 0.0
+        self.address = found
+        if found:
+            return
         # Two services of one name may be in two folders. Where a service has gone itself says nothing of who it is; but
         # one that its init has given no name has nothing else, and its command line.
         words = [self.init.name, str(self.service), self.init.folder]
         if self.service.is_guess:
             words[2:] = [words[2] or working_directory("--fd-store"), *request.command]
         self.address = address(words)
-        self.quiet_until = 0.0
 
     def descriptor_holder(self) -> "DescriptorHolder | None":
         """What the init itself has to keep descriptors in, if it has such a thing."""

@@ -24,6 +24,7 @@ class Init(Base):
     name = "circus"
     passes = "descriptors"
     from_whom = ANYONE
+    carried = ()
     options = "what circusd wrote for its sockets, as in circus:web=$(circus.sockets.web),..."
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ class Init(Base):
 
     name = "daemontools"
     from_whom = ANYONE
+    carried = ()
     shares_session = True
 
     def recognise(self, evidence: "Evidence") -> Claim | None:

@@ -47,6 +47,7 @@ class Init(Base):
     passes = "LISTEN_FDS"
     hears = DESCRIPTOR
     from_whom = ANYONE
+    carried = ()
     job_type = ADVICE
     options = OPTIONS
     number: int | None = None

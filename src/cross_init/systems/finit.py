@@ -26,6 +26,9 @@ class Init(Base):
     name = "finit"
     hears = MESSAGE
     from_whom = ANYONE
+    takes_time = True
+    carried = ("socket",)
+    socket = b""
     job_type = "notify:systemd"
 
     def recognise(self, evidence: "Evidence") -> Claim | None:

@@ -31,6 +31,7 @@ class Init(Base):
     name = "inetd"
     passes = "standard input"
     from_whom = ANYONE
+    carried = ()
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent's name, which detect.py has: most of them set no variable."""

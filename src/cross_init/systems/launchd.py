@@ -24,6 +24,7 @@ class Init(Base):
     name = "launchd"
     passes = "launch_activate_socket"
     from_whom = ANYONE
+    carried = ()
     untested = True
     options = "the keys of the job's Sockets, as in launchd:Listeners,Admin"
 

@@ -16,6 +16,7 @@ class Init(Base):
     in_words = "a shell"
     hears = TEXT
     from_whom = ANYONE
+    carried = ()
     shares_groups = True
     restarts = False
 

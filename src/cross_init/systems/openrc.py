@@ -26,6 +26,9 @@ class Init(Base):
     name = "openrc"
     hears = EXIT
     from_whom = ANYONE
+    takes_time = True  # as its socket may be full
+    carried = ("socket",)
+    socket = b""
     moves_main = True  # until the PID file is read
 
     def recognise(self, evidence: "Evidence") -> Claim | None:

@@ -25,6 +25,7 @@ class Init(Base):
     name = "runit"
     hears = ASKED
     from_whom = ANYONE
+    carried = ()
     shares_session = True
     job_type = "exec cross-init check, in the executable file check of the service directory"
 

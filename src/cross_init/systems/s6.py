@@ -36,6 +36,7 @@ class Init(Base):
     passes = "standard input"
     hears = DESCRIPTOR
     from_whom = ANYONE
+    carried = ()
     job_type = "a file notification-fd in the service directory"
     options = "fdholder=PATH, the socket of an s6-fdholderd in which --fd-store keeps descriptors"
     option_is_for = ("--fd-store",)

@@ -25,6 +25,7 @@ class Init(Base):
     name = "shepherd"
     hears = NOTHING
     from_whom = ANYONE
+    carried = ("main",)
     moves_main = True
     reads_pid_file = True
     job_type = "#:pid-file"

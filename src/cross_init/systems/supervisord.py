@@ -30,6 +30,7 @@ class Init(Base):
     name = "supervisord"
     passes = "standard input"  # to an [fcgi-program]
     from_whom = ANYONE
+    carried = ()
     instead = "with --init supervisord:event its event listeners are told"
     option_is_for = ("--notify", "--ready-when")
     options = f"{OPTION}, to tell supervisord's event listeners"

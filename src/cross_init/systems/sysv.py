@@ -30,6 +30,9 @@ class Init(Base):
     name = "sysv"
     hears = EXIT
     from_whom = ANYONE
+    takes_time = True
+    carried = ("socket",)
+    socket = b""
     moves_main = True  # nobody has taken note of any PID yet
 
     def recognise(self, evidence: "Evidence") -> Claim | None:

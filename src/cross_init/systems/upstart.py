@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cross_init.sockets.passed import Passed
     from cross_init.systems.upstart_job import Found
 
+SESSION = b"UPSTART_SESSION"  # where a session's Upstart listens
+
 
 class Init(Base):
     """We run as an Upstart job."""
@@ -32,6 +34,11 @@ class Init(Base):
     marks = (b"UPSTART_JOB",)
     job_type = "expect stop"
     may_miss_readiness = True
+    takes_time = True  # as it is asked
+    carried = ("is_parent", "session")
+    variables = (SESSION,)
+    is_parent: bool = False
+    session = b""  # which Upstart it is, b"" for the system's
     job = Service("")
     was_looked = False
     found: "Found | None" = None
@@ -57,6 +64,7 @@ class Init(Base):
         """From UPSTART_JOB and UPSTART_INSTANCE (init(5)); the latter may be empty."""
         environ = evidence.environ
         self.evidence = evidence
+        self.is_parent, self.session = is_init(evidence), environ.get(SESSION, b"")
         if b"UPSTART_JOB" not in environ:
             return super().service(evidence, command)
         name, instance = (
@@ -108,12 +116,12 @@ class Init(Base):
             "from elsewhere, unset UPSTART_JOB, or say --init none"
         ]
 
-    def runs_already(self) -> bool:
+    def runs_already(self, job: Service) -> bool:
         """Whether the job is running for Upstart: nobody would continue what we stop then (init(8), "Job states")."""
         from cross_init.systems.upstart_job import Asked, text_of
 
         try:
-            state = Asked(self.job, self.evidence.environ, b"state").answer()
+            state = Asked(job, {SESSION: self.session}, b"state").answer()
         except OSError:
             return False
         return state is not None and text_of(state) == b"running"
@@ -151,7 +159,7 @@ class Init(Base):
 
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Stop the main process: Upstart sees that, continues it and moves the job on. If it waits for that."""
-        if is_init(self.evidence) and self.runs_already():
+        if self.is_parent and self.runs_already(service):
             from cross_init.errors import print_error
 
             print_error(f'{service} is ready, and the job does not wait for that: add "expect stop" to the job', 0)

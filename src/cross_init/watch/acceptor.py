@@ -12,11 +12,19 @@ PAUSE_S = 1.0  # until it is tried again where the kernel had no descriptor to g
 
 
 class Acceptor:
-    """Calls back with the connection of each client of a listening socket that does not block and is ours to close."""
+    """Calls back with the connection of each client of a listening socket that does not block and is ours to close.
+
+    at_once: how many are let in before others have their turn.
+    """
 
     def __init__(
-        self, loop: "EventLoop", listening: _socket.socket, callback: "Callable[[_socket.socket], None]"
+        self,
+        loop: "EventLoop",
+        listening: _socket.socket,
+        callback: "Callable[[_socket.socket], None]",
+        at_once: int = 1,
     ) -> None:
+        self.at_once = at_once
         self.loop = loop
         self.socket = listening
         self.callback = callback
@@ -28,15 +36,16 @@ class Acceptor:
         self.loop.watch(self.socket.fileno(), self._accept)
 
     def _accept(self) -> None:
-        try:
-            fd, _ = self.socket._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # it has gone
-        except OSError:  # the client still waits, and whoever asks again at once would only spin
-            self.loop.forget(self.socket.fileno())
-            self.pause = self.loop.after(PAUSE_S, self._let_in)
-            return
-        self.callback(_socket.socket(fileno=fd))
+        for _ in range(self.at_once):
+            try:
+                fd, _ = self.socket._accept()  # type: ignore[attr-defined] # what socket.accept() itself calls
+            except (BlockingIOError, ConnectionAbortedError):
+                return  # it has gone
+            except OSError:  # the client still waits, and whoever asks again at once would only spin
+                self.loop.forget(self.socket.fileno())
+                self.pause = self.loop.after(PAUSE_S, self._let_in)
+                return
+            self.callback(_socket.socket(fileno=fd))
 
     def stop(self) -> None:
         """Let nobody in any more; who has connected already goes on waiting."""

@@ -35,14 +35,19 @@ def detach(keep: set[int]) -> None:
         pass  # what is held open then is a pity, and no reason to end
 
 
-def ignore_stop_signals(name: bytes = b"cross-init") -> None:
-    """Have a name of our own, and no part in what ends this machine's processes."""
+def set_name(name: bytes) -> None:
+    """Be shown under this name by ps(1)."""
     try:
         fd = posix.open("/proc/self/comm", posix.O_WRONLY)
         posix.write(fd, name)
         posix.close(fd)
     except OSError:
-        pass  # only the name that ps(1) shows
+        pass  # it is only a name
+
+
+def ignore_stop_signals(name: bytes = b"cross-init") -> None:
+    """Have a name of our own, and no part in what ends this machine's processes."""
+    set_name(name)
     # Whoever ends all processes, as at shutdown, ends the daemon as well, and then we go; SIGKILL is for emergencies.
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_IGN)

@@ -49,7 +49,9 @@ class Source:
 
 
 class EventLoop:
-    """Descriptors and timers, each with what is to be called."""
+    """Descriptors and timers, each with what is to be called. at_once: how much is taken in for each in one turn."""
+
+    at_once: int = 64
 
     def __init__(self) -> None:
         gc.enable()  # a start does without (start.py); what has a loop may live for years
@@ -97,14 +99,14 @@ class EventLoop:
 
     def turn(self) -> None:
         """Wait once, and call back whatever that concerns. Raises Failure, and what a callback is given up for."""
-        wait_ms = None
-        if self.timers:
-            left_ms = (min(timer.when for timer in self.timers) - monotonic()) * 1000 + 1
-            wait_ms = int(min(max(left_ms, 0), LONGEST_MS))  # of a longer time we wake up on the way, and wait on
-        for fd in self._wait(wait_ms):
+        for fd in self._wait(self._wait_ms(self._next_time())):
             source = self.sources.get(fd)  # an earlier callback may have forgotten it
             if source is not None and not self.stopped and not self._call(source) and self.sources.get(fd) is source:
                 self._let_rest(fd, source)
+        self._call_timers()
+
+    def _call_timers(self) -> None:
+        """Call back those whose time has come."""
         now = monotonic()
         for timer in [timer for timer in self.timers if timer.when <= now]:
             if timer in self.timers and not self.stopped:
@@ -112,6 +114,15 @@ class EventLoop:
                 if not self._call(timer):
                     timer.when = monotonic() + pause(timer.failed)
                     self.timers.append(timer)
+
+    def _next_time(self) -> float | None:
+        """When the next timer goes off, if there is one."""
+        return min((timer.when for timer in self.timers), default=None)
+
+    @staticmethod
+    def _wait_ms(when: float | None) -> int | None:
+        """How long that is; of a longer time we wake up on the way, and wait on. None: for ever."""
+        return None if when is None else int(min(max((when - monotonic()) * 1000 + 1, 0), LONGEST_MS))
 
     def _wait(self, wait_ms: int | None) -> list[int]:
         """The descriptors that have something; none where the kernel cannot tell just now. Raises OSError."""

@@ -85,6 +85,14 @@ class Endpoint:
         posix.set_blocking(self.fd, False)
         self.descriptors = (self.fd, self.folder)
 
+    @classmethod
+    def again(cls, fd: int, folder: int, name: str) -> "Endpoint":
+        """One that another process has opened. folder: -1 if it has no path."""
+        endpoint = cls.__new__(cls)
+        endpoint.fd, endpoint.folder, endpoint.name = fd, folder, name
+        endpoint.descriptors = (fd, folder)
+        return endpoint
+
     def remove(self) -> None:
         """Remove the path, if it has one; what is gone already is no error."""
         if self.folder >= 0:
@@ -108,6 +116,7 @@ class Health:
 
         self.clients: list[Client] = []
         listening = _socket.socket(fileno=endpoint.fd)
+        self.is_by_path = listening.family == _socket.AF_UNIX
         keep_descriptors_out(listening)
         self.acceptor = Acceptor(watched.loop, listening, self._take)
 
@@ -119,7 +128,7 @@ class Health:
     def close(self) -> None:
         """Answer no more, and leave nothing."""
         self.acceptor.stop()
-        if self.acceptor.socket.family == _socket.AF_UNIX:
+        if self.is_by_path:
             self.acceptor.socket.detach()  # who waits to be let in may be a stranger: it ends with this process
         else:
             self.acceptor.socket.close()

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 
 SLACK_S = 6.0  # for SIGKILL to have its effect
 SAID_S = 1.0  # after which it is said
+LOOK_S = 0.05  # until it is looked again: a resident does not end with that, but removes its file
 
 
-def note(start: "Start", pid: int) -> str:
-    """In the watcher of this daemon: let the next start know; the path, "" where there is no folder for it."""
+def note(start: "Start", pid: int, tidies: bool = True) -> str:
+    """In the watcher of this daemon: let the next start know; the path, "" where there is no folder for it.
+
+    tidies: and remove what killed watchers have left.
+    """
     base = socket_folder()
     if not base:
         return ""
     try:
-        _sweep(base)
+        if tidies:
+            sweep(base)
         path = f"{base}/{WATCHED}{start.trace}{own_mark()}{pid}-{start_time(pid)}"
         posix.close(posix.open(path, posix.O_CREAT | posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600))
     except OSError:
@@ -48,17 +53,18 @@ def forget(path: str) -> None:
 
 def wait(start: "Start", names: list[str]) -> None:
     """Wait for watchers of this service's earlier daemons that are still ending something. names: of their files."""
+    base = socket_folder()
     until = monotonic() + start.request.stop_timeout + SLACK_S
     said = monotonic() + SAID_S
     for name in names:
         mark = name.removeprefix(WATCHED + start.trace)
-        while _is_ending(mark) and monotonic() < until:
+        while _is_ending(mark) and posix.access(f"{base}/{name}", posix.F_OK) and monotonic() < until:
             if monotonic() > said:
                 said = until
                 print_error(
                     f"starting {start.service}: waiting for what its last start has left to end (--stop-timeout)", 0
                 )
-            _await_end(as_pid(mark.partition("-")[0]) or 0, min(until - monotonic(), SAID_S))
+            _await_end(as_pid(mark.partition("-")[0]) or 0, min(until - monotonic(), LOOK_S))
 
 
 def _is_ending(mark: str) -> bool:
@@ -80,7 +86,7 @@ def _await_end(watcher: int, seconds: float) -> None:
     posix.close(pidfd)
 
 
-def _sweep(base: str) -> None:
+def sweep(base: str) -> None:
     """Remove the files of watchers that were killed. Raises OSError."""
     for name in posix.listdir(base):
         if name.startswith(WATCHED) and not is_marked_by_living(name.rpartition("+")[2]):

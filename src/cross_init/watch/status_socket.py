@@ -6,6 +6,7 @@ name. Root and the user that the watching process runs as are answered, by the k
 
 import _socket
 import posix
+from select import POLLOUT
 from time import monotonic
 
 from cross_init.kernel.folders import HERE, KIND, SOCKET, names, open_folder, private_folder
@@ -13,10 +14,10 @@ from cross_init.kernel.procfs import is_marked_by_living, own_mark, process_owne
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
 from cross_init.watch.untrusted import keep_descriptors_out, let_go
-from cross_init.watch.wire import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from cross_init.model import Init, Service
@@ -59,16 +60,17 @@ ROOT_BASE, USERS_BASE = "/run", "/run/user"
 FOLDER = "cross-init-status"  # in root's base, or in XDG_RUNTIME_DIR
 ABSTRACT = b"\0cross-init-status/"
 BACKLOG = 8
+PATIENCE_S = 2.0  # with who takes a long answer
 TEXT_MAX = 4096  # characters of each text: all together go into a socket's buffer at once
 MOST = 10_000  # sockets in our own folder that are looked at
 
 
 class StatusSocket:
-    """One service's. Raises OSError where none can be had."""
+    """A watching process's. say: what there is to say. Raises OSError where none can be had."""
 
-    def __init__(self, watched: "Asked", shape: str) -> None:
-        self.watched = watched
-        self.shape = shape
+    def __init__(self, loop: "EventLoop", say: "Callable[[], bytes]") -> None:
+        self.loop = loop
+        self.say = say
         self.name = own_mark() + posix.urandom(6).hex()
         self.socket = _socket.socket(
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
@@ -86,7 +88,7 @@ class StatusSocket:
         except OSError:
             self.socket.close()
             raise
-        self.acceptor = Acceptor(watched.loop, self.socket, self._answer)
+        self.acceptor = Acceptor(loop, self.socket, self._answer)
 
     def _bind(self) -> bool:
         """Give the socket its address; returns whether that is a path. Raises OSError."""
@@ -108,33 +110,14 @@ class StatusSocket:
         try:
             if credentials(asker.fileno())[1] in (0, posix.geteuid()):
                 asker.setblocking(False)
-                asker.send(encode(self.describe()), _socket.MSG_NOSIGNAL)
+                said = self.say()
+                sent = asker.send(said, _socket.MSG_NOSIGNAL)
+                if sent < len(said):
+                    Rest(self.loop, asker, said[sent:])
+                    return
         except OSError:
             pass  # it has gone
-        finally:
-            let_go(self.watched.loop, asker)
-
-    def describe(self) -> "dict[str, Value]":
-        """All that there is to say; times in seconds."""
-        watched, now = self.watched, monotonic()
-        said: dict[str, Value] = {
-            "service": str(watched.service),
-            "init": watched.init.name,
-            "target": watched.target,
-            "shape": self.shape,
-            "pid": watched.pid,
-            "state": watched.state,
-            "since": round(now - watched.since, 3),
-            "age": round(now - watched.began, 3),
-            "waits_for": "" if watched.ready else " and ".join(watched.outstanding),
-            "status": watched.status,
-        }
-        if (user := process_owner(watched.pid)) >= 0:
-            said["daemon_user"] = user
-        watchdog = watched.watchdog
-        if watchdog is not None and watchdog.age is not None:
-            said |= {"watchdog_age": round(watchdog.age, 3), "watchdog_limit": float(watchdog.limit)}
-        return {key: value[:TEXT_MAX] if isinstance(value, str) else value for key, value in said.items()}
+        let_go(self.loop, asker)
 
     def close(self) -> None:
         """Answer no more, and leave nothing."""
@@ -150,6 +133,55 @@ class StatusSocket:
                     posix.close(folder)
             except OSError:
                 pass  # it has gone, and the folder with it
+
+
+class Rest:
+    """What does not go into a socket's buffer at once, as it is of many services: said as it is taken."""
+
+    def __init__(self, loop: "EventLoop", asker: _socket.socket, left: bytes) -> None:
+        self.loop = loop
+        self.asker = asker
+        self.left = left
+        self.timer = loop.after(PATIENCE_S, self._end)
+        loop.watch(asker.fileno(), self._go_on, POLLOUT)
+
+    def _go_on(self) -> None:
+        try:
+            self.left = self.left[self.asker.send(self.left, _socket.MSG_NOSIGNAL) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.left = b""  # it has gone
+        if not self.left:
+            self._end()
+
+    def _end(self) -> None:
+        self.loop.cancel(self.timer)
+        self.loop.forget(self.asker.fileno())
+        let_go(self.loop, self.asker)
+
+
+def describe(watched: "Asked", shape: str) -> "dict[str, Value]":
+    """All that there is to say of a service; times in seconds."""
+    now = monotonic()
+    said: dict[str, Value] = {
+        "service": str(watched.service),
+        "init": watched.init.name,
+        "target": watched.target,
+        "shape": shape,
+        "pid": watched.pid,
+        "state": watched.state,
+        "since": round(now - watched.since, 3),
+        "age": round(now - watched.began, 3),
+        "waits_for": "" if watched.ready else " and ".join(watched.outstanding),
+        "status": watched.status,
+    }
+    if (user := process_owner(watched.pid)) >= 0:
+        said["daemon_user"] = user
+    watchdog = watched.watchdog
+    if watchdog is not None and watchdog.age is not None:
+        said |= {"watchdog_age": round(watchdog.age, 3), "watchdog_limit": float(watchdog.limit)}
+    return {key: value[:TEXT_MAX] if isinstance(value, str) else value for key, value in said.items()}
 
 
 def own_folder(make: bool) -> int:

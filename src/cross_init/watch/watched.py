@@ -106,17 +106,21 @@ class Watched:
         if self.cancellation is not None:
             loop.watch(self.cancellation.fileno(), self._hear_cancellation)
 
-    def serve_status(self, shape: str) -> None:
-        """Let "cross-init status" know of this service, and whoever asks over HTTP."""
-        from cross_init.watch.status_socket import StatusSocket
-
+    def serve_health(self) -> None:
+        """Let whoever asks over HTTP know of this service."""
         if self.start.endpoint is not None:
             from cross_init.watch.health import Health
 
             self.health = Health(self, self.start.endpoint)
 
+    def serve_status(self, shape: str) -> None:
+        """The same, and "cross-init status"."""
+        from cross_init.watch.status_socket import StatusSocket, describe
+        from cross_init.watch.wire import encode
+
+        self.serve_health()
         try:
-            self.status_socket = StatusSocket(self, shape)
+            self.status_socket = StatusSocket(self.loop, lambda: encode(describe(self, shape)))
         except OSError:
             pass  # it works without
 
@@ -141,9 +145,9 @@ class Watched:
         """Give the start at least these seconds from now on; a limit that is later stays."""
         if self.deadline is None or self.deadline.when < monotonic() + seconds:
             self.loop.cancel(self.deadline)
-            self.deadline = self.loop.after(seconds, self._too_late)
+            self.deadline = self.loop.after(seconds, self.too_late)
 
-    def _too_late(self) -> None:
+    def too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
         for condition in self.start.conditions:
@@ -172,6 +176,9 @@ class Watched:
             self.reaped[pid] = time_ns()
             if len(self.reaped) > REAPED_MAX:
                 del self.reaped[next(iter(self.reaped))]  # the oldest: a daemon may leave any number of them to us
+
+    def remember(self) -> None:
+        """What is known of it has changed; who has to know that after our end notes it."""
 
     def family(self) -> "list[Pid]":
         """All processes of the service, as far as they are to be found."""
@@ -229,14 +236,19 @@ class Watched:
                 if not self.outstanding and not self.ready:
                     self.ready = True
                     self.enter(READY)
-                    if self.watchdog is not None:
-                        self.watchdog.start()
-                    self._forget_cancellation()  # from now on the init ends the daemon itself
-                    self.loop.cancel(self.deadline)
-                    self._stop_observing()
+                    self.has_got_ready()
                     self.tell()
 
         return held
+
+    def has_got_ready(self) -> None:
+        """Nothing is waited for any more."""
+        self.ready = True
+        if self.watchdog is not None:
+            self.watchdog.start()
+        self._forget_cancellation()  # from now on the init ends the daemon itself
+        self.loop.cancel(self.deadline)
+        self._stop_observing()
 
     @property
     def missing(self) -> str:
@@ -278,6 +290,7 @@ class Watched:
         if state != self.state and (self.state != STOPPING or (state == READY and not self.is_told_to_stop)):
             self.state, self.since = state, monotonic()
             self.note()
+            self.remember()
 
     def note(self) -> None:
         """Write it down for who looks at the state file, if there is one."""

@@ -29,7 +29,9 @@ REAPED_MS = 3000  # for the daemon's parent to take its exit status; supervisord
 
 
 class Watcher:
-    """Watches one daemon from beside it."""
+    """Watches one daemon from beside it. tidies: it removes what killed watchers have left."""
+
+    tidies = True
 
     def __init__(
         self, loop: EventLoop, start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, witness: int
@@ -41,12 +43,16 @@ class Watcher:
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
         # Of what the daemon leaves, and where the next start sees that it is being ended.
         self.rest = Rest(start, pid, 0, (channel.mark,), self.watched.helpers) if start.request.ends_rest else None
-        self.noted = note(start, pid) if self.rest is not None and start.init.restarts else ""
+        self.noted = note(start, pid, self.tidies) if self.rest is not None and start.init.restarts else ""
         loop.watch(pidfd, self._bury)
         if start.store is not None:
             self.watched.keep_descriptors(start.store, pidfd)
         channel.attach(self.watched)
         self.watched.observe()
+        self._serve()
+
+    def _serve(self) -> None:
+        """Let whoever asks know how the service is."""
         self.watched.serve_status(WATCH)
 
     def _tell(self) -> None:
@@ -59,9 +65,17 @@ class Watcher:
         except ProcessLookupError:
             return  # it has ended meanwhile
         except OSError as error:
-            if not watched.notify_again(error):
-                self._let_witness_go()
+            self._told_in_vain(error)
             return
+        self._has_told()
+
+    def _told_in_vain(self, error: OSError) -> None:
+        if not self.watched.notify_again(error):
+            self._let_witness_go()
+
+    def _has_told(self) -> None:
+        """The init knows: what is there to be done now?"""
+        watched = self.watched
         self._let_witness_go()
         if self.leave_after_ready and not self.channel.can_leave(watched.pid):
             # It has closed what it did not know, and would lose its socket with us.
@@ -120,6 +134,10 @@ class Watcher:
         is_to_explain = is_ours_to_explain(self.watched)
         self.watched.init.ended()
         self.watched.close()
+        self._end_rest(pidfd, is_to_explain)
+
+    def _end_rest(self, pidfd: int, is_to_explain: bool) -> None:
+        """End what the daemon has left, and say how it has ended if it never got ready."""
         status: int | None = None
         if self.rest is not None and self.rest.find():
             status = exit_status_if_known(pidfd, REAPED_MS)

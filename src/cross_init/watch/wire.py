@@ -48,6 +48,16 @@ def decode(message: bytes) -> dict[str, Value]:
     return fields
 
 
+def split(said: bytes) -> list[bytes]:
+    """The messages that stand one behind the other in this. Raises Malformed."""
+    found: list[bytes] = []
+    while said:
+        _, end = _taken(said, len(BEGINNING))
+        found.append(said[:end])
+        said = said[end:]
+    return found
+
+
 def _frame(data: bytes) -> bytes:
     if len(data) >= 10**DIGITS_MAX:
         raise Malformed("it is too long")

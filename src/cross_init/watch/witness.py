@@ -94,7 +94,7 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
         if last == TELLING:
             _tell_again(start, pid, pidfd, began)
         else:
-            _end(pid, pidfd, f"watching {start.service} (PID {pid}): the process that did was killed, so {lost}")
+            end_daemon(pid, pidfd, f"watching {start.service} (PID {pid}): the process that did was killed, so {lost}")
     except Exception as error:
         send_group(pid, pidfd, _signal.SIGKILL)
         print_unexpected(error)
@@ -110,7 +110,7 @@ def _bury_watcher() -> None:
         pass  # SIGCHLD is ignored: the kernel has done so
 
 
-def _end(pid: int, pidfd: int, reason: str) -> None:
+def end_daemon(pid: int, pidfd: int, reason: str) -> None:
     """End the daemon as an init would, and say why."""
     send_group(pid, pidfd, _signal.SIGTERM)
     send(pidfd, _signal.SIGCONT)

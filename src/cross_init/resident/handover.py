@@ -1,0 +1,169 @@
+"""The bridge's side: have the resident watch the daemon that this process becomes. Nothing is forked for it.
+
+Who watches in the end is never in doubt, whoever is killed in the middle: both sides write one byte each to a file
+without a name that both have, and what came first counts (verdict()).
+"""
+
+import _socket
+import posix
+import sys
+from time import CLOCK_BOOTTIME, clock_gettime
+
+from cross_init.errors import why
+from cross_init.resident.description import (
+    CHANNEL,
+    ENDPOINT,
+    ERRORS,
+    INIT,
+    PIDFD,
+    REMOVAL,
+    VERDICT,
+    as_value,
+    join,
+    write,
+)
+from cross_init.watch.wire import Malformed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.launch import Start
+    from cross_init.model import Channel, Init
+    from cross_init.request import Request
+    from cross_init.resident.description import Fields
+
+PATIENCE_MS = 5000  # of a bridge with a resident that does not answer; a machine that boots is a busy one
+TAKEN, REFUSED = b"taken", b"no "
+ABSTRACT = "@"  # which no path begins with
+OURS, RESIDENTS = b"b", b"r"  # the verdict
+NOEXEC_SEAL = 8  # MFD_NOEXEC_SEAL, since Linux 6.3, which says so in its log where it is missing
+OF_INITS = ("folder", "hears", "state_file", "pid_file", "may_miss_readiness", "job_type")  # what each of them may have
+
+
+def offer(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, path: bytes) -> str:
+    """Have the resident that listens there watch this process; "" if it does, else why not."""
+    try:
+        return why_not(start.request, start.init) or ask(path, *describe(start, pid, pidfd, channel, began))
+    except OSError as error:
+        return f"asking it: {why(error)}"
+    except Malformed as error:
+        return str(error)
+
+
+def why_not(request: "Request", told: "Init") -> str:
+    """What of this start cannot be handed over, in words; "" if all can. told: the init as it is told. Pure."""
+    if told.carried is None:
+        return f"what {told.called} is told by cannot be handed over"
+    unknown = [condition.text for condition in request.conditions if not condition.travels]
+    return f"--ready-when {unknown[0]} cannot be handed over" if unknown else ""
+
+
+def describe(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) -> "tuple[bytes, list[int], int]":
+    """The description, the descriptors that go with it, and that of the verdict. Raises OSError, Malformed."""
+    request, init = start.request, start.init
+    verdict = new_file()
+    given = [(VERDICT, verdict), (PIDFD, pidfd), (ERRORS, 2)]
+    given += [(CHANNEL, fd) for fd in channel.descriptors] + [(INIT, fd) for fd in init.descriptors]
+    endpoint = start.endpoint
+    if endpoint is not None:
+        given += [(ENDPOINT, fd) for fd in endpoint.descriptors if fd >= 0]
+    given += [(REMOVAL, removal.folder) for removal in start.removals]
+    words = request.words[:-1] if request.words[-1:] == ["--"] else request.words
+    fields: Fields = {
+        "pid": pid,
+        "began": began,
+        "since": int(clock_gettime(CLOCK_BOOTTIME) * posix.sysconf("SC_CLK_TCK")),
+        "options": join(words),
+        "command": join(request.command),
+        "init": request.init_words or request.init.name,
+        "told": "" if init is request.init else init.how,
+        "service": start.service.name,
+        "instance": start.service.instance,
+        "is_guess": int(start.service.is_guess),
+        "state_file": request.state_file,
+        "channel": channel.kind,
+        "roles": join([role for role, _ in given]),
+        "environ": join([pair.decode("latin-1") for pair in needed(start)]),
+        "store": "" if start.store is None else address_in_words(start.store.address),
+        "endpoint": "" if endpoint is None else join([endpoint.name]),
+        "removals": join(["{} {} {}".format(*each.identity, each.name) for each in start.removals]),
+    }
+    for number, condition in enumerate(start.conditions):
+        found = condition.carry()
+        if found is None:
+            raise Malformed(f"--ready-when {condition.text} cannot be handed over")
+        fields[f"condition.{number}"] = join(found)
+    for beginning, thing, names in (
+        ("init", request.init, (*OF_INITS, *(request.init.carried or ()))),
+        ("told", init, (init.carried or ()) if init is not request.init else ()),
+        ("channel", channel, channel.carried),
+    ):
+        for name in names:
+            value = as_value(getattr(thing, name))
+            if value is None:
+                raise Malformed(f"{name} of {beginning} cannot be handed over")
+            fields[f"{beginning}.{name}"] = value
+    return write(fields), [fd for _, fd in given], verdict
+
+
+def needed(start: "Start") -> list[bytes]:
+    """The variables by which the init is reached, as they stand in the environment."""
+    given, names = start.original, start.request.init.variables
+    return [b"%b=%b" % (name, given[name]) for name in names if name in given]
+
+
+def address_in_words(address: str | bytes) -> str:
+    """Of who keeps descriptors: a path, or a name's beginning."""
+    return address if isinstance(address, str) else ABSTRACT + address.decode("latin-1")
+
+
+def new_file() -> int:
+    """A file in memory without a name. Raises OSError."""
+    try:
+        return posix.memfd_create("cross-init", posix.MFD_CLOEXEC | NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != 22:  # EINVAL: an older kernel
+            raise
+        return posix.memfd_create("cross-init", posix.MFD_CLOEXEC)
+
+
+def verdict(fd: int, word: bytes) -> bool:
+    """Whether this word, written now by us or by one of our kind before, is the first in this file. Raises OSError."""
+    posix.write(fd, word)  # the position is the open file's, so one word comes behind the other
+    return posix.pread(fd, 1, 0) == word
+
+
+def ask(path: bytes, message: bytes, descriptors: list[int], file: int) -> str:
+    """Say it to who listens there; "" if it is taken, else why not. Raises OSError."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+        user = int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+        if user != posix.geteuid():
+            return f"it is user {user}'s"
+        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
+        sock.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
+        answer = hear(sock)
+        if answer == TAKEN or not verdict(file, OURS):
+            return ""
+        return answer.removeprefix(REFUSED).decode("utf-8", "replace") or "it does not answer"
+    except ConnectionRefusedError:
+        return "none listens"
+    except BlockingIOError:
+        return "too many wait for it"
+    finally:
+        sock.close()
+        posix.close(file)
+
+
+def hear(sock: _socket.socket) -> bytes:
+    """The answer; b"" if none comes in time, or it has ended."""
+    from select import POLLIN, poll
+
+    answers = poll()
+    answers.register(sock.fileno(), POLLIN)
+    if not answers.poll(PATIENCE_MS):
+        return b""
+    try:
+        return sock.recv(512)
+    except OSError:
+        return b""

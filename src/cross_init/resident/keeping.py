@@ -1,0 +1,120 @@
+"""The resident's side of the deposit: what has to outlive it, said as soon as it is so."""
+
+import _signal
+import _socket
+import posix
+from time import monotonic
+
+from cross_init.readiness.receiving import FDS_MAX, numbers
+from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, parted, start
+from cross_init.sockets.connection import credentials
+from cross_init.store.client import send
+
+PATIENCE_S = 2.0  # with a deposit that was stopped
+ID = 8  # bytes, which are written as twice as many letters
+
+Message = tuple[bytes, list[tuple[int, int, bytes]]]
+
+
+class Kept:
+    """What a deposit has of one service. fds: -1 for those that were given up."""
+
+    def __init__(self, data: bytes, fds: list[int]) -> None:
+        self.data = data
+        self.fds = fds
+        self.state = b""
+        self.said: list[Message] = []
+
+
+class Deposit:
+    """The connection to it. path: where it listens."""
+
+    def __init__(self, path: bytes) -> None:
+        """Raises OSError."""
+        self.path = path
+        self.socket = self._connect()
+
+    def _connect(self) -> _socket.socket:
+        try:
+            return connected(self.path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            start(self.path)
+            return connected(self.path)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return credentials(self.socket.fileno())[0]
+
+    def fileno(self) -> int:
+        """What hangs up when it has ended."""
+        return self.socket.fileno()
+
+    def renew(self) -> None:
+        """It has ended, or is stopped: start another one, which has nothing. Raises OSError."""
+        try:
+            pidfd = posix.pidfd_open(self.pid)
+            _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)  # it listens there, so its number is its own
+            posix.close(pidfd)
+        except OSError:
+            pass  # it has ended
+        self.socket.close()
+        try:
+            posix.unlink(self.path)
+        except FileNotFoundError:
+            pass
+        self.socket = self._connect()
+
+    def take(self) -> dict[str, Kept]:
+        """All that an earlier resident has left. Raises OSError."""
+        found: dict[str, Kept] = {}
+        send(self.socket, TAKE)
+        end = monotonic() + 10 * PATIENCE_S
+        while monotonic() < end:
+            room = _socket.CMSG_SPACE(4 * FDS_MAX)
+            body, extra, _, _ = self.socket.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
+            verb, name, data = body[:1], body[1 : 1 + 2 * ID].decode("ascii", "replace"), body[1 + 2 * ID :]
+            if verb == END:
+                return found
+            if not body:
+                raise ConnectionResetError(104, "it has ended")
+            if verb == PUT:
+                found[name] = Kept(data, [fd for _, _, given in extra for fd in numbers(given)])
+            elif verb == CLOSE:
+                for at in data:
+                    found[name].fds.insert(at, -1)
+            elif verb == NOTE:
+                found[name].state = data
+            elif verb == SAID:
+                found[name].said.append(parted(data))
+        raise TimeoutError(110, "it does not say all")
+
+    def put(self, name: str, data: bytes, fds: list[int]) -> None:
+        """Keep this from now on. Raises OSError."""
+        send(self.socket, PUT + name.encode() + data, tuple(fds))
+
+    def note(self, name: str, state: bytes) -> None:
+        """What is known of it. Raises OSError."""
+        send(self.socket, NOTE + name.encode() + state)
+
+    def close(self, name: str, places: list[int]) -> None:
+        """These of its descriptors are needed no longer. Raises OSError."""
+        send(self.socket, CLOSE + name.encode() + bytes(places))
+
+    def drop(self, name: str) -> None:
+        """Keep it no longer. Raises OSError."""
+        send(self.socket, DROP + name.encode())
+
+
+def connected(path: bytes) -> _socket.socket:
+    """A connection to our user's deposit there. Raises OSError."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        sock.settimeout(PATIENCE_S)
+        sock.connect(path)
+        if credentials(sock.fileno())[1] != posix.geteuid():
+            raise PermissionError(1, "another user's process listens where ours should")
+    except OSError:
+        sock.close()
+        raise
+    return sock

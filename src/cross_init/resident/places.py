@@ -1,0 +1,36 @@
+"""Where the resident of a user listens: a folder in which only that user, or root, can make anything."""
+
+import posix
+
+from cross_init.kernel.linux import is_private
+
+ROOT_FOLDER = b"/run/cross-init"
+OWN = b"/cross-init"  # in XDG_RUNTIME_DIR
+SERVE = b"/serve"  # where bridges hand their daemons over
+KEPT = b"/kept"  # where the process listens that keeps what the resident has (deposit.py)
+NOTIFY = b"/notify"  # where daemons speak that were started by no bridge
+
+
+def folder() -> bytes:
+    """The folder, b"" if this user can have none. It need not be there."""
+    if not posix.geteuid():
+        return ROOT_FOLDER
+    base = posix.environ.get(b"XDG_RUNTIME_DIR", b"")
+    return base + OWN if base.startswith(b"/") else b""
+
+
+def make_folder() -> bytes:
+    """The same, made if it was not there. Raises OSError."""
+    path, user = folder(), posix.geteuid()
+    if not path:
+        raise FileNotFoundError(2, "XDG_RUNTIME_DIR names no folder")
+    if user and not is_private(posix.environ[b"XDG_RUNTIME_DIR"].decode("utf-8", "surrogateescape"), user):
+        raise PermissionError(1, "XDG_RUNTIME_DIR is not this user's alone")
+    try:
+        posix.mkdir(path, 0o711)
+        posix.chmod(path, 0o711)  # whatever the umask is
+    except FileExistsError:
+        pass
+    if not is_private(path.decode("utf-8", "surrogateescape"), user):
+        raise PermissionError(1, f"{path.decode('utf-8', 'backslashreplace')} is not this user's alone")
+    return path

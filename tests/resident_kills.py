@@ -1,0 +1,163 @@
+"""A resident that is killed again and again while services start, report, reload, crash and stop under a real s6.
+
+usage: PYTHONPATH=src python -m tests.resident_kills [--kills N] [--services N] [--seed S]
+
+At the end all daemons say their last words, and s6 and "cross-init status" have to say what is true; no init was told
+twice of one start, and when all are stopped nothing is left. The suite runs it shortly.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.beginning import begin
+from tests.support.command import BRIDGE, script
+from tests.support.packages import need
+from tests.support.processes import children
+from tests.support.programs import close_path, open_path
+from tests.support.resident import Machine, machine
+from tests.support.waiting import until
+
+TALKER = Path(__file__).resolve().parent / "daemons/talker.c"
+LONGEST_S = 60
+PAUSE_S = (0.0, 0.3)  # from the moment when a resident serves to its end
+STEPS = 3  # that services make meanwhile
+WORDS = ("-r", "-k", "-h", "-h", "-o")  # of s6-svc: restart, SIGKILL, SIGHUP; once, which is no change
+
+
+class Services:
+    """Service directories each with its s6-supervise. Half of them are told by a file of their own for each start."""
+
+    def __init__(self, here: Machine, count: int) -> None:
+        self.here = here
+        self.scan = here.folder / "scan"
+        self.scan.mkdir()
+        talker = here.folder / "talker"
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", talker, TALKER], check=True)
+        self.folders = [self.scan / f"s{number}" for number in range(count)]
+        for number, folder in enumerate(self.folders):
+            folder.mkdir()
+            way = "--ready-fd 4 4>told.$$" if number % 2 else ""
+            if not way:
+                (folder / "notification-fd").write_text("3\n")
+            words = f"{BRIDGE} -t systemd -N {way} -- {talker} {folder}/settled"
+            script(folder, "run", f"#!/bin/sh\nexec 2>>log\nexec {words}\n")
+            here.spawn("s6-supervise", str(folder))
+        until(lambda: all((folder / "supervise/status").exists() for folder in self.folders), "s6 is up", LONGEST_S)
+
+    def tell(self, folder: Path, *words: str) -> None:
+        """Have s6 do this to the service."""
+        self.here.private.run("s6-svc", *words, str(folder))
+
+    def step(self, chance: random.Random) -> None:
+        """Something happens to one of them."""
+        self.tell(chance.choice(self.folders), chance.choice(WORDS))
+
+    def state(self, folder: Path) -> tuple[int, bool]:
+        """The main process, as it is numbered there, and whether it is ready, as s6 says it."""
+        up, ready, pid = self.here.private.run("s6-svstat", "-o", "up,ready,pid", str(folder)).out.split()
+        return (int(pid) if up == "true" else 0), ready == "true"
+
+    def settle(self) -> dict[str, int]:
+        """Have all say their last words; returns the main processes."""
+        found: dict[str, int] = {}
+        for folder in self.folders:
+            self.tell(folder, "-u")
+
+            def settled(folder: Path = folder) -> bool:
+                pid = self.state(folder)[0]
+                found[folder.name] = pid
+                self.tell(folder, "-1")
+                path = folder / "settled"
+                return path.exists() and path.read_text() == f"settled {pid}\n"
+
+            until(settled, f"{folder.name} settles", LONGEST_S)
+        return found
+
+    def says_all(self, pids: dict[str, int]) -> bool:
+        """Whether "cross-init status" says what is true of all."""
+        said = {each["service"]: each for each in json.loads(self.here.private.ask("status", "--json").out)}
+        return said.keys() == pids.keys() and all(
+            (said[name]["pid"], said[name]["state"], said[name]["status"]) == (pid, "ready", f"settled {pid}")
+            for name, pid in pids.items()
+        )
+
+    def check_told(self, pids: dict[str, int]) -> None:
+        """Each init was told once of what is there, and never twice of anything."""
+        for folder in self.folders:
+            told = {path.name: path.read_text() for path in folder.glob("told.*")}
+            assert set(told.values()) <= {"", "\n"}, (folder.name, told)
+            if told:
+                assert told[f"told.{pids[folder.name]}"] == "\n", folder.name
+                continue
+
+            def is_told(folder: Path = folder) -> bool:
+                return self.state(folder) == (pids[folder.name], True)
+
+            until(is_told, f"s6 knows of {folder.name}", LONGEST_S)
+
+
+def campaign(kills: int, count: int, seed: int) -> None:
+    """All of it. Raises AssertionError."""
+    need("s6", "gcc", "libc6-dev")
+    chance = random.Random(seed)
+    with TemporaryDirectory() as folder, machine(Path(folder)) as here:
+        here.serve()
+        services = Services(here, count)
+        for number in range(kills):
+            end = time.monotonic() + chance.uniform(*PAUSE_S)
+            for _ in range(chance.randrange(STEPS)):
+                services.step(chance)
+            time.sleep(max(0.0, end - time.monotonic()))
+            here.kill_resident()
+            for _ in range(chance.randrange(STEPS)):
+                services.step(chance)
+            here.serve()
+            if sys.stdout.isatty():
+                print(f"\r{number + 1} of {kills}", end="", flush=True)
+        pids = services.settle()
+        until(lambda: services.says_all(pids), "all is as it is said", LONGEST_S)
+        services.check_told(pids)
+        for path in here.folder.glob("scan/*/log"):
+            assert "mistake" not in path.read_text(), path.read_text()
+        for each in services.folders:
+            services.tell(each, "-d")
+        until(lambda: here.status() == "no service is looked after\n", "all are stopped", LONGEST_S)
+        until(lambda: here.ours() == ["cross-init-all", "cross-init-kept"], "nothing is left", LONGEST_S)
+        here.kill_resident()  # the next one removes what bridges have left that were killed before they had handed over
+        here.serve()
+        left = [path.name for path in (here.private.root / "run/cross-init").iterdir()]
+        assert sorted(left) == ["kept", "serve"], left
+        (deposit,) = (pid for pid in here.in_there() if Path(f"/proc/{pid}/comm").read_text() == "cross-init-kept\n")
+        until(lambda: len(os.listdir(f"/proc/{deposit}/fd")) < 10, "the deposit has nothing", LONGEST_S)
+        assert len(os.listdir(f"/proc/{here.resident}/fd")) < 20
+        assert not [pid for pid in children(here.resident) if pid != here.resident]
+
+
+def main(words: list[str]) -> None:
+    """As it is said on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--services", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    chosen = parser.parse_args(words)
+    print(f"seed {chosen.seed}", flush=True)
+    begin()
+    open_path()
+    try:
+        campaign(chosen.kills, chosen.services, chosen.seed)
+    finally:
+        close_path()
+    print(f"{chosen.kills} kills, {chosen.services} services: all as it has to be")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    main(sys.argv[1:])
