@@ -1,6 +1,6 @@
 """A resident that is killed again and again while services start, report, reload, crash and stop under a real s6.
 
-usage: PYTHONPATH=src python -m tests.resident_kills [--kills N] [--services N] [--seed S]
+usage: PYTHONPATH=src python -m tests.resident_kills [--kills N] [--services N] [--seed S] [--no-bridge]
 
 At the end all daemons say their last words, and s6 and "cross-init status" have to say what is true; no init was told
 twice of one start, and when all are stopped nothing is left. The suite runs it shortly.
@@ -26,6 +26,7 @@ from tests.support.resident import Machine, machine
 from tests.support.waiting import until
 
 TALKER = Path(__file__).resolve().parent / "daemons/talker.c"
+NOTIFY = "/run/cross-init/notify"
 LONGEST_S = 60
 PAUSE_S = (0.0, 0.3)  # from the moment when a resident serves to its end
 STEPS = 3  # that services make meanwhile
@@ -33,9 +34,12 @@ WORDS = ("-r", "-k", "-h", "-h", "-o")  # of s6-svc: restart, SIGKILL, SIGHUP; o
 
 
 class Services:
-    """Service directories each with its s6-supervise. Half of them are told by a file of their own for each start."""
+    """Service directories each with its s6-supervise. Half of them are told by a file of their own for each start.
 
-    def __init__(self, here: Machine, count: int) -> None:
+    is_bridged: a bridge hands each daemon over; else it speaks to the resident by itself, and s6 is told of all.
+    """
+
+    def __init__(self, here: Machine, count: int, is_bridged: bool) -> None:
         self.here = here
         self.scan = here.folder / "scan"
         self.scan.mkdir()
@@ -44,11 +48,11 @@ class Services:
         self.folders = [self.scan / f"s{number}" for number in range(count)]
         for number, folder in enumerate(self.folders):
             folder.mkdir()
-            way = "--ready-fd 4 4>told.$$" if number % 2 else ""
+            way = "--ready-fd 4 4>told.$$" if number % 2 and is_bridged else ""
             if not way:
                 (folder / "notification-fd").write_text("3\n")
-            words = f"{BRIDGE} -t systemd -N {way} -- {talker} {folder}/settled"
-            script(folder, "run", f"#!/bin/sh\nexec 2>>log\nexec {words}\n")
+            before = f"exec {BRIDGE} -t systemd -N {way} --" if is_bridged else f"NOTIFY_SOCKET={NOTIFY} exec"
+            script(folder, "run", f"#!/bin/sh\nexec 2>>log\n{before} {talker} {folder}/settled\n")
             here.spawn("s6-supervise", str(folder))
         until(lambda: all((folder / "supervise/status").exists() for folder in self.folders), "s6 is up", LONGEST_S)
 
@@ -104,13 +108,13 @@ class Services:
             until(is_told, f"s6 knows of {folder.name}", LONGEST_S)
 
 
-def campaign(kills: int, count: int, seed: int) -> None:
+def campaign(kills: int, count: int, seed: int, is_bridged: bool = True) -> None:
     """All of it. Raises AssertionError."""
     need("s6", "gcc", "libc6-dev")
     chance = random.Random(seed)
     with TemporaryDirectory() as folder, machine(Path(folder)) as here:
         here.serve()
-        services = Services(here, count)
+        services = Services(here, count, is_bridged)
         for number in range(kills):
             end = time.monotonic() + chance.uniform(*PAUSE_S)
             for _ in range(chance.randrange(STEPS)):
@@ -134,7 +138,7 @@ def campaign(kills: int, count: int, seed: int) -> None:
         here.kill_resident()  # the next one removes what bridges have left that were killed before they had handed over
         here.serve()
         left = [path.name for path in (here.private.root / "run/cross-init").iterdir()]
-        assert sorted(left) == ["kept", "serve"], left
+        assert sorted(left) == ["kept", "notify", "serve"], left
         (deposit,) = (pid for pid in here.in_there() if Path(f"/proc/{pid}/comm").read_text() == "cross-init-kept\n")
         until(lambda: len(os.listdir(f"/proc/{deposit}/fd")) < 10, "the deposit has nothing", LONGEST_S)
         assert len(os.listdir(f"/proc/{here.resident}/fd")) < 20
@@ -147,12 +151,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--services", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--no-bridge", action="store_true", help="the daemons speak to the resident by themselves")
     chosen = parser.parse_args(words)
     print(f"seed {chosen.seed}", flush=True)
     begin()
     open_path()
     try:
-        campaign(chosen.kills, chosen.services, chosen.seed)
+        campaign(chosen.kills, chosen.services, chosen.seed, not chosen.no_bridge)
     finally:
         close_path()
     print(f"{chosen.kills} kills, {chosen.services} services: all as it has to be")

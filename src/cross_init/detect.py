@@ -166,10 +166,15 @@ def _from_outside(evidence: Evidence) -> list[tuple[Init, Claim]]:
     return claims
 
 
-def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
+def present() -> list[str]:
+    """The inits that process 1 may be, and that a machine is asked for."""
     process_1 = read_for_decision("/proc/1/comm").rstrip("\n")
-    for name, names in PRESENT:
-        strange = init_named(name).why_not_parent(evidence) if process_1 in names else None
+    return [name for name, names in PRESENT if process_1 in names]
+
+
+def _no_claim(evidence: Evidence) -> tuple[Init, Claim]:
+    for name in present():
+        strange = init_named(name).why_not_parent(evidence)
         if strange is not None:
             raise Failure(f"detecting the init: {strange}")
     return init_named("none"), Claim("nothing in the environment says that an init started this process", True)

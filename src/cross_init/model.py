@@ -252,6 +252,20 @@ class Init:
         """
         return None
 
+    def reach(self, evidence: "Evidence") -> str:
+        """We stand beside the service, which evidence is of: get hold of what ready() needs.
+
+        Returns why it cannot be told of it, in words; "" if it can. Raises OSError, and Failure if it is not its own.
+        """
+        return self.without_readiness.partition(";")[0]
+
+    def given(self, pid: int) -> Environment:
+        """The variables that name a service of this init's, which runs the machine, by its main process.
+
+        They are the init's word; the process may have written over its own. Raises OSError.
+        """
+        return {}
+
     def warnings(self, environ: Environment) -> list[str]:
         """What the init expects of this service that a daemon written for another one will not do."""
         return []

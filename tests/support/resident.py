@@ -65,15 +65,22 @@ class Machine:
         self.spawned: list[subprocess.Popen[bytes]] = []
         self.stages: list[Stage] = []
         self.resident = 0
+        self.log = folder / "resident.log"  # what it says
 
-    def spawn(self, *words: str, user: int = 0, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start this in there."""
+    def spawn(
+        self, *words: str, user: int = 0, environ: dict[str, str] | None = None, log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start this in there. log: what it says goes there."""
+        said = log.open("a") if log is not None else None
         process = subprocess.Popen(
             self.private.command(words, user, 4096),
             env={"PATH": PATH, **(environ or {})},
             stdin=subprocess.DEVNULL,
+            stderr=said,
             cwd="/",
         )
+        if said is not None:
+            said.close()
         self.spawned.append(process)
         return process
 
@@ -84,7 +91,7 @@ class Machine:
             told.bind(str(address))
             told.settimeout(LONGEST_S)
             try:
-                process = self.spawn(str(FRONT_DOOR), "serve", environ={"NOTIFY_SOCKET": str(address)})
+                process = self.spawn(str(FRONT_DOOR), "serve", environ={"NOTIFY_SOCKET": str(address)}, log=self.log)
                 assert told.recv(100) == b"READY=1"
             finally:
                 address.unlink()

@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.kernel.linux import Environment, read_for_decision
+from cross_init.kernel.linux import Environment, read_for_decision, working_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,12 +14,15 @@ WRAPPERS = ("sudo", "doas", "su", "runuser", "unshare", "nsenter", "timeout", "f
 
 
 class Evidence:
-    """What can be known of how this process was started; what costs a system call is looked at when it is asked for."""
+    """What can be known of how this process was started; what costs a system call is looked at when it is asked for.
 
-    def __init__(self, environ: Environment) -> None:
+    other: a process to look at instead, its PID and its parent's; environ is that one's then.
+    """
+
+    def __init__(self, environ: Environment, other: "tuple[int, int] | None" = None) -> None:
         self.environ = environ
-        self.pid = posix.getpid()
-        self.parent = posix.getppid()
+        self.process = "self" if other is None else str(other[0])
+        self.pid, self.parent = other or (posix.getpid(), posix.getppid())
         self.lost = ""  # what was in the environment and leads to nobody, for people
         self.between: Between | None = None  # who stands between the init and us; parent is then the init's process
         self._parent_name: str | None = None
@@ -40,6 +43,15 @@ class Evidence:
             self._parent_words = command_line(self.parent)
         return self._parent_words
 
+    def working_directory(self, what: str) -> str:
+        """Where it is; "" of another process's that is not to be seen. what: what needs it. Raises Failure."""
+        if self.process == "self":
+            return working_directory(what)
+        try:
+            return posix.readlink(f"/proc/{self.process}/cwd")
+        except OSError:
+            return ""
+
     def go_beyond(self, between: "Between") -> None:
         """Look on from where that one stands: the init is its parent, and what is said to its PID is said to us."""
         self.between, self.parent, self.pid = between, between.supervisor, between.main
@@ -47,12 +59,12 @@ class Evidence:
 
     @property
     def cgroups(self) -> list[str]:
-        """The paths of our control groups in systemd's hierarchy: the unified one, or the named one of version 1.
+        """The paths of its control groups in systemd's hierarchy: the unified one, or the named one of version 1.
 
         A line feed is all that cannot be in a path.
         """
         if self._cgroups is None:
-            lines = [line.split(":", 2) for line in read_for_decision("/proc/self/cgroup").split("\n")]
+            lines = [line.split(":", 2) for line in read_for_decision(f"/proc/{self.process}/cgroup").split("\n")]
             wanted = [entry[2] for entry in lines if len(entry) == 3 and entry[1] in ("", "name=systemd")]
             self._cgroups = [path for path in wanted if path != "/"]
         return self._cgroups

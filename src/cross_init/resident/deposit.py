@@ -24,7 +24,11 @@ ID = 16  # bytes of a service's own name here
 NAME = b"cross-init-kept"
 LONGEST = 1 << 17  # bytes of a packet
 BACKLOG = 8
+ALL_MESSAGES_MAX = 4096  # of all that speak without a bridge
+LONG = 4096  # bytes
 ALIVE, STATUS = b"WATCHDOG=1", b"STATUS="
+# Records that are no description: a socket to which the daemons of all services send, and one of these (outside.py).
+SOCKET, OUTSIDE = b"outside, socket 1", b"outside, service 1"
 MESSAGES_MAX = 256  # of one service, that are kept for it
 PATIENCE_S = 5.0  # with a resident that takes nothing
 COME_MS = 10_000  # for the first one to come
@@ -34,7 +38,7 @@ GRACE_MS = 60_000  # for the next one, when all daemons have ended: it ends what
 class Entry:
     """What is kept of one service. fds: -1 for those that are needed no longer. said: messages, as they came."""
 
-    __slots__ = ("data", "fds", "last", "pidfd", "said", "socket", "state")
+    __slots__ = ("data", "fds", "last", "most", "pidfd", "said", "socket", "state")
 
     def __init__(self, data: bytes, fds: list[int]) -> None:
         self.data = data
@@ -42,7 +46,9 @@ class Entry:
         self.state = b""
         self.said: list[bytes] = []
         self.last: dict[bytes, int] = {}  # where the last of some kinds stands, behind what is of none
-        self.pidfd = self.socket = -1
+        self.pidfd = fds[0] if data == OUTSIDE else -1
+        self.socket = fds[0] if data == SOCKET else -1
+        self.most = MESSAGES_MAX if data != SOCKET else ALL_MESSAGES_MAX
         try:
             fields = read(data)
             roles = listed(fields["roles"])
@@ -180,7 +186,7 @@ class Holder:
             if entry.pidfd >= 0:
                 of[entry.pidfd] = name
                 poller.register(entry.pidfd, POLLIN)
-            if entry.socket >= 0 and len(entry.said) < MESSAGES_MAX:
+            if entry.socket >= 0 and len(entry.said) < entry.most:
                 of[entry.socket] = name
                 poller.register(entry.socket, POLLIN)
         living = any(entry.pidfd >= 0 for entry in self.entries.values())
@@ -219,9 +225,14 @@ def take_in(entry: Entry) -> bool:
         return False
     finally:
         sock.detach()
+    is_of_all = entry.most == ALL_MESSAGES_MAX
+    if is_of_all and len(body) > LONG:
+        body = b""  # any user may have sent it; systemd ignores such a one as well
     parts = [b"%d %d %d\n" % (level, kind, len(data)) + data for level, kind, data in extra]
     said = b"%d\n" % len(parts) + b"".join(parts) + body
     kind = ALIVE if body == ALIVE else STATUS if body.startswith(STATUS) and b"\n" not in body else b""
+    if is_of_all:
+        kind = b""  # it need not be the same one's
     if kind in entry.last:  # one sign of life is as good as many, and what it does now is what it said at last
         entry.said[entry.last[kind]] = said
         return True

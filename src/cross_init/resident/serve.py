@@ -20,8 +20,10 @@ from cross_init.readiness.sweeping import sweep
 from cross_init.resident.deposit import listening
 from cross_init.resident.description import FDS_MAX, LONGEST
 from cross_init.resident.handover import REFUSED, RESIDENTS, TAKEN, verdict
+from cross_init.resident.heard import Heard
 from cross_init.resident.keeping import ID, Deposit, Kept
 from cross_init.resident.loop import ManyLoop
+from cross_init.resident.outside import Outside
 from cross_init.resident.places import KEPT, SERVE, make_folder
 from cross_init.resident.rebuilt import Handed
 from cross_init.resident.tended import Tended
@@ -57,7 +59,7 @@ class Resident:
     def __init__(self, folder: bytes) -> None:
         """Raises OSError, Failure."""
         self.loop = ManyLoop()
-        self.services: dict[str, Tended] = {}
+        self.services: dict[str, Tended | Heard] = {}
         self.nice = posix.getpriority(posix.PRIO_PROCESS, 0)
         self.hurried = 0.0  # when we were last in a hurry, monotonic
         self.slow_down: Timer | None = None  # when it is looked whether we still are
@@ -67,7 +69,9 @@ class Resident:
         self.world = world_of("self")
         self.deposit = Deposit(folder + KEPT)
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
+        self.outside = Outside(self)
         self._take_over()
+        self.outside.begin()
         self.listener = listening(folder + SERVE, BACKLOG)
         Acceptor(self.loop, self.listener, self._let_in, BRIDGES_AT_ONCE)
         try:
@@ -181,7 +185,7 @@ class Resident:
         finally:
             if not is_ours:
                 handed.disown()
-                self._say(lambda: self.deposit.drop(name))
+                self.say(lambda: self.deposit.drop(name))
         answer(bridge, TAKEN if is_ours else REFUSED)  # at once: the daemon waits for it
         if is_ours:
             self._tend(name, handed)
@@ -207,6 +211,8 @@ class Resident:
     def _take_over(self) -> None:
         """Go on with what an earlier resident has left. Raises OSError."""
         for name, kept in self.deposit.take().items():
+            if self.outside.takes(name, kept):
+                continue
             try:
                 self._resume(name, kept)
             except (Malformed, Failure, OSError) as error:
@@ -227,13 +233,14 @@ class Resident:
 
     def note(self, name: str, state: bytes) -> None:
         """Have this known after our end."""
-        self._say(lambda: self.deposit.note(name, state))
+        self.say(lambda: self.deposit.note(name, state))
 
     def close(self, name: str, places: list[int]) -> None:
         """These descriptors of a service are needed no longer."""
-        self._say(lambda: self.deposit.close(name, places))
+        self.say(lambda: self.deposit.close(name, places))
 
-    def _say(self, call: "Callable[[], None]") -> None:
+    def say(self, call: "Callable[[], None]") -> None:
+        """Say something to the deposit."""
         try:
             call()
         except TimeoutError:
@@ -248,6 +255,7 @@ class Resident:
         self.loop.forget(self.deposit.fileno())
         self.deposit.renew()
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
+        self.outside.deposit_anew(self.deposit)
         for service in self.services.values():
             service.deposit_anew(self.deposit)
 
@@ -256,7 +264,7 @@ class Resident:
     def bury(self, service: Tended, child: int) -> None:
         """It is over; this child of ours does what is to be done yet."""
         self.services.pop(service.id, None)
-        self.reap(child, lambda status: self._say(lambda: self.deposit.drop(service.id)))
+        self.reap(child, lambda status: self.say(lambda: self.deposit.drop(service.id)))
 
     def reap(self, child: int, callback: "Callable[[int], None]") -> None:
         """Call back with the wait status of this child of ours when it has ended."""

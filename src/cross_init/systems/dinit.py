@@ -7,10 +7,11 @@ import posix
 
 from cross_init.bounds import as_descriptor, number
 from cross_init.errors import Failure
-from cross_init.kernel.linux import Environment, open_descriptors
+from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, DESCRIPTOR, Channel, Claim, Service, is_for
 from cross_init.model import Init as Base
 from cross_init.model import Target as BaseTarget
+from cross_init.notify.service_pipe import opened_anew, readiness_pipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Init(Base):
                 return f"{name} names no descriptor: write into the service's file: ready-notification = pipevar:{name}"
             found: list[int] = [named]
         else:
-            found = readiness_pipes() if self.number is None else [self.number]
+            found = readiness_pipes("self", posix.getppid()) if self.number is None else [self.number]
         if not found:
             return f"the service does not wait for it: write into its file: {ADVICE}"
         if len(found) > 1:
@@ -106,8 +107,17 @@ class Init(Base):
 
     def waits_for_it(self, environ: Environment) -> str:
         """By the pipe, as far as it is found."""
-        named = self.variable in environ if self.variable else self.number is not None or len(readiness_pipes()) == 1
+        if self.variable:
+            named = self.variable in environ
+        else:
+            named = self.number is not None or len(readiness_pipes("self", posix.getppid())) == 1
         return "dinit waits for readiness (ready-notification)" if named else ""
+
+    def reach(self, evidence: "Evidence") -> str:
+        """By the same pipe, whatever its number is."""
+        pipe = opened_anew(evidence.pid, evidence.parent)
+        self.descriptors = () if pipe is None else (pipe,)
+        return "" if self.descriptors else f"it does not wait for that, or the daemon has closed its pipe ({ADVICE})"
 
     def strip(self, environ: Environment) -> None:
         """The socket's variables, and the pipe's if we were told it. DINIT_SERVICE and DINIT_CS_FD stay true."""
@@ -120,32 +130,6 @@ class Init(Base):
 
         for fd in self.descriptors:
             tell(fd)
-
-
-def readiness_pipes() -> list[int]:
-    """Our descriptors from 3 on that are pipes to our parent: one, if the service has ready-notification.
-
-    dinit leaves no other pipe open, but whoever started dinit may have done so; such a pipe dinit does not read.
-    Where we may not look at dinit's descriptors (it has given the service to another user), each pipe may be it.
-    """
-    ours = _pipes("self", 0o200)
-    theirs = _pipes(str(posix.getppid()), 0o400)
-    return sorted(fd for fd, pipe in (ours or {}).items() if fd > 2 and (theirs is None or pipe in theirs.values()))
-
-
-def _pipes(process: str, mode: int) -> dict[int, str] | None:
-    """The process's pipes that are open in this mode (proc_pid_fd(5)); None if we may not look."""
-    opened = open_descriptors(process)
-    if opened is None:
-        return None
-    return {fd: link for fd, link in opened.items() if link.startswith("pipe:") and _is_open(process, fd, mode)}
-
-
-def _is_open(process: str, fd: int, mode: int) -> bool:
-    try:
-        return bool(posix.lstat(f"/proc/{process}/fd/{fd}").st_mode & mode)
-    except OSError:
-        return False  # it was closed
 
 
 class Target(BaseTarget):

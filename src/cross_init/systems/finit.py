@@ -30,6 +30,7 @@ class Init(Base):
     carried = ("socket",)
     socket = b""
     job_type = "notify:systemd"
+    is_beside = False  # the descriptor is our own
 
     def recognise(self, evidence: "Evidence") -> Claim | None:
         """By the parent, PID 1, and Finit's control socket: from 4.13 on it calls itself init."""
@@ -63,6 +64,15 @@ class Init(Base):
             self.descriptors = (number,)
         return None
 
+    def reach(self, evidence: "Evidence") -> str:
+        """By the pipe of notify:s6, or that of notify:systemd up to 4.12. Later that is a socket, which has no pipe."""
+        from cross_init.notify.service_pipe import opened_anew
+
+        pipe = opened_anew(evidence.pid, evidence.parent)
+        self.is_beside = True
+        self.descriptors, self.hears = ((), NOTHING) if pipe is None else ((pipe,), DESCRIPTOR)
+        return "" if self.descriptors else "it does not wait for that on a descriptor: add notify:s6 to the stanza"
+
     def strip(self, environ: Environment) -> None:
         """NOTIFY_SOCKET, if it is Finit's."""
         socket = environ.get(b"NOTIFY_SOCKET", b"")
@@ -75,6 +85,8 @@ class Init(Base):
             from cross_init.notify.descriptor import put
 
             put(fd, b"READY=1\n")
+            if self.is_beside:
+                posix.close(fd)
         if self.hears == MESSAGE:
             from cross_init.systems.systemd_manager import Manager
 

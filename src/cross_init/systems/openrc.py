@@ -83,6 +83,19 @@ class Init(Base):
             self.descriptors = () if kept is None else (kept,)
         return None
 
+    def reach(self, evidence: "Evidence") -> str:
+        """By its pipe, while one of its daemons waits there. It waits for no command here that would go on."""
+        if self.hears != DESCRIPTOR:
+            self.hears = NOTHING
+            return "the service does not wait for it on a descriptor (notify=fd:3, newer than OpenRC 0.56)"
+        from cross_init.kernel.between import parent_of
+        from cross_init.notify.service_pipe import opened_anew
+
+        above = parent_of(evidence.parent)  # supervise-daemon has forked, and the first of the two waits
+        pipe = opened_anew(evidence.pid, evidence.parent) or (opened_anew(evidence.pid, above) if above else None)
+        self.descriptors = () if pipe is None else (pipe,)
+        return "" if self.descriptors else f"nobody waits at descriptor {self.number}, or the daemon has closed it"
+
     def strip(self, environ: Environment) -> None:
         """Its socket."""
         if SOCKET in environ.get(b"NOTIFY_SOCKET", b""):

@@ -63,6 +63,33 @@ class Init(Base):
         self.state_file = f"{folder}/{FILE}"
         return None
 
+    def reach(self, evidence: "Evidence") -> str:
+        """By the state file, where runsv keeps its own: in a folder of its user's, and so of ours."""
+        from cross_init.errors import why
+        from cross_init.kernel.folders import open_folder
+        from cross_init.kernel.linux import is_private
+        from cross_init.watch.state_file import FILE
+
+        where = f"{self.folder}/{FOLDER}"
+        try:
+            folder = open_folder(where)
+        except OSError as error:
+            return f"looking at {where}: {why(error)}"
+        try:
+            if not is_private(folder, posix.geteuid()):
+                return f"{where} is not this user's alone"
+            cwd = f"/proc/{evidence.parent}/cwd"
+            theirs = posix.stat(f"{cwd}{self.folder.removeprefix(posix.readlink(cwd))}/{FOLDER}")
+            ours = posix.fstat(folder)
+            if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
+                return f"{where} is another folder to runsv than to us"
+        except OSError as error:
+            return f"looking at where runsv is: {why(error)}"
+        finally:
+            posix.close(folder)
+        self.state_file = f"{self.folder}/{FILE}"
+        return ""
+
     def stays_down(self, service: Service, environ: Environment) -> "WantedState":
         """As runsv notes it."""
         from cross_init.store.wanted_state import WantedState, wants_up

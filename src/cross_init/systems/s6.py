@@ -107,6 +107,14 @@ class Init(Base):
         self.descriptors = (kept,)
         return None
 
+    def reach(self, evidence: "Evidence") -> str:
+        """By the pipe that s6-supervise has made for it."""
+        from cross_init.notify.service_pipe import opened_anew
+
+        pipe = opened_anew(evidence.pid, evidence.parent)
+        self.descriptors = () if pipe is None else (pipe,)
+        return "" if self.descriptors else f"there is no {self.job_type}, or the daemon has closed what it names"
+
     def state_of(self, service: str) -> tuple[str, int] | None:
         """As s6-svstat says it, if s6-supervise is told of readiness."""
         from cross_init.systems.s6_programs import call

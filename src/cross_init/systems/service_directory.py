@@ -6,8 +6,6 @@ gone since. A user who may not look at the supervisor (proc(5), ptrace access) s
 
 import posix
 
-from cross_init.kernel.linux import working_directory
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
@@ -19,7 +17,7 @@ NAMING = "naming the service by its directory"
 
 def service_directory(evidence: "Evidence", supervisor: str) -> tuple[str, str]:
     """The directory, "" if it cannot be known, and the service's name. supervisor: its name. Raises Failure."""
-    here = working_directory(NAMING)
+    here = evidence.working_directory(NAMING)
     if evidence.parent_name != supervisor:  # somebody says that it is this init, and stands between
         return here, last(here)
     try:

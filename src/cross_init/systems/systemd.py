@@ -73,6 +73,11 @@ class Init(Base):
         if is_told and self.is_lost(evidence):
             self.hears, self.from_whom, self.moves_main, self.news = NOTHING, ANYONE, False, ()
 
+    def reach(self, evidence: "Evidence") -> str:
+        """It has given the service a socket of its own."""
+        self.hears = NOTHING
+        return "a manager of systemd hears its services on the NOTIFY_SOCKET that it gives them: leave that as it is"
+
     def state_of(self, service: str) -> tuple[str, int] | None:
         """As systemctl(1) says it of the system's own manager, where that runs the machine (sd_booted(3))."""
         if not posix.access("/run/systemd/system", posix.F_OK):

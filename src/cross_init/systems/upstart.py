@@ -157,6 +157,24 @@ class Init(Base):
         """All that begins with UPSTART_, and what came with a socket event."""
         strip(environ)
 
+    def reach(self, evidence: "Evidence") -> str:
+        """By stopping the process, if Upstart says that it is the job's. Raises Failure if it is another one."""
+        from cross_init.systems.upstart_job import main_process
+
+        if main_process(self.job, evidence.environ) != evidence.pid:
+            raise Failure(f"Upstart tracks another process for the job {self.job}, or has no such job")
+        return ""
+
+    def given(self, pid: int) -> Environment:
+        """The job's name and its instance's."""
+        from cross_init.systems.upstart_control import is_there
+        from cross_init.systems.upstart_job import job_of
+
+        job = job_of(pid) if is_there() else None
+        if job is None:
+            return {}
+        return {b"UPSTART_JOB": job.name.encode(), b"UPSTART_INSTANCE": job.instance.encode()}
+
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """Stop the main process: Upstart sees that, continues it and moves the job on. If it waits for that."""
         if self.is_parent and self.runs_already(service):

@@ -17,6 +17,7 @@ from cross_init.model import Service
 from cross_init.sockets.connection import credentials, listener
 
 SYSTEM_INIT = "\0/com/ubuntu/upstart"  # where the system's own init listens
+PROPERTIES = b"org.freedesktop.DBus.Properties"
 INSTANCE = "com.ubuntu.Upstart0_6.Instance"
 SIGNAL, REPLY, ERROR = 4, 2, 3  # D-Bus message types
 MESSAGE_MAX = 1 << 20
@@ -50,10 +51,14 @@ class Goal:
             user = str(posix.geteuid()).encode().hex()
             # All at once: nothing in it depends on an answer, and a refusal closes the connection.
             greeting = b"\0AUTH EXTERNAL " + user.encode() + b"\r\nBEGIN\r\n"
-            self.socket.send(greeting + question(self.path, self.asks_for), _socket.MSG_NOSIGNAL)
+            self.socket.send(greeting + self.question(), _socket.MSG_NOSIGNAL)
         except OSError:
             self.socket.close()
             raise
+
+    def question(self) -> bytes:
+        """What is asked first."""
+        return call(self.path, PROPERTIES, b"Get", INSTANCE.encode(), self.asks_for)
 
     def is_stop(self) -> bool:
         """Take in what has come: whether the job is to be stopped. Raises OSError when the connection is gone."""
@@ -127,8 +132,8 @@ def object_path(service: Service) -> bytes:
     return f"/com/ubuntu/Upstart/jobs/{escaped(service.name)}/{escaped(service.instance)}".encode()
 
 
-def question(path: bytes, what: bytes = b"goal") -> bytes:
-    """A method call: what is this property of the instance at this path?"""
+def call(path: bytes, interface: bytes, method: bytes, *words: bytes) -> bytes:
+    """A call of a method of the object at this path, with texts (D-Bus specification, "Message Format")."""
 
     def string(text: bytes) -> bytes:
         return len(text).to_bytes(4, "little") + text + b"\0"
@@ -137,13 +142,16 @@ def question(path: bytes, what: bytes = b"goal") -> bytes:
         return data + b"\0" * (-len(data) % to)
 
     fields = b""
+    signature = b"s" * len(words)
     for code, kind, value in (
         (1, b"o", string(path)),
-        (2, b"s", string(b"org.freedesktop.DBus.Properties")),
-        (3, b"s", string(b"Get")),
-        (8, b"g", b"\x02ss\0"),
+        (2, b"s", string(interface)),
+        (3, b"s", string(method)),
+        *(((8, b"g", bytes((len(signature),)) + signature + b"\0"),) if words else ()),
     ):
         fields = padded(fields, 8) + bytes((code, 1)) + kind + b"\0" + value
-    body = padded(string(INSTANCE.encode()), 4) + string(what)
+    body = b""
+    for word in words:
+        body = padded(body, 4) + string(word)
     start = b"l\x01\0\x01" + len(body).to_bytes(4, "little") + b"\x01\0\0\0" + len(fields).to_bytes(4, "little")
     return padded(start + fields, 8) + body

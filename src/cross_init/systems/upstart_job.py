@@ -4,6 +4,7 @@ Either the shell is the job's main process (a script without exec, or a pipe beh
 job have come down to a shell that is none.
 """
 
+import _socket
 import posix
 from time import monotonic
 
@@ -11,7 +12,7 @@ from cross_init.kernel.between import ancestors, named
 from cross_init.kernel.evidence import command_line
 from cross_init.kernel.linux import Environment
 from cross_init.model import DOWN, READY, STARTING, STOPPING, Service
-from cross_init.systems.upstart_control import ERROR, REPLY
+from cross_init.systems.upstart_control import ERROR, INSTANCE, PROPERTIES, REPLY, call
 from cross_init.systems.upstart_control import Goal as Connection
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.evidence import Evidence
 
 PATIENCE_S = 1.0
+MANAGER = b"/com/ubuntu/Upstart"
 MAIN = b"main\0"  # how the main process is called among those of a job
 
 
@@ -92,19 +94,84 @@ class Asked(Connection):
 
     def answer(self) -> bytes | None:
         """What it is, as a variant; None if Upstart knows no such instance. Closes. Raises OSError."""
+        try:
+            return self.next_answer(monotonic() + PATIENCE_S)
+        finally:
+            self.close()
+
+    def next_answer(self, end: float) -> bytes | None:
+        """The answer's body, None if it is an error. end: until when to wait for it. Raises OSError."""
         from select import POLLIN, poll
 
         poller = poll()
         poller.register(self.fileno(), POLLIN)
+        while not self.kind:
+            if not poller.poll(max(0.0, end - monotonic()) * 1000):
+                raise TimeoutError(110, "Upstart does not answer")
+            self.is_stop()
+        kind, self.kind = self.kind, 0
+        return self.said if kind == REPLY else None
+
+
+class Census(Asked):
+    """All instances of all jobs, over one connection."""
+
+    def question(self) -> bytes:
+        """Which jobs there are."""
+        return call(MANAGER, b"com.ubuntu.Upstart0_6", b"GetAllJobs")
+
+    def take(self) -> dict[int, Service]:
+        """The jobs, each by its main process. Closes. Raises OSError."""
         end = monotonic() + PATIENCE_S
+        found: dict[int, Service] = {}
         try:
-            while not self.kind:
-                if not poller.poll(max(0.0, end - monotonic()) * 1000):
-                    raise TimeoutError(110, "Upstart does not answer")
-                self.is_stop()
+            for job in paths_of(self.next_answer(end)):
+                for instance in paths_of(self._ask(end, job, b"com.ubuntu.Upstart0_6.Job", b"GetAllInstances")):
+                    get = (PROPERTIES, b"Get", INSTANCE.encode(), b"processes")
+                    main = main_of(self._ask(end, instance, *get) or b"")
+                    if main:
+                        found[main] = service_at(instance)
         finally:
             self.close()
-        return self.said if self.kind == REPLY else None
+        return found
+
+    def _ask(self, end: float, path: bytes, *words: bytes) -> bytes | None:
+        self.socket.send(call(path, *words), _socket.MSG_NOSIGNAL)
+        return self.next_answer(end)
+
+
+def job_of(pid: int) -> Service | None:
+    """The job of the system's Upstart of which this is the main process, as Upstart itself says. Raises OSError.
+
+    What a process shows as its variables may be gone: it has shown something else in their place (setproctitle(3)).
+    """
+    return Census(Service(""), {}, b"").take().get(pid)
+
+
+def paths_of(body: bytes | None) -> list[bytes]:
+    """The paths in an answer of the type ao (D-Bus specification, "Marshaling")."""
+    found: list[bytes] = []
+    at, body = 4, body or b""
+    while at + 4 <= len(body):
+        size = int.from_bytes(body[at : at + 4], "little")
+        found.append(body[at + 4 : at + 4 + size])
+        at = -(-(at + 4 + size + 1) // 4) * 4
+    return found
+
+
+def service_at(path: bytes) -> Service:
+    """The job and its instance of which this is the path (upstart_control.object_path())."""
+    name, instance = path.split(b"/")[-2:]
+    return Service(plain(name), plain(instance))
+
+
+def plain(part: bytes) -> str:
+    """A part of a path, with what stands for other letters as these."""
+    if part == b"_":
+        return ""
+    first, *rest = part.split(b"_")
+    text = first + b"".join(bytes((int(each[:2], 16),)) + each[2:] for each in rest)
+    return text.decode("utf-8", "replace")
 
 
 def text_of(body: bytes) -> bytes:
