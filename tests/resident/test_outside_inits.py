@@ -12,6 +12,7 @@ from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
 from tests.support.dinit import prefix
 from tests.support.outside import ALONE, NOTIFY, opened, puppet_line, resident_says
 from tests.support.packages import need
+from tests.support.private_run import Ended
 from tests.support.real_upstart import LONGEST_S, Upstart, upstart_booted
 from tests.support.resident import Machine, machine
 from tests.support.roots import PUPPET, rooted
@@ -52,13 +53,16 @@ class Dinit:
             (self.folder / name).write_text(f"type = process\nenv-file = {self.folder}/env\n{text}")
         self.control = machine.folder / "control"
         machine.spawn(str(self.sbin / "dinit"), "--user", "-q", "-d", str(self.folder), "-p", str(self.control))
-        until(self.control.exists, "dinit is up")
+        until(lambda: self.ask("list").code == 0, "dinit is up")
 
     def begin(self, *words: str) -> "subprocess.Popen[bytes]":
         return self.machine.spawn(str(self.sbin / "dinitctl"), "-p", str(self.control), *words)
 
+    def ask(self, *words: str) -> Ended:
+        return self.machine.private.run(str(self.sbin / "dinitctl"), "-p", str(self.control), *words)
+
     def state(self, name: str) -> str:
-        said = self.machine.private.run(str(self.sbin / "dinitctl"), "-p", str(self.control), "status", name).out
+        said = self.ask("status", name).out
         return next((line.split()[1] for line in said.splitlines() if line.strip().startswith("State:")), said)
 
 
