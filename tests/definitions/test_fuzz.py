@@ -1,6 +1,7 @@
 """Units of any kind, good and bad, in all of the syntax: we read of them what systemd itself reads."""
 
 import itertools
+import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -36,8 +37,11 @@ _numbers = itertools.count(1)
 
 def is_read_alike(system: Manager, asked: Properties, version: int, suffix: str, text: str) -> None:
     """Write it, have both read it, and remove it."""
-    path = Path(system.folder / f"fuzz-{next(_numbers)}{suffix}")
+    number = next(_numbers)
+    path = Path(system.folder / f"fuzz-{number}{suffix}")
     path.write_text(text)
+    # systemd looks into a folder anew if its time is another, and the kernel's clock may not have moved since the last.
+    os.utime(system.folder, (number, number))
     try:
         their = asked.of(path.name)
         our = read(str(path), False)
