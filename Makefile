@@ -7,7 +7,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # More interpreters for which the single file of "make dist" is to have compiled code.
 PYTHONS ?=
 
-.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot faults daemons venv clean
+.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot faults daemons units venv clean
 
 # How many tests run at once: most of what they do is to wait for something to start or to end.
 WORKERS ?= 4
@@ -99,6 +99,10 @@ faults: venv
 # the document.
 daemons: venv
 	$(TESTS) tests.survey --table docs/daemons.md $(DAEMONS_ARGS)
+
+# The same daemons by the units of their packages, with cross-init run; the table is docs/run.md's.
+units: venv
+	$(TESTS) tests.survey --units --init s6 container --table docs/run.md $(UNITS_ARGS)
 
 # Made anew for other requirements, and for another PYTHON.
 venv:

@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
     "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
-    "readiness request resident shapes sockets spelling start store unused version watch",
+    "readiness request resident running shapes sockets spelling start store systems unused version watch",
     "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
     "resident": "commands detect errors kernel launch model notify readiness request shapes sockets store watch",
+    "running": "bounds definitions errors kernel launch shapes watch",
     "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",

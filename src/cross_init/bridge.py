@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.launch import Around
     from cross_init.plan import Plan
     from cross_init.request import Request
 
@@ -27,10 +28,11 @@ FILES = {
 }
 
 
-def run(request: "Request", load: "Callable[..., None]") -> int:
+def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" = None) -> int:
     """Do what was asked for. Returns an exit code only if this process does not become the daemon.
 
-    load: imports modules of ours in a shorter way than import does. Raises Failure, OSError.
+    load: imports modules of ours in a shorter way than import does. unit: what there is around the daemon, if
+    a unit says so. Raises Failure, OSError.
     """
     if request.misplaced:
         from cross_init.unused import misplaced
@@ -51,13 +53,13 @@ def run(request: "Request", load: "Callable[..., None]") -> int:
         from cross_init.store.client import refuse as refuse_store
 
         refuse_store(request.init, request.target)
-    start = Start(request)
-    start.program = find_program(request.command[0], request.environ)
+    start = Start(request, unit)
+    start.program = find_program(request.command[0], request.environ) if unit is None else unit.programs
     if request.pid == 1:
         from cross_init.shapes.pid1 import split as leave_process_1
 
         leave_process_1(request)
-    if plan.same:
+    if plan.same and unit is None:
         start.execute()
     if plan.shape != EXEC:
         need_pidfds()
@@ -71,8 +73,12 @@ def run(request: "Request", load: "Callable[..., None]") -> int:
     prepare(start, plan)
     if plan.shape == EXEC:
         keep_sockets(start)
+        if unit is not None:
+            unit.before(start)
         start.become()
     try:
+        if unit is not None:
+            unit.before(start)
         need_descriptors()
         if request.init.hears == EXIT and request.waits:
             from cross_init.shapes.front import split
@@ -84,6 +90,8 @@ def run(request: "Request", load: "Callable[..., None]") -> int:
         if start.endpoint is not None:
             start.endpoint.remove()
         start.remove_sockets()
+        if unit is not None:
+            unit.after(None, False)
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"running {start.service}: {where}{why(error)}") from None

@@ -85,6 +85,10 @@ def hearing(request: "Request") -> Init:
 
         return ByDescriptor(init, request.ready_fd)
     if deaf := init.why_unnotified(request.environ):
+        if request.of_unit:
+            from cross_init.notify.unheard import Unheard
+
+            return Unheard(init, deaf)
         raise Failure(f"telling {init.called} that the daemon is ready: {deaf}")
     return init
 
@@ -119,7 +123,8 @@ def refuse_sockets(request: "Request", passed: "list[Passed]") -> None:
     if request.ready_when:
         from cross_init.readiness.own_sockets import refuse as refuse_own
 
-        refuse_own(request.conditions, announced, request.health_listen)
+        conditions = [each for each in request.conditions if not (request.of_unit and each.text == "started")]
+        refuse_own(conditions, announced, request.health_listen)
 
 
 def is_listening(request: "Request") -> bool:

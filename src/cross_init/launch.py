@@ -9,6 +9,9 @@ from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
     from cross_init.readiness.condition import Condition
     from cross_init.request import Request
     from cross_init.sockets.passed import Passed
@@ -16,6 +19,34 @@ if TYPE_CHECKING:
     from cross_init.store.client import HolderClient
     from cross_init.store.kept_sockets import KeptSockets
     from cross_init.watch.health import Endpoint
+
+    class Step(Protocol):
+        """A command that is run beside the daemon. text: what it is. may_fail: that it fails is no matter."""
+
+        text: str
+        may_fail: bool
+
+        def become(self, environ: Environment) -> None:
+            """Run it in this new process. Does not return; raises Failure, OSError."""
+
+    class Around(Protocol):
+        """What a unit has around its main process (running/unit.py). programs: where that may be. environ: its own."""
+
+        programs: list[bytes]
+        environ: Environment
+
+        def before(self, start: "Start") -> None:
+            """Run what comes first. Raises Failure."""
+
+        def enter(self, start: "Start") -> None:
+            """In the process that becomes the daemon: be what the unit says. Raises Failure."""
+
+        def steps(self, kind: str) -> "Sequence[Step]":
+            """The commands of a kind: start_post, reload, stop."""
+
+        def after(self, status: int | None, told: bool) -> None:
+            """The main process has ended with this wait status, None if there was none. told: it was told to."""
+
 
 TRACE_MAX = 160  # bytes of a file's name that tell the service
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # if the init gave none
@@ -26,16 +57,17 @@ class Start:
 
     __slots__ = (
         *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
-        *("program", "removals", "service", "shared", "sockets", "target", "watchdog_usec", "store", "request"),
+        *("program", "removals", "service", "shared", "sockets", "target", "watchdog_usec", "store", "request", "unit"),
     )
 
-    def __init__(self, request: "Request") -> None:
+    def __init__(self, request: "Request", unit: "Around | None" = None) -> None:
         self.request = request
+        self.unit = unit  # what there is around the daemon
         self.init = request.init  # as it is told that the daemon is ready: perhaps otherwise than in its own way
         self.target = request.target
         self.service = request.service
         self.original = request.environ  # as the init gave it: how to reach it
-        self.environ = dict(request.environ)  # as the daemon gets it
+        self.environ = dict(request.environ if unit is None else unit.environ)  # as the daemon gets it
         self.sockets: list[Passed] = []
         self.command = request.command
         self.program: list[bytes] = []  # where the command may be
@@ -122,6 +154,8 @@ class Start:
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""
+        if self.unit is not None:
+            self.unit.enter(self)
         # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
         pipe = _signal.SIG_IGN if self.target.ignores_sigpipe else _signal.SIG_DFL
         _signal.signal(_signal.SIGPIPE, pipe)

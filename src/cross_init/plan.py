@@ -93,6 +93,8 @@ def why_supervise(request: "Request") -> str:
         return "--supervise says so"
     if init.stays and request.waits:
         return init.stays
+    if request.stays:
+        return request.stays
     if target.forks and not is_one_contract(request):
         if init.hears in (EXIT, FILE):
             return f"{init.called} sees a daemon leave, and not what else was asked for ({asks_for_more(request)})"

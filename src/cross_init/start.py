@@ -44,6 +44,7 @@ PACKAGES = (
     "notify",
     "readiness",
     "resident",
+    "running",
     "shapes",
     "sockets",
     "store",
@@ -55,6 +56,22 @@ PACKAGES = (
 ALWAYS = (
     *("errors", "kernel.linux", "kernel.evidence", "model", "detect", "commands.options"),
     *("request", "plan", "gather", "launch", "bridge"),
+)
+# And what a unit needs besides (cross-init run).
+OF_UNITS = (
+    *("definitions.definition", "definitions.syntax", "definitions.words", "definitions.reading"),
+    *("definitions.classes", "definitions.table_unit", "definitions.directives", "definitions.find"),
+    *(
+        "definitions.finish",
+        "definitions.said",
+        "definitions.units",
+        "definitions.load",
+        "definitions.values",
+        "definitions.table_service",
+    ),
+    *("definitions.table_exec", "definitions.exec_lines", "running.identity", "running.command"),
+    *("running.environment", "running.streams", "running.entering", "running.unit", "running.words"),
+    *("running.verdicts", "commands.run"),
 )
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
@@ -149,6 +166,8 @@ def main(argv: list[str]) -> None:
     if HOLDER:
         restore_environment()
     if argv[0].rpartition("/")[2] == "cross-init":
+        if argv[1:2] == ["run"] and is_isolated():
+            load(*ALWAYS, *OF_UNITS)
         from cross_init.commands.front_door import main as open_front_door
 
         open_front_door(argv)

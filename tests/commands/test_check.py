@@ -266,7 +266,7 @@ def test_the_front_door_says_what_there_is() -> None:
         ran = subprocess.run([FRONT_DOOR, *words], env={}, capture_output=True, text=True, timeout=60)
         assert ran.returncode == code
         assert expected in ran.stdout
-    there = "there are status, check, which, serve, show, translate; did you mean check? (see cross-init --help)"
+    there = f"there are {', '.join(COMMANDS)}; did you mean check? (see cross-init --help)"
     assert ran.stderr == f"cross-init: chek: no such command; {there}\n"
 
 

@@ -22,6 +22,7 @@ from tests.support.packages import need
 from tests.support.programs import close_path, open_path
 from tests.survey.judged import INITS, judge
 from tests.survey.table import NOT_ASKED, RIGHT, Daemon, as_markdown, daemons, write
+from tests.survey.units import units
 
 JOBS = 6
 COLUMNS = tuple(INITS)
@@ -32,6 +33,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--init", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--units", action="store_true", help="run them by their own units, with cross-init run")
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--table", type=Path, help="write the table into this document")
     wish = parser.parse_args(words)
@@ -53,7 +55,7 @@ def run(wish: argparse.Namespace) -> int:
         batch: tuple(sorted({name for each in known if each.batch == batch for name in each.packages}))
         for batch in {each.batch for each in known}
     }
-    chosen = [each for each in known if not wish.only or each.name in wish.only]
+    chosen = [each for each in (units() if wish.units else known) if not wish.only or each.name in wish.only]
 
     def cell(task: tuple[Daemon, str]) -> str:
         daemon, init = task

@@ -8,7 +8,9 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 BATCHES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
 BEGIN, END = "<!-- daemons: written by make daemons -->", "<!-- daemons: end -->"
+OF_UNITS = tuple(each.replace("daemons", "units") for each in (BEGIN, END))
 RIGHT = "right"
+UNIT = "unit"  # the kind of what is run by its own unit (units.py)
 NOT_ASKED = "not asked"  # Upstart, without CROSS_INIT_TEST_UPSTART
 
 
@@ -76,7 +78,9 @@ def as_markdown(inits: Sequence[str], cells: Mapping[tuple[str, str], str], all_
 
 def write(path: Path, text: str) -> None:
     """Put the text between the markers of this file."""
-    before, found, rest = path.read_text().partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    assert found + found_end == BEGIN + END, f"{path} has no place for the table: {BEGIN} ... {END}"
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    whole = path.read_text()
+    begin, end = OF_UNITS if OF_UNITS[0] in whole else (BEGIN, END)
+    before, _, rest = whole.partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"{path} has no place for the table: {begin} ... {end}"
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

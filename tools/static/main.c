@@ -18,6 +18,8 @@ static const struct { const char *name; long number; } CALLS[] = {
     {"inotify_init1", SYS_inotify_init1},
     {"inotify_add_watch", SYS_inotify_add_watch},
     {"prctl", SYS_prctl},
+    {"capset", SYS_capset},
+    {"personality", SYS_personality},
     {"setns", SYS_setns},
     {"syscall", -1},
 };

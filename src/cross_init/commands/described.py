@@ -497,4 +497,20 @@ COMMANDS: tuple[Command, ...] = (
         ),
         completes=FILE,
     ),
+    Command(
+        "run",
+        "[OPTION]... UNIT [-- ARGUMENT...]",
+        "the service of a systemd unit, under whatever init there is",
+        "Run the service of a systemd unit under whatever init there is: what comes before and after its main process, "
+        "as whom and with what that runs, its sockets, readiness, reload and stop. UNIT is a name on systemd's own "
+        "search path, or the path of a unit's file. OPTION is one of these or of "
+        "`cross-init-bridge`'s; it counts for what the unit says. Each ARGUMENT is put behind the unit's own command.",
+        (
+            Option("--user", "", "It is a unit of a user's manager, not of the system's."),
+            Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
+            Option("--strict", "", "Refuse a unit of which something is not done that would protect it or others."),
+            Option("--ignore", "KEY", "Start it although this directive cannot be met; may be repeated."),
+        ),
+        completes=FILE,
+    ),
 )

@@ -10,7 +10,7 @@ from cross_init.errors import FAILED, Failure, printable
 
 NAME = "cross-init"
 HELP = ("-h", "--help")
-COMMANDS = ("status", "check", "which", "serve", "show", "translate")  # what they are for stands in described.py
+COMMANDS = ("status", "check", "which", "serve", "show", "translate", "run")  # what they are for stands in described.py
 
 
 def main(argv: list[str]) -> None:
@@ -60,7 +60,8 @@ def answer(command: str, words: list[str]) -> tuple[int, str]:
         meant = "cross-init-bridge" if command == "bridge" else nearest(command, COMMANDS)
         hint = f"; did you mean {meant}?" if meant else ""
         raise Failure(f"{command}: no such command; there are {', '.join(COMMANDS)}{hint} (see {NAME} --help)")
-    if any(word in HELP for word in words):
+    own = words[: words.index("--")] if "--" in words else words  # what is behind it is a daemon's
+    if any(word in HELP for word in own):
         from cross_init.commands.help import of_command
 
         return 0, of_command(command)

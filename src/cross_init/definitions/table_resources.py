@@ -1,6 +1,6 @@
 """What systemd.resource-control(5) adds to [Service]; see directives.py."""
 
-from cross_init.definitions.classes import CANNOT, INITS, NOT_YET
+from cross_init.definitions.classes import CANNOT, INITS, WEAKER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ RESOURCES: "Rows" = {
     "MemoryZSwapMax": ("raw", "", INITS, "its control group is the init's"),
     "StartupMemoryZSwapMax": ("raw", "", INITS, "its control group is the init's"),
     "MemoryZSwapWriteback": ("raw", "", INITS, "its control group is the init's"),
-    "DeviceAllow": ("raw", "", NOT_YET, ""),
-    "DevicePolicy": ("raw", "", NOT_YET, ""),
+    "DeviceAllow": ("raw", "", WEAKER, "its control group is the init's"),
+    "DevicePolicy": ("raw", "", WEAKER, "its control group is the init's"),
     "IOAccounting": ("raw", "", INITS, "its control group is the init's"),
     "IOWeight": ("raw", "", INITS, "its control group is the init's"),
     "StartupIOWeight": ("raw", "", INITS, "its control group is the init's"),

@@ -59,7 +59,9 @@ def _of_socket(said: str, found: Found, of_user: bool, unit_path: tuple[str, ...
     socket = _socket(found, of_user, alone)
     prefix = found.name.rpartition(".")[0]
     name = f"{prefix}@0.service" if socket.accept else socket.service or f"{prefix}.service"
-    unit = load(_beside(said, name), of_user, unit_path)
+    folder, slash, _ = said.rpartition("/")
+    beside = _beside(said, name)
+    unit = load(beside, of_user, (folder or "/", *unit_path) if slash and beside == name else unit_path)
     if all(each.name != socket.name for each in unit.definition.sockets):
         unit.definition.sockets = (*unit.definition.sockets, socket)
         unit.lines += alone.lines
@@ -82,9 +84,11 @@ def _is_there(path: str) -> bool:
 
 
 def _sockets(definition: Definition) -> tuple[str, ...]:
-    """The socket units that it names, and the one of its own name; for an instance the template's as well."""
+    """The socket units that it names, and those of its own names; for an instance the template's as well."""
     prefix = definition.name.rpartition(".")[0]
-    names = [*definition.relations.sockets, f"{prefix}.socket"]
+    relations = definition.relations
+    names = [*relations.sockets, f"{prefix}.socket"]
+    names += [f"{name.rpartition('.')[0]}.socket" for name in relations.alias]
     if definition.instance:
         names.append(f"{prefix.partition('@')[0]}.socket")
     return tuple(dict.fromkeys(names))

@@ -17,6 +17,9 @@ KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
 CLONE_NEWNET = 0x40000000
 SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
+IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "loongarch64": 30}  # the C library has no function for it
+PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38  # linux/prctl.h
+CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 
 
@@ -88,6 +91,32 @@ def adopt_orphans() -> None:
 def copy_descriptor(pidfd: int, fd: int) -> int:
     """A copy of another process's descriptor, closed at exec (pidfd_getfd(2)). Raises OSError."""
     return _call("syscall", PIDFD_GETFD, pidfd, fd, 0)
+
+
+def process_control(*words: int) -> None:
+    """Have the kernel treat this process in this way (prctl(2)). Raises OSError, Failure."""
+    _call("prctl", *words, *(0,) * (5 - len(words)))
+
+
+def set_io_priority(priority: int) -> None:
+    """This process's, its class and level as one number (ioprio_set(2)). Raises OSError, Failure."""
+    machine = posix.uname().machine
+    if machine not in IOPRIO_SET:
+        raise OSError(38, f"nobody has said which number ioprio_set(2) has on {machine}")
+    _call("syscall", IOPRIO_SET[machine], 1, 0, priority)
+
+
+def set_personality(number: int) -> None:
+    """personality(2). Raises OSError, Failure."""
+    _call("personality", number)
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    """Of this process (capset(2)). Raises OSError, Failure."""
+    sets = (effective, permitted, inheritable)
+    halves = b"".join((each >> shift & 0xFFFFFFFF).to_bytes(4, sys.byteorder) for shift in (0, 32) for each in sets)
+    header = CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4)
+    _call("capset", header, halves)
 
 
 def same_open_file(one: int, other: int) -> bool:

@@ -13,40 +13,75 @@ from cross_init.launch import cannot_run, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cross_init.kernel.linux import Environment
+    from cross_init.launch import Step
     from cross_init.shapes.supervisor import Supervisor
     from cross_init.watch.event_loop import Timer
 
 
-class Control:
-    """One of the two. words: of the command, as they were written. pid: of the one that runs, 0 if none does."""
+class Words:
+    """A command as an option gives it. text: the option. words: as they were written."""
 
-    def __init__(self, supervisor: "Supervisor", option: str, words: list[str]) -> None:
-        self.supervisor = supervisor
-        self.option = option
+    def __init__(self, text: str, words: list[str]) -> None:
+        self.text = text
         self.may_fail = words[0].startswith("-")
         self.words = [words[0].removeprefix("-"), *words[1:]]
+
+    def become(self, environ: "Environment") -> None:
+        """Run it in this new process. Does not return; raises Failure, OSError."""
+        for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
+            _signal.signal(number, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        words = expand(self.words, environ)
+        error: OSError | None = None
+        for path in find_program(words[0] if words else "", environ):
+            try:
+                posix.execve(path, words, environ)
+            except OSError as each:
+                error = each
+        if error is not None:
+            raise cannot_run(words[0], error)
+
+
+class Control:
+    """What is run for one signal, one command after the other. pid: of the one that runs, 0 if none does.
+
+    left: those that come next. failed: one has failed, so the others were left out.
+    """
+
+    def __init__(self, supervisor: "Supervisor", steps: "Sequence[Step]") -> None:
+        self.supervisor = supervisor
+        self.steps = steps
+        self.left: list[Step] = []
+        self.step = steps[0]
+        self.failed = False
         self.pid = 0
         self.pidfd = -1
         self.timer: Timer | None = None
         self.done: Callable[[], None] | None = None
 
     def run(self, done: "Callable[[], None]") -> None:
-        """Run it, and call back when it has ended, however that was; one that runs already will do."""
-        watched, loop = self.supervisor.watched, self.supervisor.loop
+        """Run them, and call back when that has ended, however that was; what runs already will do."""
         self.done = done
         if self.pid:
             return
+        self.left, self.failed = list(self.steps), False
+        self._next()
+
+    def _next(self) -> None:
+        watched, loop = self.supervisor.watched, self.supervisor.loop
+        self.step = self.left.pop(0)
         environ = dict(self.supervisor.start.environ)
         if self.supervisor.main:
             environ[b"MAINPID"] = str(self.supervisor.main).encode()
         try:
-            self.pid = fork(f"running {self.option}")
+            self.pid = fork(f"running {self.step.text}")
         except Failure as failure:
             print_error(str(failure), 0)
-            done()
+            self.failed = True
+            self._over()
             return
         if self.pid == 0:
             self._become(environ)
@@ -63,22 +98,11 @@ class Control:
         try:
             posix.setsid()
             posix.dup2(open_null(), 0)
-            for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
-                _signal.signal(number, _signal.SIG_DFL)
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-            words = expand(self.words, environ)
-            error: OSError | None = None
-            for path in find_program(words[0] if words else "", environ):
-                try:
-                    posix.execve(path, words, environ)
-                except OSError as each:
-                    error = each
-            if error is not None:
-                raise cannot_run(words[0], error)
+            self.step.become(environ)
         except Failure as failure:
-            code = print_error(f"{self.option}: {failure}", failure.code)
+            code = print_error(f"{self.step.text}: {failure}", failure.code)
         except OSError as error:
-            print_error(f"{self.option}: {why(error)}", 0)
+            print_error(f"{self.step.text}: {why(error)}", 0)
         except Exception as error:
             print_unexpected(error)
         finally:
@@ -87,7 +111,7 @@ class Control:
     def _kill(self) -> None:
         """It takes too long."""
         self.timer = None
-        print_error(f"{self.supervisor.start.service}: {self.option} has not ended in time: sending it SIGKILL", 0)
+        print_error(f"{self.supervisor.start.service}: {self.step.text} has not ended in time: sending it SIGKILL", 0)
         try:
             _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
             posix.killpg(self.pid, _signal.SIGKILL)
@@ -106,10 +130,17 @@ class Control:
         loop.cancel(self.timer)
         posix.close(self.pidfd)
         self.pid, self.pidfd, self.timer = 0, -1, None
-        if status and not self.may_fail:
+        if status and not self.step.may_fail:
+            self.failed = True
             from cross_init.watch.outcome import in_words
 
-            print_error(f"{self.supervisor.start.service}: {self.option} failed ({in_words(status)})", 0)
+            print_error(f"{self.supervisor.start.service}: {self.step.text} failed ({in_words(status)})", 0)
+        if self.left and not self.failed:
+            self._next()
+        else:
+            self._over()
+
+    def _over(self) -> None:
         done, self.done = self.done, None
         if done is not None:
             done()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cross_init.shapes.control import Control
     from cross_init.shapes.supervisor import Supervisor
 
+OF_UNIT = {_signal.SIGTERM: "stop", _signal.SIGHUP: "reload"}
 GROUP_S = 0.01  # the kernel gives a group's signal to one process after the other
 
 
@@ -35,11 +36,14 @@ class Passing:
             (_signal.SIGHUP, "--reload-command", request.reload_command),
         )
         self.controls: dict[int, Control] = {}
+        unit = supervisor.start.unit
+        of_unit = {number: unit.steps(kind) for number, kind in OF_UNIT.items()} if unit is not None else {}
         for number, option, words in commands:
-            if words:
+            if words or of_unit.get(number):
                 from cross_init.shapes import control
 
-                self.controls[number] = control.Control(supervisor, option, words)
+                steps = [control.Words(option, words)] if words else of_unit[number]
+                self.controls[number] = control.Control(supervisor, steps)
         Signals(self.loop, self._signalled)
 
     def _signalled(self, number: int, code: int) -> None:
@@ -84,11 +88,13 @@ class Passing:
             self.supervisor.end()
         elif number == _signal.SIGTERM:
             self._deliver(number)  # what it has not ended, as systemd does
+            send(self.watched.pidfd, _signal.SIGCONT)  # the command may have stopped it
 
     @property
     def is_busy(self) -> bool:
         """Whether a command runs."""
-        return any(control.pid for control in self.controls.values())
+        post = self.supervisor.post
+        return any(control.pid for control in self.controls.values()) or (post is not None and post.pid > 0)
 
     def _deliver(self, number: int) -> None:
         wanted = self.instead.get(number, number)

@@ -251,6 +251,8 @@ def run(start: "Start") -> int:
     server = Server(loop, start, Given(mask), guard, began)
     loop.run()
     server.close()
+    if start.unit is not None:
+        start.unit.after(0, True)
     start.init.ended()
     if guard is not None:
         guard.dismiss()

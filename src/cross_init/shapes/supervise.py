@@ -65,6 +65,8 @@ def run(start: "Start") -> int:
     to_explain = is_ours_to_explain(supervisor.watched)
     supervisor.watched.close()
     supervisor.end_rest()
+    if start.unit is not None:
+        start.unit.after(supervisor.status, supervisor.watched.is_told_to_stop)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.model import Channel
     from cross_init.readiness.sd_notify import Assignments
+    from cross_init.shapes.control import Control
 
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 BETWEEN_S = 0.05  # for the process between the two forks of a daemon to go
@@ -56,6 +57,8 @@ class Supervisor:
         self.stop = 0
         self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
+        self.post = self._post()
+        self.next_post = self.post
         request = start.request
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
         path = followed_file(request)
@@ -86,7 +89,32 @@ class Supervisor:
         self.passing = Passing(self)
         watched.serve_status(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
+    def _post(self) -> "Control | None":
+        """What a unit has run when the daemon is ready."""
+        steps = self.start.unit.steps("start_post") if self.start.unit is not None else ()
+        if not steps:
+            return None
+        from cross_init.shapes.control import Control
+
+        return Control(self, steps)
+
     def _tell(self) -> None:
+        """The daemon is ready. What a unit has run then comes first."""
+        post, self.next_post = self.next_post, None
+        if post is not None:
+            post.run(lambda: self._told_after(post))
+        else:
+            self._tell_init()
+
+    def _told_after(self, post: "Control") -> None:
+        if self.is_over:
+            self.end()
+        elif post.failed:
+            posix.kill(posix.getpid(), _signal.SIGTERM)  # a stop, as with systemd
+        else:
+            self._tell_init()
+
+    def _tell_init(self) -> None:
         watched = self.watched
         self.owes = has_ended(watched.pidfd)
         if self.owes:
@@ -131,7 +159,7 @@ class Supervisor:
         if self.guard is not None and pid != self.first:  # that one has told the guard itself
             self.guard.follow(self.watched.pidfd)
         if self.owes:
-            self._tell()
+            self._tell_init()
 
     def _named(self, pid: "Pid | None", identity: "Identity | None", started: str) -> None:
         """The daemon says that this is its main process. See _move()."""

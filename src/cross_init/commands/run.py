@@ -1,0 +1,213 @@
+"""cross-init run: a systemd unit's service under whatever init there is, with the bridge's engine (bridge.py)."""
+
+import posix
+import sys
+
+from cross_init.definitions.load import load
+from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
+from cross_init.model import ASKED, NOTHING, TEXT, Service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Definition
+    from cross_init.request import Request
+
+FOLDER, USER, STRICT, IGNORE = "--unit-path", "--user", "--strict", "--ignore"
+
+
+class Asked:
+    """What the command line asks for. options: of the bridge's; more: further arguments for the main command."""
+
+    def __init__(self, words: list[str]) -> None:
+        """Raises Failure."""
+        from cross_init.commands.options import OPTIONS, whole
+
+        self.folders: list[str] = []
+        self.ignored: list[str] = []
+        self.of_user = self.strict = False
+        self.options: list[str] = []
+        self.more: list[str] = []
+        self.name = ""
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            option, equals, value = word.partition("=")
+            if word == "--":
+                self.more = rest
+                break
+            if option in (FOLDER, IGNORE):
+                if not equals and not rest:
+                    raise Failure(f"run {option}: a value is missing")
+                (self.folders if option == FOLDER else self.ignored).append(value if equals else rest.pop(0))
+            elif word == USER:
+                self.of_user = True
+            elif word == STRICT:
+                self.strict = True
+            elif word.startswith("--"):
+                self.options.append(word)
+                if not equals and OPTIONS[whole(option)][1] and rest:
+                    self.options.append(rest.pop(0))
+            elif word.startswith("-") and word != "-":
+                self.options.append(word)
+                if word in ("-t",) and rest:
+                    self.options.append(rest.pop(0))
+            elif self.name:
+                raise Failure(f"run {word}: there is a unit already, {self.name}; more arguments stand behind --")
+            else:
+                self.name = word
+        if not self.name:
+            raise Failure("run: the unit is missing: its name, as redis-server.service, or the path of its file")
+
+    def says(self, *options: str) -> bool:
+        """Whether one of these was given."""
+        return any(word.partition("=")[0] in options for word in self.options)
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """Run it: returns only if this process does not become the daemon. Raises Failure."""
+    from cross_init.start import (
+        HOLDER,
+        bury_holder,
+        clean_environment,
+        isolate,
+        occupy_standard_descriptors,
+    )
+
+    isolate(sys.argv)
+    asked = Asked(words)
+    occupy_standard_descriptors()
+    if HOLDER:
+        bury_holder()
+    try:
+        return start(asked, clean_environment()), ""
+    except Failure as failure:
+        posix._exit(print_error(str(failure), failure.code))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        posix._exit(print_error(f"a system call failed{where}: {why(error)}", FAILED))
+    except Exception as error:
+        posix._exit(print_unexpected(error))
+
+
+def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
+    """Returns an exit code. Raises Failure, OSError."""
+    from cross_init.running.verdicts import judge
+
+    read = load(asked.name, asked.of_user, tuple(asked.folders))
+    for remark in read.remarks:
+        print_error(remark, 0)
+    judge(read, asked.strict, asked.ignored)
+    definition = read.definition
+    from cross_init.bridge import run as run_bridge
+    from cross_init.running.unit import Unit
+    from cross_init.start import load as load_modules
+
+    unit = Unit(definition, environ, asked.more)
+    if unit.is_oneshot and not definition.readiness.remain_after_exit:
+        return unit.run_alone()
+    request = request_of(asked, definition, unit.taken, unit.words, environ)
+    if "--explain" in request.given:
+        from cross_init.commands.explain import show
+
+        return show(request, request.given["--explain"] == "json")
+    request.stays = unit.stays
+    if request.init.name == request.target.name:
+        from cross_init.systems.systemd_target import PROTOCOL
+
+        unit.environ |= {name: environ[name] for name in PROTOCOL if name in environ}
+    return run_bridge(request, load_modules, unit)
+
+
+def request_of(
+    asked: Asked, definition: "Definition", taken: set[str], command: list[str], environ: dict[bytes, bytes]
+) -> "Request":
+    """The bridge's own request. taken: see words.signals(). Raises Failure."""
+    from cross_init.commands.options import parse
+    from cross_init.request import resolve
+    from cross_init.running.words import STARTED, ending, readiness, signals
+
+    clients, sockets = 0, list[str]()
+    if definition.sockets:
+        from cross_init.running.sockets import clients_at_a_time, listen
+
+        clients, sockets = clients_at_a_time(definition), listen(definition)
+    own = readiness(definition) if not clients else ["-t", "systemd", "-N"]
+    if asked.says("-t", "--target"):
+        own = []  # the person knows better
+    elif asked.says("--ready-when") and own[2] == "--ready-when":
+        own = own[:2]
+    is_started = own[2:] == list(STARTED)
+    if is_started and not asked.options:
+        own = own[:2]  # that costs, and few want to know
+    said = [*own, *signals(definition, taken), *ending(definition), *sockets]
+    options = parse([*without(said, asked), *asked.options, "--", *command])
+    request = resolve(options, environ)
+    if request.service.is_guess:  # the init has no name for it, and its unit has
+        name, _, instance = definition.name.rpartition(".")[0].partition("@")
+        request.service = Service(name, instance)
+    request.of_unit = True
+    request.target.clients_at_a_time = clients
+    request.target.ignores_sigpipe = definition.context.ignore_sigpipe
+    if not request.init.signals_all:
+        take_ending(request, definition)
+    if is_started:
+        is_wanted = bool(definition.commands.start_post) or is_awaited(request)
+        if not is_wanted:
+            request.ready_when, request.conditions = [], []
+            request.ready_timeout = 0.0
+        elif not request.ready_when:
+            from cross_init.readiness.conditions import parse_all
+
+            request.ready_when = ["started"]
+            request.conditions = parse_all(request.ready_when, "system", False)
+    if request.fd_store:
+        from cross_init.store.client import refuse
+
+        try:
+            refuse(request.init, request.target)
+        except Failure as failure:
+            print_error(f"{definition.where('file_descriptor_store_max')}: {failure}", 0)
+            request.fd_store = 0
+    if request.init.passes and request.listen and request.init.sockets(environ, request.pid):
+        request.listen = []  # the init has opened them
+    return request
+
+
+def without(said: list[str], asked: Asked) -> list[str]:
+    """What the unit says but for what the command line says otherwise."""
+    found: list[str] = []
+    rest = iter(said)
+    for word in rest:
+        value = [] if word == "-N" else [next(rest)]
+        if word in ("--listen", "--ready-when", "-N") or not asked.says(word):
+            found += [word, *value]
+    return found
+
+
+def take_ending(request: "Request", definition: "Definition") -> None:
+    """How the service is ended, as its unit says it, where the init does not do that itself."""
+    from cross_init.definitions.definition import INFINITY, SECOND
+
+    ending = definition.ending
+    if "--kill-mode" not in request.given:
+        request.kill_mode = ending.kill_mode
+        if "kill_mode" in definition.origins:
+            request.given["--kill-mode"] = ending.kill_mode
+    if "--stop-timeout" not in request.given:
+        is_bound = ending.timeout_stop != INFINITY and ending.send_sigkill
+        request.stop_timeout = ending.timeout_stop / SECOND if is_bound else 1e9
+        if "timeout_stop" in definition.origins and is_bound and request.kill_mode != "none":
+            request.given["--stop-timeout"] = f"{request.stop_timeout:g}"
+
+
+def is_awaited(request: "Request") -> bool:
+    """Whether anybody wants to know that the service is ready."""
+    init = request.init
+    given = ("--health-listen", "--state-file", "--ready-fd", "--daemonize", "--ready-timeout", "--pid-file")
+    if any(option in request.given for option in given):
+        return True
+    if init.hears in (TEXT, NOTHING):
+        return False
+    if init.hears == ASKED:
+        return init.why_unnotified(request.environ) is None
+    return bool(init.waits_for_it(request.environ)) or init.hears not in ("descriptor", "message")

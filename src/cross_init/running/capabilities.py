@@ -1,0 +1,47 @@
+"""CapabilityBoundingSet=, AmbientCapabilities=, SecureBits= (systemd.exec(5)), by prctl(2) and capset(2)."""
+
+from cross_init.kernel.linux import read
+from cross_init.kernel.system_calls import process_control, set_capabilities
+
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 8, 24, 28, 47  # linux/prctl.h
+AMBIENT_RAISE = 2
+LAST = "/proc/sys/kernel/cap_last_cap"
+
+
+def bound(wanted: int) -> None:
+    """Never have more than these, nor whatever is started from here. Raises OSError."""
+    last = int(read(LAST) or 40)
+    have = _own("CapBnd")
+    for number in range(last + 1):
+        if have >> number & 1 and not wanted >> number & 1:
+            process_control(PR_CAPBSET_DROP, number)
+    inheritable = _own("CapInh")
+    if inheritable & ~wanted:
+        set_capabilities(_own("CapEff"), _own("CapPrm"), inheritable & wanted)
+
+
+def keep_over_change_of_user() -> None:
+    """The kernel takes them away from who becomes another user than root, unless this is said. Raises OSError."""
+    process_control(PR_SET_KEEPCAPS, 1)
+
+
+def take(wanted: int) -> None:
+    """Have these, and have what is started from here have them. Raises OSError."""
+    permitted = _own("CapPrm")
+    set_capabilities(permitted, permitted, _own("CapInh") | wanted)
+    for number in range(64):
+        if wanted >> number & 1:
+            process_control(PR_CAP_AMBIENT, AMBIENT_RAISE, number)
+
+
+def secure(bits: int) -> None:
+    """What being root means from now on. Raises OSError."""
+    process_control(PR_SET_SECUREBITS, bits)
+
+
+def _own(field: str) -> int:
+    """Our own, as proc_pid_status(5) has them."""
+    for line in read("/proc/self/status").split("\n"):
+        if line.startswith(f"{field}:"):
+            return int(line.partition(":")[2], 16)
+    return 0

@@ -1,0 +1,157 @@
+"""A service's own folders: RuntimeDirectory= and its like (systemd.exec(5)), made, owned, and removed at its end.
+
+Each way to one goes through descriptors: no link of another user's is followed (kernel/folders.py).
+"""
+
+import posix
+
+from cross_init.errors import Failure, why
+from cross_init.kernel.folders import FOLDER, HERE, KIND, LINK, names, open_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Definition, Directory
+
+# Kind: the folder that they are in, and the specifier that stands for a user's.
+KINDS = {
+    "runtime": ("/run", "t"),
+    "state": ("/var/lib", "S"),
+    "cache": ("/var/cache", "C"),
+    "logs": ("/var/log", "L"),
+    "configuration": ("/etc", "E"),
+}
+PARENTS = 0o755
+ENTRIES_MOST = 1 << 20
+
+
+def directories(definition: "Definition", kind: str) -> "tuple[Directory, ...]":
+    """Those of this kind."""
+    found: tuple[Directory, ...] = getattr(definition.context, f"{kind}_directory")
+    return found
+
+
+def base_of(definition: "Definition", kind: str) -> str:
+    """The folder in which they are."""
+    if not definition.of_user:
+        return KINDS[kind][0]
+    from cross_init.definitions.specifiers import folder
+
+    try:
+        return folder(KINDS[kind][1], True)
+    except ValueError as error:
+        where = definition.where(f"{kind}_directory")
+        raise Failure(f"{where}: {kind.capitalize()}Directory=: {error}") from None
+
+
+def paths(definition: "Definition", kind: str) -> list[str]:
+    """Where they are. Raises Failure."""
+    found = directories(definition, kind)
+    if not found:
+        return []
+    base = base_of(definition, kind)
+    return [f"{base}/{each.path}" for each in found]
+
+
+def make_all(definition: "Definition", owner: tuple[int, int]) -> None:
+    """Make those that are not there, and give all of them their mode and owner. Raises Failure."""
+    for kind in KINDS:
+        if directories(definition, kind):
+            mode: int = getattr(definition.context, f"{kind}_directory_mode")
+            for path, each in zip(paths(definition, kind), directories(definition, kind), strict=True):
+                try:
+                    _make(path, mode, owner, kind == "configuration", definition.of_user)
+                    for link in each.links:
+                        _link(f"{base_of(definition, kind)}/{link}", path)
+                except OSError as error:
+                    where = definition.where(f"{kind}_directory")
+                    raise Failure(f"{where}: {kind.capitalize()}Directory={each.path}: {path}: {why(error)}") from None
+
+
+def _make(path: str, mode: int, owner: tuple[int, int], is_configuration: bool, of_user: bool) -> None:
+    parent_path, _, name = path.rpartition("/")
+    parent = open_folder(parent_path, PARENTS)
+    try:
+        is_new = True
+        try:
+            posix.mkdir(name, mode & 0o777, dir_fd=parent)
+        except FileExistsError:
+            is_new = False
+            if is_configuration:
+                return  # it is not written to by a service
+        fd = posix.open(
+            name, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC | _no_link(name, parent), dir_fd=parent
+        )
+    finally:
+        posix.close(parent)
+    try:
+        status = posix.fstat(fd)
+        if status.st_mode & 0o7777 != mode:
+            posix.fchmod(fd, mode)
+        if not of_user and (status.st_uid, status.st_gid) != owner:
+            if not is_new:
+                _own_all(fd, owner)
+            posix.fchown(fd, *owner)  # at last: it says that all in it is right
+            posix.fchmod(fd, mode)
+    finally:
+        posix.close(fd)
+
+
+def _no_link(name: str, parent: int) -> int:
+    """O_NOFOLLOW, but for a link of root's or our own, as systemd makes /var/lib/NAME one of DynamicUser='s."""
+    status = posix.stat(name, dir_fd=parent, follow_symlinks=False)
+    is_trusted = status.st_mode & KIND == LINK and status.st_uid in (0, posix.geteuid())
+    return 0 if is_trusted else posix.O_NOFOLLOW
+
+
+def _own_all(fd: int, owner: tuple[int, int]) -> None:
+    """Give away all that is in this folder; of what is linked elsewhere the link alone."""
+    for name in names(fd, ENTRIES_MOST):
+        found = posix.open(name, HERE, dir_fd=fd)
+        try:
+            if posix.fstat(found).st_mode & KIND == FOLDER:
+                _own_all(found, owner)
+        finally:
+            posix.close(found)
+        posix.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
+
+
+def _link(path: str, target: str) -> None:
+    """A link beside it, as systemd makes one for NAME:LINK."""
+    parent_path, _, name = path.rpartition("/")
+    parent = open_folder(parent_path, PARENTS)
+    try:
+        posix.symlink(target, name, dir_fd=parent)
+    except FileExistsError:
+        if posix.readlink(name, dir_fd=parent) != target:
+            raise
+    finally:
+        posix.close(parent)
+
+
+def remove_runtime(definition: "Definition") -> None:
+    """The service has ended: remove its runtime folders with all that is in them, if they are not to stay."""
+    if definition.context.runtime_directory_preserve != "no":
+        return
+    for path in paths(definition, "runtime"):
+        parent_path, _, name = path.rpartition("/")
+        try:
+            parent = open_folder(parent_path)
+            try:
+                _remove(name, parent)
+            finally:
+                posix.close(parent)
+        except OSError:
+            pass  # it is gone, or a daemon's user has made of it what is not ours to remove
+
+
+def _remove(name: str, parent: int) -> None:
+    if posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & KIND != FOLDER:
+        posix.unlink(name, dir_fd=parent)
+        return
+    inside = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=parent)
+    try:
+        for each in names(inside, ENTRIES_MOST):
+            _remove(each, inside)
+    finally:
+        posix.close(inside)
+    posix.rmdir(name, dir_fd=parent)

@@ -1,0 +1,249 @@
+"""What a process of a service's does to itself before it becomes its program, in systemd's order (exec-invoke.c).
+
+Everything here is done in that process: its parents stay as they are. Raises Failure, with the line of the unit that
+asked for what cannot be had.
+"""
+
+import _signal
+import posix
+
+from cross_init.errors import Failure, print_error, why
+from cross_init.running.environment import FOLDERS
+from cross_init.running.identity import become, take_groups
+from cross_init.running.streams import lay_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cross_init.definitions.definition import Definition
+    from cross_init.kernel.linux import Environment
+    from cross_init.running.identity import Identity
+
+SCHEDULERS = {"other": 0, "batch": 3, "idle": 5, "fifo": 1, "rr": 2, "ext": 7}  # sched(7), by their numbers
+IO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}  # ioprio_set(2)
+PERSONALITIES = {"x86": 0x8, "x86-64": 0, "arm64": 0, "arm": 0x8}  # personality(2)
+MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
+
+
+class Process:
+    """One process of the service: its definition, who it is, and how privileged (a command's "+", "!", "!!")."""
+
+    __slots__ = ("definition", "environ", "identity", "is_main", "privileges", "sockets")
+
+    def __init__(self, definition: "Definition", identity: "Identity", privileges: str, is_main: bool) -> None:
+        self.definition = definition
+        self.identity = identity
+        self.privileges = privileges
+        self.is_main = is_main
+        self.environ: Environment = {}
+        self.sockets: dict[str, int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it keeps all privileges."""
+        alone = self.definition.context.permissions_start_only and not self.is_main
+        return self.privileges == "+" or alone
+
+    def enter(self, environ: "Environment", keep: "Iterable[int]") -> None:
+        """Do all of it. environ: its variables, which are completed. keep: descriptors that stay. Raises Failure."""
+        context = self.definition.context
+        self.environ = environ
+        self._try("", "its signals", _reset_signals)
+        self._try("", "its descriptors", lambda: close_others(set(keep)))
+        lay_out(self.definition, self.sockets)
+        if context.oom_score_adjust is not None:
+            self._try_if_allowed(
+                "oom_score_adjust", "OOMScoreAdjust=", lambda: write_own("oom_score_adj", context.oom_score_adjust)
+            )
+        if context.coredump_filter is not None:
+            mask = f"{context.coredump_filter:#x}"
+            self._try("coredump_filter", "CoredumpFilter=", lambda: write_own("coredump_filter", mask))
+        self._schedule()
+        if any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
+            from cross_init.running.directories import make_all
+
+            make_all(self.definition, (0, 0) if self.is_full and not posix.geteuid() else self.identity.owner)
+        posix.umask(context.umask)
+        self._be()
+        environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
+
+    def _try(self, field: str, what: str, act: "Callable[[], object]") -> None:
+        try:
+            act()
+        except OSError as error:
+            raise self._failed(field, what, why(error)) from None
+
+    def _failed(self, field: str, what: str, reason: str) -> Failure:
+        return Failure(f"{self._where(field)}: {what}: {reason}")
+
+    def _where(self, field: str) -> str:
+        return self.definition.where(field) or self.definition.files[0]
+
+    def _try_if_allowed(self, field: str, what: str, act: "Callable[[], object]") -> None:
+        """The same; that we may not is said, and no failure, as with systemd."""
+        try:
+            self._try(field, what, act)
+        except Failure as failure:
+            if not isinstance(failure.__context__, PermissionError):
+                raise
+            print_error(f"{failure}; it stays as it is", 0)
+
+    def _schedule(self) -> None:
+        context = self.definition.context
+        if context.nice is not None:
+            nice = context.nice
+            self._try("nice", f"Nice={nice}", lambda: posix.setpriority(posix.PRIO_PROCESS, 0, nice))
+        if context.cpu_scheduling_policy:
+            policy = SCHEDULERS[context.cpu_scheduling_policy]
+            real_time = context.cpu_scheduling_policy in ("fifo", "rr")
+            priority = context.cpu_scheduling_priority
+            if priority is None or not real_time:
+                priority = int(real_time)
+            flags = posix.SCHED_RESET_ON_FORK if context.cpu_scheduling_reset_on_fork else 0
+            self._try(
+                "cpu_scheduling_policy",
+                f"CPUSchedulingPolicy={context.cpu_scheduling_policy}",
+                lambda: posix.sched_setscheduler(0, policy | flags, posix.sched_param(priority)),
+            )
+        if context.cpu_affinity:
+            self._try("cpu_affinity", "CPUAffinity=", lambda: posix.sched_setaffinity(0, context.cpu_affinity))
+        if context.io_scheduling_class or context.io_scheduling_priority is not None:
+            from cross_init.kernel.system_calls import set_io_priority
+
+            kind = IO_CLASSES[context.io_scheduling_class or "best-effort"]
+            level = 4 if context.io_scheduling_priority is None else context.io_scheduling_priority
+            level = 0 if kind == 0 else level
+            self._try("io_scheduling_class", "IOSchedulingClass=", lambda: set_io_priority(kind << 13 | level))
+        if context.timer_slack_nsec is not None:
+            from cross_init.kernel.system_calls import PR_SET_TIMERSLACK, process_control
+
+            slack = context.timer_slack_nsec
+            self._try("timer_slack_nsec", "TimerSlackNSec=", lambda: process_control(PR_SET_TIMERSLACK, slack))
+        if context.personality:
+            from cross_init.kernel.system_calls import set_personality
+
+            said = PERSONALITIES.get(context.personality)
+            if said is None:
+                raise self._failed("personality", f"Personality={context.personality}", "this machine has none such")
+            self._try("personality", f"Personality={context.personality}", lambda: set_personality(said))
+
+    def _be(self) -> None:
+        """Limits, where, who, and with which capabilities."""
+        definition, context = self.definition, self.definition.context
+        keeps_user = self.privileges in ("+", "!") or self.is_full
+        if not self.is_full:
+            self._limit()
+        if not keeps_user:
+            self._try("group" if context.group else "user", "its group", lambda: take_groups(self.identity))
+        self._go_where(keeps_user)
+        if self.is_full:
+            return
+        from_root = not posix.geteuid()
+        ambient = 0 if self.privileges == "!" else context.ambient_capabilities
+        if "capability_bounding_set" in definition.origins or ambient or context.secure_bits:
+            from cross_init.running import capabilities
+
+            self._try(
+                "capability_bounding_set",
+                "CapabilityBoundingSet=",
+                lambda: capabilities.bound(context.capability_bounding_set),
+            )
+            if from_root and ambient:
+                self._try("ambient_capabilities", "AmbientCapabilities=", capabilities.keep_over_change_of_user)
+        if not keeps_user:
+            self._try("user", f"User={context.user}", lambda: become(self.identity))
+        if ambient:
+            self._try("ambient_capabilities", "AmbientCapabilities=", lambda: capabilities.take(ambient))
+        if context.secure_bits:
+            self._try("secure_bits", "SecureBits=", lambda: capabilities.secure(context.secure_bits))
+        if context.no_new_privileges:
+            from cross_init.kernel.system_calls import PR_SET_NO_NEW_PRIVS, process_control
+
+            self._try("no_new_privileges", "NoNewPrivileges=", lambda: process_control(PR_SET_NO_NEW_PRIVS, 1))
+
+    def _limit(self) -> None:
+        limits = self.definition.context.limits
+        if not limits:
+            return
+        try:
+            import resource
+        except ImportError:  # Debian's python3-minimal
+            raise self._failed(
+                "", f"Limit{next(iter(limits))}=", "this Python lacks resource; install python3"
+            ) from None
+        for name, (soft, hard) in limits.items():
+            number: int = getattr(resource, f"RLIMIT_{name}", -1)
+            if number < 0:
+                number = {"LOCKS": 10}.get(name, -1)
+            self._set_limit(number, name, *(-1 if value >= (1 << 63) else value for value in (soft, hard)))
+
+    def _set_limit(self, number: int, name: str, soft: int, hard: int) -> None:
+        """This one, or as near to it as the one that we have lets us come, as systemd has it (setrlimit_closest())."""
+        from resource import getrlimit, setrlimit
+
+        try:
+            try:
+                setrlimit(number, (soft, hard))
+            except ValueError:  # only root can raise one, and not everywhere
+                most = getrlimit(number)[1]
+                setrlimit(number, (_lower(soft, most), _lower(hard, most)))
+                print_error(f"{self._where(name)}: Limit{name}=: it is {most}, as nobody here may raise it", 0)
+        except (ValueError, OSError) as error:
+            raise self._failed(
+                name, f"Limit{name}=", why(error) if isinstance(error, OSError) else str(error)
+            ) from None
+
+    def _go_where(self, keeps_user: bool) -> None:
+        context = self.definition.context
+        root = context.root_directory
+        if root and not (context.root_directory_start_only and not self.is_main) and root != "/":
+            self._try("root_directory", f"RootDirectory={root}", lambda: posix.chroot(root))
+            posix.chdir("/")
+        folder = context.working_directory
+        if folder == "~":
+            folder = self.identity.home or self.environ.get(b"HOME", b"/root").decode("utf-8", "surrogateescape")
+        try:
+            posix.chdir(folder or "/")
+        except OSError as error:
+            if not context.working_directory_may_lack:
+                raise self._failed("working_directory", f"WorkingDirectory={folder}", why(error)) from None
+            posix.chdir("/")
+
+
+def _lower(one: int, other: int) -> int:
+    """The lower of two limits, of which -1 is none."""
+    return min(one & MAX, other & MAX) if -1 not in (one, other) else max(one, other)
+
+
+def _reset_signals() -> None:
+    """None is blocked, and all have their defaults; SIGPIPE is seen to at the last (launch.py)."""
+    kept = {_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGPIPE, _signal.SIGXFSZ}
+    for number in _signal.valid_signals() - kept:
+        if _signal.getsignal(number) != _signal.SIG_DFL:
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def close_others(keep: set[int]) -> None:
+    """Have all descriptors but the standard ones and these closed at exec."""
+    try:
+        found = posix.listdir("/proc/self/fd")
+    except OSError:
+        return
+    for name in found:
+        fd = int(name)
+        if fd > 2 and fd not in keep:
+            try:
+                posix.set_inheritable(fd, False)
+            except OSError:
+                pass  # it was the folder's own
+
+
+def write_own(name: str, value: object) -> None:
+    """Write to a file of ours in /proc. Raises OSError."""
+    fd = posix.open(f"/proc/self/{name}", posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(fd, str(value).encode())
+    finally:
+        posix.close(fd)

@@ -1,0 +1,147 @@
+"""What a unit has run before and after its main process: ExecCondition=, ExecStartPre=, ExecStopPost= and so on.
+
+Before there is a daemon and when it is gone this process has nothing else to do: it starts one command after another
+and waits for each by signals, so that a stop that comes meanwhile is heard.
+"""
+
+import _signal
+import posix
+from time import monotonic
+
+from cross_init.definitions.definition import INFINITY
+from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
+from cross_init.kernel.linux import fork, open_null
+from cross_init.launch import cannot_run
+from cross_init.running.command import programs, words_of
+from cross_init.running.entering import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Command, Definition
+    from cross_init.kernel.linux import Environment
+    from cross_init.running.identity import Identity
+
+STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
+SECOND = 1e6
+
+
+class Stopped(Exception):
+    """The init has told the service to stop before there was one. number: by this signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Step:
+    """One command of a unit's beside the main one. key: as ExecStartPre."""
+
+    def __init__(self, key: str, command: "Command", definition: "Definition", identity: "Identity") -> None:
+        self.key = key
+        self.command = command
+        self.definition = definition
+        self.identity = identity
+        self.may_fail = command.may_fail
+        file, line = command.origin
+        self.text = f"{file}:{line}: {key}={command.path}"
+
+    def become(self, environ: "Environment") -> None:
+        """Run it in this new process. Does not return; raises Failure, OSError."""
+        process = Process(self.definition, self.identity, self.command.privileges, False)
+        words = words_of(self.command, environ)
+        places = programs(self.command, environ, self.definition)
+        process.enter(environ, ())
+        pipe = _signal.SIG_IGN if self.definition.context.ignore_sigpipe else _signal.SIG_DFL
+        _signal.signal(_signal.SIGPIPE, pipe)
+        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        error: OSError | None = None
+        for path in places:
+            try:
+                posix.execve(path, words, environ)
+            except OSError as each:
+                error = each
+        assert error is not None
+        raise cannot_run(self.command.path, error)
+
+
+def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:
+    """Run them in turn until one fails; returns that, and its wait status. SIGCHLD and STOPS are blocked.
+
+    limit_usec: how long each may take; stop_usec: from SIGTERM to SIGKILL. Raises Failure, Stopped.
+    """
+    for step in steps:
+        status = run(step, environ, limit_usec, stop_usec)
+        if status and not step.may_fail:
+            return step, status
+    return None
+
+
+def run(step: Step, environ: "Environment", limit_usec: int, stop_usec: int) -> int:
+    """Run one; returns its wait status. Raises Failure, Stopped."""
+    pid = fork(f"running {step.key}=")
+    if pid == 0:
+        in_new_process(step, environ)
+    until = monotonic() + limit_usec / SECOND if limit_usec != INFINITY else None
+    status, stopped = _wait(pid, until)
+    if status is None:
+        if not stopped:
+            print_error(f"{step.text}: it has not ended within {limit_usec / SECOND:g} s: sending SIGTERM", 0)
+        _end(pid, stop_usec)
+        if stopped:
+            raise Stopped(stopped)
+        raise Failure(f"{step.text}: it took too long (TimeoutStartSec=, TimeoutStopSec=)")
+    return status
+
+
+def in_new_process(step: Step, environ: "Environment") -> None:
+    """Become it. Does not return."""
+    code = FAILED
+    try:
+        posix.setsid()
+        null = open_null()
+        posix.dup2(null, 0)
+        step.become(dict(environ))
+    except Failure as failure:
+        code = print_error(str(failure), failure.code)
+    except OSError as error:
+        print_error(f"{step.text}: {why(error)}", 0)
+    except Exception as error:
+        print_unexpected(error)
+    finally:
+        posix._exit(code)
+
+
+def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
+    """Its wait status, and 0; or None, and the signal by which we were told to stop (0: it takes too long)."""
+    while True:
+        ended, status = posix.waitpid(pid, posix.WNOHANG)
+        if ended:
+            return status, 0
+        left = 3600.0 if until is None else until - monotonic()
+        if left <= 0:
+            return None, 0
+        got = _signal.sigtimedwait((*STOPS, _signal.SIGCHLD), left)
+        if got is not None and got.si_signo in STOPS and got.si_signo != _signal.SIGHUP:
+            return None, got.si_signo
+
+
+def _end(pid: int, stop_usec: int) -> None:
+    """Have it end, with all of its session."""
+    _send(pid, _signal.SIGTERM)
+    until = monotonic() + (stop_usec / SECOND if stop_usec != INFINITY else 1e9)
+    while not posix.waitpid(pid, posix.WNOHANG)[0]:
+        left = until - monotonic()
+        if left <= 0:
+            _send(pid, _signal.SIGKILL)
+            posix.waitpid(pid, 0)
+            return
+        _signal.sigtimedwait((_signal.SIGCHLD,), left)
+
+
+def _send(pid: int, number: int) -> None:
+    """To the group that it leads; a moment after its start it leads none yet. It is our child, not waited for."""
+    for send in (posix.killpg, posix.kill):
+        try:
+            send(pid, number)
+        except OSError:
+            continue

@@ -1,0 +1,213 @@
+"""A service of a unit's as the bridge's engine runs it: what is done before its main process, in it, and afterwards.
+
+The engine (launch.py, shapes/) knows it as a launch.Around.
+"""
+
+import _signal
+import posix
+
+from cross_init.definitions.definition import INFINITY, Command
+from cross_init.errors import FAILED, Failure, print_error
+from cross_init.running.command import programs, words_of
+from cross_init.running.entering import Process
+from cross_init.running.environment import variables
+from cross_init.running.identity import identity_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Definition
+    from cross_init.kernel.linux import Environment
+    from cross_init.launch import Start
+    from cross_init.running.steps import Step
+
+KEYS = {
+    "condition": "ExecCondition",
+    "start_pre": "ExecStartPre",
+    "start": "ExecStart",
+    "start_post": "ExecStartPost",
+    "reload": "ExecReload",
+    "stop": "ExecStop",
+    "stop_post": "ExecStopPost",
+}
+SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
+
+
+class Unit:
+    """One service. environ: its variables. words, programs: of its main command. taken: kinds of steps done."""
+
+    def __init__(self, definition: "Definition", given: "Environment", more: list[str]) -> None:
+        """given: the variables that we were started with. more: further arguments. Raises Failure."""
+        self.definition = definition
+        self.identity = identity_of(definition)
+        self.environ = variables(definition, self.identity, given)
+        self.taken: set[str] = set()
+        # What is there of a Type=oneshot, once all of it was run (RemainAfterExit=yes): somebody to be stopped.
+        self.is_oneshot = definition.readiness.type == "oneshot"
+        command = Command("/bin/sleep", ("sleep", "infinity"), ("", 0))
+        self.command = command if self.is_oneshot else definition.commands.start[-1]
+        self.words = [*words_of(self.command, self.environ), *more]
+        self.programs = programs(self.command, self.environ, definition)
+        self.has_begun = False
+
+    def steps(self, kind: str) -> "list[Step]":
+        """Those of a kind, as start_pre; what comes after a Type=oneshot has been run before anybody asks."""
+        if kind in self.taken:
+            return []
+        commands = getattr(self.definition.commands, kind)
+        if not commands:
+            return []
+        from cross_init.running.steps import Step
+
+        return [Step(KEYS[kind], command, self.definition, self.identity) for command in commands]
+
+    @property
+    def stays(self) -> str:
+        """Why somebody has to stay, in words; "" if nobody has to."""
+        kinds = [
+            kind
+            for kind in (*(("start_post",) * (not self.is_oneshot)), "reload", "stop", "stop_post")
+            if self.steps(kind)
+        ]
+        return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)" if kinds else ""
+
+    def before(self, start: "Start") -> None:
+        """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
+        self.has_begun = True
+        self._run_first(("condition", "start_pre", *(("start", "start_post") * self.is_oneshot)))
+
+    def _run_first(self, kinds: tuple[str, ...]) -> None:
+        """Raises Failure."""
+        steps = [step for kind in kinds for step in self.steps(kind)]
+        if not steps:
+            return
+        from cross_init.running.steps import STOPS, Stopped, run_all
+
+        ending = self.definition.ending
+        limit = INFINITY if ending.timeout_start is None else ending.timeout_start
+        before = self._block()
+        try:
+            failed = run_all(steps, self.environ, limit, ending.timeout_stop)
+            if pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}:
+                raise Stopped(pending.pop())
+        except Stopped as stopped:
+            self._after_nothing("success")
+            end_by(stopped.number)
+            raise  # not reached
+        except Failure:
+            self._after_nothing("timeout")
+            raise
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self.taken.update(kinds)
+        if failed is not None:
+            self._failed(*failed)
+
+    def run_alone(self) -> int:
+        """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
+        self.has_begun = True
+        self._run_first(("condition", "start_pre", "start", "start_post"))
+        self.after(0, False)
+        return 0
+
+    def _failed(self, step: "Step", status: int) -> None:
+        """Raises Failure."""
+        from cross_init.watch.outcome import in_words
+
+        code = posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else FAILED
+        if step.key == "ExecCondition" and posix.WIFEXITED(status) and code in SKIPS:
+            self._after_nothing("exec-condition")
+            raise Failure(f"{step.text}: it says that the service is not to run ({in_words(status)})", 0)
+        self._after_nothing("exit-code" if posix.WIFEXITED(status) else "signal")
+        raise Failure(f"{step.text}: it failed ({in_words(status)}), so the service is not started", code)
+
+    def _after_nothing(self, result: str) -> None:
+        """The service was not started."""
+        self.has_begun = False
+        before = self._block()
+        try:
+            self._run_after("stop_post", {b"SERVICE_RESULT": result.encode()})
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self._remove_folders()
+
+    def enter(self, start: "Start") -> None:
+        """In the process that becomes the main one. Raises Failure."""
+        process = Process(self.definition, self.identity, self.command.privileges, True)
+        process.sockets = {passed.name: passed.fd for passed in start.sockets}
+        process.enter(start.environ, [passed.fd for passed in start.sockets])
+
+    def after(self, status: int | None, told: bool) -> None:
+        """The main process has ended with this wait status, None if there was none. told: it was told to."""
+        if not self.has_begun:
+            return
+        more: Environment = {b"SERVICE_RESULT": b"success"}
+        if status is None:
+            more[b"SERVICE_RESULT"] = b"resources"
+        elif posix.WIFSIGNALED(status):
+            number = posix.WTERMSIG(status)
+            more[b"EXIT_CODE"] = b"dumped" if posix.WCOREDUMP(status) else b"killed"
+            more[b"EXIT_STATUS"] = name_of(number)
+            if number not in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE):
+                more[b"SERVICE_RESULT"] = b"core-dump" if posix.WCOREDUMP(status) else b"signal"
+        else:
+            code = posix.WEXITSTATUS(status)
+            more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
+            if code and code not in self.definition.ending.success_exit_status[0]:
+                more[b"SERVICE_RESULT"] = b"exit-code"
+        before = self._block()
+        try:
+            if status is not None and not told and more[b"SERVICE_RESULT"] == b"success":
+                self._run_after("stop", more)
+            self._run_after("stop_post", more)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self._remove_folders()
+
+    def _run_after(self, kind: str, more: "Environment") -> None:
+        """Run these; that one fails is said."""
+        steps = self.steps(kind)
+        if not steps:
+            return
+        from cross_init.running.steps import Stopped, run_all
+
+        stop = self.definition.ending.timeout_stop
+        try:
+            failed = run_all(steps, {**self.environ, **more}, stop, stop)
+        except Stopped:
+            return  # it was told so already, and now once more
+        except Failure as failure:
+            print_error(str(failure), 0)
+            return
+        if failed is not None:
+            from cross_init.watch.outcome import in_words
+
+            print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+
+    def _remove_folders(self) -> None:
+        if self.definition.context.runtime_directory:
+            from cross_init.running.directories import remove_runtime
+
+            remove_runtime(self.definition)
+
+    def _block(self) -> set[int]:
+        """Have what is waited for wait; returns the mask before."""
+        from cross_init.running.steps import STOPS
+
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
+
+
+def name_of(number: int) -> bytes:
+    """A signal's name without SIG, as systemd has it."""
+    for name in dir(_signal):
+        if name.startswith("SIG") and name.isalnum() and getattr(_signal, name) == number:
+            return name[3:].encode()
+    return b"RTMIN+%d" % (number - 34)
+
+
+def end_by(number: int) -> None:
+    """End of this signal, as we would have if there had been nothing to do first."""
+    _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
+    _signal.raise_signal(number)
+    posix._exit(128 + number)

@@ -1,0 +1,50 @@
+"""What becomes of each directive of a unit before anything is started: what is not done is said, or refused."""
+
+from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, WEAKER
+from cross_init.errors import Failure, print_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.said import Said, Unit
+
+# What says nothing, though it is the init's: a name for people, and what systemd's own start goes by.
+QUIET = ("Description", "Documentation", "WantedBy", "Alias", "Also", "RequiredBy", "DefaultInstance", "UpheldBy")
+OFF = ("no", "false", "0", "off", "n", "f", "")
+
+
+def judge(unit: "Unit", strict: bool, ignored: list[str]) -> None:
+    """Say in a line what is the init's, and in one what is weaker. Raises Failure for what cannot be.
+
+    strict: refuse also what is weaker. ignored: keys that may pass.
+    """
+    inits: list[str] = []
+    weaker: list[str] = []
+    for said in unit.lines:
+        if said.row is None or said.ignored or said.section == "Install" or said.key in QUIET:
+            continue
+        kind, reason = said.row[2], said.row[3]
+        if said.value.strip().lower() in OFF:
+            continue  # what systemd does without
+        if kind == INITS and said.section != "Socket":
+            inits.append(said.key)
+        elif kind == WEAKER:
+            weaker.append(said.key)
+        elif kind in (CANNOT, NOT_YET) and said.key not in ignored:
+            raise _refused(said, reason or "that is not built here yet")
+    if inits:
+        print_error(f"{unit.definition.name}: for the init to see to: {_listed(inits)}", 0)
+    if weaker and strict:
+        keys = dict.fromkeys(key for key in weaker if key not in ignored)
+        if keys:
+            raise Failure(f"{unit.definition.name}: not done here, and --strict: {_listed(list(keys))}")
+    if weaker:
+        print_error(f"{unit.definition.name}: weaker, as these are not done here: {_listed(weaker)}", 0)
+
+
+def _refused(said: "Said", reason: str) -> Failure:
+    file, line = said.origin
+    return Failure(f"{file}:{line}: {said.key}={said.value}: {reason}; --ignore {said.key} starts it without")
+
+
+def _listed(keys: list[str]) -> str:
+    return ", ".join(f"{key}=" for key in dict.fromkeys(keys))

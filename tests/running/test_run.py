@@ -1,0 +1,242 @@
+"""cross-init run from a shell: what comes before and after the main process, and units that cannot be run."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import CHECKOUT, FRONT_DOOR
+from tests.support.waiting import until
+from tests.test_hot_path import EXPENSIVE
+
+RUN_S = 60
+
+
+class Folder:
+    """A folder of units, and what they have written down there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log"
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def begin(self, lines: str, *words: str, of_socket: bool = False) -> subprocess.Popen[str]:
+        """Run a unit whose [Service] has these lines. LOG: what is behind it in a command is written down.
+
+        of_socket: it is the service of a.socket, for each client.
+        """
+        text = lines.replace("{log}", str(self.log)).replace("LOG", f"/bin/sh -c 'echo \"$$@\" >> {self.log}' sh")
+        (self.path / ("a@.service" if of_socket else "a.service")).write_text(f"[Service]\n{text}\n")
+        command = [
+            str(FRONT_DOOR),
+            "run",
+            "--init",
+            "none",
+            *words,
+            str(self.path / ("a.socket" if of_socket else "a.service")),
+        ]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, lines: str, *words: str) -> tuple[int, str]:
+        """The same to its end: its exit code, and what was said."""
+        process = self.begin(lines, *words)
+        said, _ = process.communicate(timeout=RUN_S)
+        return process.returncode, said
+
+    def written(self) -> list[str]:
+        """The lines that were written down."""
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """An empty one; what was run from it ends with the test."""
+    made = Folder(tmp_path)
+    try:
+        yield made
+    finally:
+        for process in made.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+BROKEN = {
+    "no such user": ("User=nobody-here\nExecStart=/bin/true", ":2: User=nobody-here: there is no such user"),
+    "no such group": ("Group=nobody-here\nExecStart=/bin/true", ":2: there is no group nobody-here"),
+    "no command": ("Type=notify", "it has no ExecStart="),
+    "no program": ("ExecStart=/nowhere/program", ":2: running /nowhere/program: not found"),
+    "a relative path": ("ExecStart=bin/true", ":2: ExecStart="),
+    "no environment file": ("EnvironmentFile=/nowhere\nExecStart=/bin/true", ":2: EnvironmentFile=/nowhere: No such"),
+    "no folder": ("WorkingDirectory=/nowhere\nExecStart=/bin/true", ":2: WorkingDirectory=/nowhere: No such file"),
+    "images": ("RootImage=/a\nExecStart=/bin/true", ":2: RootImage=/a: images of disks are systemd's own; --ignore"),
+}
+
+
+@pytest.mark.parametrize("which", BROKEN)
+def test_what_cannot_be_run_gets_one_line_and_nothing_is_started(folder: Folder, which: str) -> None:
+    lines, said = BROKEN[which]
+    code, text = folder.run(lines)
+    assert (code, text.count("\n"), said in text) == (127 if which == "no program" else 125, 1, True), text
+
+
+def test_commands_run_in_their_order_with_what_is_known_of_the_end(folder: Folder) -> None:
+    process = folder.begin(
+        "ExecCondition=LOG condition\nExecStartPre=LOG first\nExecStartPre=-/bin/false\nExecStartPre=LOG second\n"
+        "ExecStart=/bin/sleep infinity\nExecStartPost=LOG post ${MAINPID}\nExecReload=LOG reload\n"
+        "ExecReload=LOG again\nExecStop=LOG stop ${MAINPID}\n"
+        "ExecStopPost=LOG after ${SERVICE_RESULT} ${EXIT_CODE} ${EXIT_STATUS}"
+    )
+    until(lambda: len(folder.written()) == 4, "what comes after the start was run")
+    main = int(folder.written()[3].split()[1])
+    assert os.readlink(f"/proc/{main}/exe").endswith("/sleep")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: len(folder.written()) == 6, "both commands of a reload were run")
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert folder.written() == [
+        *("condition", "first", "second", f"post {main}", "reload", "again", f"stop {main}"),
+        "after success killed TERM",
+    ]
+
+
+def test_a_command_that_fails_is_told_and_what_comes_afterwards_is_run(folder: Folder) -> None:
+    code, said = folder.run(
+        "ExecStartPre=/bin/sh -c 'exit 7'\nExecStartPre=LOG not\nExecStart=LOG not\n"
+        "ExecStopPost=LOG after ${SERVICE_RESULT}"
+    )
+    assert (code, ":2: ExecStartPre=/bin/sh: it failed (exit code 7)" in said) == (7, True), said
+    assert folder.written() == ["after exit-code"]
+
+
+def test_a_condition_that_does_not_hold_is_no_failure(folder: Folder) -> None:
+    code, said = folder.run("ExecCondition=/bin/false\nExecStart=LOG not")
+    assert (code, "it says that the service is not to run" in said) == (0, True), said
+    assert folder.written() == []
+
+
+def test_a_command_before_that_takes_too_long_is_ended(folder: Folder) -> None:
+    code, said = folder.run(
+        "TimeoutStartSec=200ms\nExecStartPre=/bin/sleep 50\nExecStart=LOG not\nExecStopPost=LOG after"
+    )
+    assert (code, "it has not ended within 0.2 s" in said) == (125, True), said
+    assert folder.written() == ["after"]
+
+
+def test_a_stop_during_a_command_before_ends_it_and_what_comes_afterwards_is_run(folder: Folder) -> None:
+    process = folder.begin(
+        "ExecStartPre=/bin/sh -c 'echo $$$$ >> {log}; exec sleep 60'\nExecStart=LOG not\nExecStopPost=LOG after"
+    )
+    until(lambda: folder.written() != [], "the first command runs")
+    pid = int(folder.written()[0])
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert process.returncode == -signal.SIGTERM
+    assert folder.written()[1:] == ["after"]
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_reload_that_is_only_a_signal_needs_nobody_to_stay(folder: Folder) -> None:
+    process = folder.begin(
+        "ExecStart=/bin/sh -c 'echo $$$$ >> {log}; exec sleep infinity'\nExecReload=/bin/kill -HUP $MAINPID"
+    )
+    until(lambda: folder.written() != [], "the daemon runs")
+    assert folder.written() == [str(process.pid)]
+
+
+def test_a_oneshot_is_run_to_its_end(folder: Folder) -> None:
+    assert (
+        folder.run("Type=oneshot\nExecStart=LOG one\nExecStart=LOG two\nExecStop=LOG stop\nExecStopPost=LOG after")[0]
+        == 0
+    )
+    assert folder.written() == ["one", "two", "stop", "after"]
+
+
+def test_what_is_not_done_is_said_and_refused_if_that_is_wanted(folder: Folder) -> None:
+    lines = "PrivateTmp=yes\nExecStart=/bin/true"
+    code, said = folder.run(lines)
+    assert (code, "weaker, as these are not done here: PrivateTmp=" in said) == (0, True), said
+    code, said = folder.run(lines, "--strict")
+    assert (code, "--strict: PrivateTmp=" in said) == (125, True), said
+    assert folder.run(lines, "--strict", "--ignore", "PrivateTmp")[0] == 0
+
+
+def test_what_would_be_done_is_explained_and_nothing_started(folder: Folder) -> None:
+    code, said = folder.run("ExecStartPre=LOG not\nExecStart=LOG not", "--explain")
+    assert (code, "systemd" in said, folder.written()) == (0, True, []), said
+
+
+def test_what_stands_behind_two_dashes_is_the_daemons(folder: Folder) -> None:
+    (folder.path / "a.service").write_text("[Service]\nExecStart=/bin/echo one\n")
+    words = [str(FRONT_DOOR), "run", "--init", "none", str(folder.path / "a.service"), "--", "--help", "two"]
+    ran = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=RUN_S, check=True)
+    assert ran.stdout == "one --help two\n"
+
+
+def test_each_client_gets_a_daemon_where_the_socket_says_so(folder: Folder) -> None:
+    text = f"[Socket]\nListenStream={folder.path}/socket\nAccept=yes\nSocketMode=0600\n"
+    (folder.path / "a.socket").write_text(text)
+    process = folder.begin(
+        "StandardInput=socket\nStandardOutput=socket\nExecStart=/bin/sed -u s/^/got-/", of_socket=True
+    )
+    path = folder.path / "socket"
+    until(path.exists, "the socket is there")
+    for word in (b"one", b"two"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(path))
+            client.sendall(word + b"\n")
+            assert client.recv(100) == b"got-" + word + b"\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert process.returncode == 0
+
+
+def test_a_socket_is_passed_as_systemd_passes_it(folder: Folder) -> None:
+    (folder.path / "a.socket").write_text(f"[Socket]\nListenStream={folder.path}/socket\nFileDescriptorName=door\n")
+    process = folder.begin("ExecStart=/bin/sh -c 'echo $$LISTEN_FDS $$LISTEN_FDNAMES $$((LISTEN_PID - $$$$)) >> {log}'")
+    process.communicate(timeout=RUN_S)
+    assert folder.written()[-1] == "1 door 0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give folders away")
+def test_runtime_folders_go_and_no_link_of_anothers_is_followed(folder: Folder) -> None:
+    name = f"cross-init-test-{os.getpid()}"
+    runtime = Path("/run", name)
+    try:
+        folder.run(f"RuntimeDirectory={name}\nUser=daemon\nExecStart=/bin/true\nExecStopPost=+LOG $RUNTIME_DIRECTORY")
+        assert folder.written() == [str(runtime)]
+        assert not runtime.exists()
+        target = folder.path / "target"
+        target.mkdir()
+        runtime.symlink_to(target)
+        os.chown(runtime, 1, 1, follow_symlinks=False)
+        code, said = folder.run(f"RuntimeDirectory={name}\nUser=daemon\nExecStart=/bin/true")
+        assert (code, ":2: RuntimeDirectory=" in said) == (125, True), said
+        assert target.stat().st_uid == os.geteuid()
+    finally:
+        if runtime.is_symlink():
+            runtime.unlink()
+        elif runtime.exists():
+            runtime.rmdir()
+
+
+def test_a_plain_unit_needs_no_more_than_small_modules_of_ours(folder: Folder) -> None:
+    (folder.path / "a.service").write_text("[Service]\nUMask=077\nLimitNOFILE=100\nNice=1\nExecStart=/bin/true\n")
+    start, unit = str(CHECKOUT.with_name("cross-init")), str(folder.path / "a.service")
+    words = ["/usr/bin/python3", "-ISXutf8", "-X", "importtime", start, "run", "--init", "none", unit]
+    ran = subprocess.run(
+        words, env={}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_S, check=True
+    )
+    imported = {line.rpartition("|")[2].strip() for line in ran.stdout.splitlines() if line.startswith("import time")}
+    assert "cross_init.definitions.scheduling" in imported
+    assert not imported & EXPENSIVE

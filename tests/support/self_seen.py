@@ -1,0 +1,110 @@
+"""A program that writes down all that a process can see of itself, as JSON, into the file that its first word names.
+
+It runs as a service under a real service manager and under ours, in the same place: what differs is a defect.
+"""
+
+import grp
+import json
+import os
+import pwd
+import resource
+import signal
+import stat
+import sys
+
+FIELDS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "SigBlk")
+NAMESPACES = ("mnt", "net", "ipc", "pid", "user", "uts", "cgroup")
+
+
+def seen() -> dict[str, object]:
+    """All of it."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    umask = os.umask(0)
+    os.umask(umask)
+    limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
+    return {
+        **{field: status[field].strip() for field in FIELDS},
+        "umask": umask,
+        "limits": limits,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "oom": _read("/proc/self/oom_score_adj"),
+        "coredump filter": _read("/proc/self/coredump_filter"),
+        "timer slack": _read("/proc/self/timerslack_ns"),
+        "scheduler": (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority),
+        "processors": sorted(os.sched_getaffinity(0)),
+        "folder": os.getcwd(),
+        "root": os.readlink("/proc/self/root"),
+        "personality": _read("/proc/self/personality"),
+        "environment": dict(os.environ),
+        "words": sys.argv[2:],
+        "descriptors": {fd: _descriptor(fd) for fd in _open()},
+        "leads a session": os.getsid(0) == os.getpid(),
+        "leads its group": os.getpgrp() == os.getpid(),
+        "folders": _folders(),
+        "user": _name(pwd.getpwuid, os.getuid()),
+        "group": _name(grp.getgrgid, os.getgid()),
+    }
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _name(find: object, number: int) -> str:
+    try:
+        return str(find(number)[0])  # type: ignore[operator]
+    except KeyError:
+        return str(number)
+
+
+def _open() -> list[int]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            os.fstat(int(name))
+        except OSError:
+            continue
+        found.append(int(name))
+    return sorted(found)
+
+
+def _descriptor(fd: int) -> str:
+    """Of what kind it is, and which file if it is one."""
+    link = os.readlink(f"/proc/self/fd/{fd}")
+    mode = os.fstat(fd).st_mode
+    if link.startswith("/memfd:"):  # each version of systemd names it otherwise
+        return "memfd"
+    return link if link.startswith("/") else str(stat.S_IFMT(mode))
+
+
+def _folders() -> dict[str, tuple[str, str, str]]:
+    """The service's own, with their modes and owners."""
+    found = {}
+    for name, value in os.environ.items():
+        if name.endswith("_DIRECTORY"):
+            for path in value.split(":"):
+                status = os.stat(path)
+                found[path] = (
+                    oct(status.st_mode),
+                    _name(pwd.getpwuid, status.st_uid),
+                    _name(grp.getgrgid, status.st_gid),
+                )
+    return found
+
+
+def main() -> None:
+    """Write it; then wait, so that whoever has started us sees a service."""
+    text = json.dumps(seen())
+    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.write(fd, text.encode())
+    os.close(fd)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main()
