@@ -81,6 +81,7 @@ class Outside:
         if len(resident.services) >= resident.most:
             posix.close(owner.pidfd)
             raise Stranger(f"as there are {resident.most} services, and no room for more (ulimit -n)")
+        resident.hurry()
         name = posix.urandom(ID).hex()
         resident.say(lambda: resident.deposit.put(name, OUTSIDE, [owner.pidfd]))
         return self._have(name, owner)

@@ -87,7 +87,7 @@ class Resident:
 
     def _let_in(self, bridge: _socket.socket) -> None:
         bridge.setblocking(False)
-        self._hurry()
+        self.hurry()
         try:
             self._hear(bridge)  # it speaks at once
         except BlockingIOError:
@@ -95,7 +95,7 @@ class Resident:
             return
         bridge.close()
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """Be served before those who wait for us, for a while: a machine that boots is a busy one."""
         self.hurried = monotonic()
         if self.slow_down is None:
