@@ -44,6 +44,9 @@ def is_read_alike(system: Manager, asked: Properties, version: int, suffix: str,
     os.utime(system.folder, (number, number))
     try:
         their = asked.of(path.name)
+        if their["LoadState"] == "not-found":  # it is there
+            system.systemctl("daemon-reload")
+            their = asked.of(path.name)
         our = read(str(path), False)
     finally:
         path.unlink()
