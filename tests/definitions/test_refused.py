@@ -148,6 +148,6 @@ def test_a_drop_in_that_is_wrong_ends_there(tmp_path: Path) -> None:
     (tmp_path / "a.service.d").mkdir()
     (tmp_path / "a.service.d/x.conf").write_text("[Service]\nNice=3\nUser=a:b\nNice=4\n")
     said = show(str(unit)).stdout
-    assert "    2  not yet     Nice=3" in said
+    assert "    2  done        Nice=3" in said
     assert "Nice=4" not in said
     assert f"{tmp_path}/a.service.d/x.conf:3: User=: a:b: it is no name of a user or group; the rest of" in said
