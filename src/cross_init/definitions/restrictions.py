@@ -37,7 +37,7 @@ def capabilities(text: str, old: int, reading: Reading, initial: int) -> int:
     """Names; behind ~ those that are not to be. initial: what the field has before anything is said."""
     is_inverted = text.startswith("~")
     mask = 0
-    for word in words(text.removeprefix("~")):
+    for word in _words_to_the_end(text.removeprefix("~")):
         name = word.lower().removeprefix("cap_")
         if name in CAPABILITIES and name != word.lower():
             mask |= 1 << CAPABILITIES.index(name)
@@ -48,6 +48,16 @@ def capabilities(text: str, old: int, reading: Reading, initial: int) -> int:
     if mask == 0 or old == initial:
         return ALL & ~mask if is_inverted else mask
     return old & ~mask if is_inverted else old | mask
+
+
+def _words_to_the_end(text: str) -> list[str]:
+    """Words; a quotation mark without an end goes to the end, as since systemd 256. Raises ValueError."""
+    for end in ("", "'", '"'):
+        try:
+            return list(words(text + end))
+        except ValueError:
+            pass
+    return list(words(text))
 
 
 def secure_bits(text: str, _: object, reading: Reading) -> int:
