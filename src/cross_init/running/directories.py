@@ -89,7 +89,7 @@ def _make(path: str, mode: int, owner: tuple[int, int], is_configuration: bool, 
             posix.fchmod(fd, mode)
         if not of_user and (status.st_uid, status.st_gid) != owner:
             if not is_new:
-                _own_all(fd, owner)
+                _own_all(fd, owner, status.st_uid)
             posix.fchown(fd, *owner)  # at last: it says that all in it is right
             posix.fchmod(fd, mode)
     finally:
@@ -103,16 +103,22 @@ def _no_link(name: str, parent: int) -> int:
     return 0 if is_trusted else posix.O_NOFOLLOW
 
 
-def _own_all(fd: int, owner: tuple[int, int]) -> None:
-    """Give away all that is in this folder; of what is linked elsewhere the link alone."""
+def _own_all(fd: int, owner: tuple[int, int], before: int) -> None:
+    """Give away all that is in this folder, which was this user's before; of what is linked elsewhere the link alone.
+
+    A file with a second name that is not that user's may be anybody's, and stays whose it is.
+    """
     for name in names(fd, ENTRIES_MOST):
         found = posix.open(name, HERE, dir_fd=fd)
         try:
-            if posix.fstat(found).st_mode & KIND == FOLDER:
-                _own_all(found, owner)
+            status = posix.fstat(found)
+            if status.st_mode & KIND == FOLDER:
+                _own_all(found, owner, before)
+            elif status.st_nlink > 1 and status.st_uid != before:
+                continue
+            posix.chown(f"/proc/self/fd/{found}", *owner)  # this very one, whatever has its name by now
         finally:
             posix.close(found)
-        posix.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
 
 
 def _link(path: str, target: str) -> None:
