@@ -1,4 +1,4 @@
-"""A folder that a service gets with what is in it: no file of anybody else's is given away with it (systemd.exec(5))."""
+"""A folder that a service gets with what is in it (systemd.exec(5)): nothing of anybody else is given away with it."""
 
 import os
 from pathlib import Path
