@@ -221,7 +221,7 @@ def test_the_containers_page_shows_what_the_examples_have() -> None:
 def command_lines() -> list[tuple[str, list[str]]]:
     """Every command line of the bridge in the documents, wherever it stands, but where it is cut off."""
     found = []
-    for page in (ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "examples").iterdir()):
+    for page in (ROOT / "README.md", *DOCS.rglob("*.md"), *filter(Path.is_file, (ROOT / "examples").rglob("*"))):
         text = page.read_text().replace("\\\n", " ")
         for line in re.findall(r"cross-init-bridge(?: cross-init-bridge)?( -[^`|\n]*)", text):
             line = line.removeprefix(" -- ")  # of who starts it with these words

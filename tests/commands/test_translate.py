@@ -14,7 +14,7 @@ respawn
 setuid www-data
 setgid www-data
 expect stop
-exec /usr/sbin/web --log "$LOG"
+exec /bin/cat --log "$LOG"
 """
 UNIT = """[Unit]
 Description=Web, 100%%
@@ -25,7 +25,7 @@ StartLimitBurst=11
 Type=notify
 User=www-data
 Group=www-data
-ExecStart=:/usr/bin/cross-init-bridge -t upstart -N -- /bin/sh -e -c 'exec /usr/sbin/web --log "$LOG"' /bin/sh
+ExecStart=:/usr/bin/cross-init-bridge -t upstart -N -- /bin/sh -e -c 'exec /bin/cat --log "$LOG"' /bin/sh
 ExecReload=+/bin/kill -HUP $MAINPID
 Restart=always
 TimeoutStartSec=infinity
@@ -53,11 +53,11 @@ def test_a_job_becomes_files(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_is_said_twice(tmp_path: Path) -> None:
-    (tmp_path / "web.conf").write_text("start on a-thing\nexec /bin/web\n")
+    (tmp_path / "web.conf").write_text("start on a-thing\nexec /bin/cat\n")
     done = translate(str(tmp_path / "web.conf"), "--to=systemd")
     line = f"{tmp_path}/web.conf:1: start on: a-thing: no unit is started by this"
     assert done.stderr == f"cross-init: translate: {line}\n"
-    assert done.stdout.startswith(f"# web.service\n# {line}\n[Service]\nType=exec\nExecStart=/bin/web\n")
+    assert done.stdout.startswith(f"# web.service\n# {line}\n[Service]\nType=exec\nExecStart=/bin/cat\n")
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_a_condition_that_does_not_travel_is_said_and_has_a_watcher(here: Machin
     ended = here.private.run(str(BRIDGE), *options, "--need-resident", "--", "/bin/true")
     assert "--need-resident: handing the daemon over to a resident: --ready-when exec:true cannot" in ended.err
     said = here.private.run(str(BRIDGE), *options, "--explain", "--", "/bin/true").out
-    assert "a watcher of its own does: --ready-when exec:true cannot be handed over" in said
+    assert "a watcher of its own: --ready-when exec:true cannot be handed over" in said
     said = here.private.run(str(BRIDGE), "--init", "none", "-t", "systemd", "-N", "--explain", "--", "/bin/true").out
-    assert "; the resident does" in said
+    assert "watched by  the resident\n" in said
 
 
 def test_the_watchdog_ends_a_daemon_that_gives_no_sign_of_life(here: Machine) -> None:

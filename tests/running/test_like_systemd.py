@@ -69,7 +69,7 @@ CASES = {
     "folders of root's": "StateDirectory=NAME\nLogsDirectory=NAME/a\nLogsDirectoryMode=2750",
     "streams": "StandardOutput=file:FOLDER/out\nStandardError=append:FOLDER/err\nStandardInput=file:/etc/hostname",
     "data": "StandardInputText=hello",
-    "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/bin",
+    "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/usr/games",
 }
 _numbers = itertools.count(1)
 
@@ -122,7 +122,9 @@ def seen(outside: Path, container: Container, unit: str) -> dict[str, Any]:
 
 def comparable(found: dict[str, Any]) -> dict[str, Any]:
     """Without what is another one at each start, and where the log goes."""
-    found["environment"]["PATH"] = found["environment"].get("PATH", "").removesuffix(":/sbin:/bin")  # as it was built
+    found["environment"]["PATH"] = (
+        found["environment"].get("PATH", "").removesuffix(":/".join(("", "sbin", "bin")))
+    )  # as it was built
     variables = {name: value for name, value in found["environment"].items() if name not in OWN}
     descriptors = {fd: link for fd, link in found["descriptors"].items() if fd not in ("1", "2") or "/" in link}
     whole = {**found, "environment": variables, "descriptors": descriptors}

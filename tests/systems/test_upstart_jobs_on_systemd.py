@@ -15,6 +15,7 @@ from cross_init.definitions.upstart_jobs import read_job
 from cross_init.writers.systemd import BRIDGE as WRITTEN
 from cross_init.writers.systemd import write
 from tests.support.containers import BRIDGE, INSIDE
+from tests.support.programs import USUAL
 from tests.support.real_upstart import Upstart, upstart_booted
 from tests.support.systemd import Manager
 from tests.support.waiting import until
@@ -287,7 +288,7 @@ def test_all_processes_of_a_job_run_in_their_order(both: Both) -> None:
 
 
 def test_a_start_that_is_called_off_is_no_failure(both: Both, upstart: Upstart) -> None:
-    path = f"env PATH={upstart.prefix}/sbin:/usr/bin:/bin"
+    path = f"env PATH={upstart.prefix}/sbin:{USUAL}"
     for running in both(
         f"{path}\npre-start script\n  [ -e /nowhere ] || {{ stop; exit 0; }}\nend script\nexec LOOKS stay"
     ):

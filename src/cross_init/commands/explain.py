@@ -46,6 +46,7 @@ def show_init(options: "Options", environ: Environment) -> int:
         "target": "",
         "shape": "",
         "reason": "",
+        "watcher": "",
         "sockets": sockets,
         "translations": [f"readiness: would become {told_by}"] if told_by else [],
         "losses": [] if told_by else [f"readiness: {init.without_readiness}"],
@@ -91,7 +92,8 @@ def collect(request: "Request") -> dict[str, object]:
         "service": str(request.service),
         "target": request.target.name,
         "shape": plan.shape,
-        "reason": plan.reason + (f"; {who_watches(request)}" if plan.shape == WATCH else ""),
+        "reason": plan.reason,
+        "watcher": who_watches(request) if plan.shape == WATCH else "",
         "sockets": described,
         "translations": translations,
         "losses": losses,
@@ -121,13 +123,13 @@ def opened_with(address: "Address") -> str:
 def who_watches(request: "Request") -> str:
     """Whether that is a resident, or a watcher beside the daemon, and why."""
     if request.own_watcher:
-        return "a watcher of its own does (--own-watcher)"
+        return "a watcher of its own: --own-watcher"
     if not resident():
-        return "a watcher of its own does, as no resident is there (cross-init serve)"
+        return "a watcher of its own: no resident is there (cross-init serve)"
     is_behind_front = request.init.hears == EXIT and request.waits and not request.ready_fd
     if is_behind_front or (reason := why_not(request, request.init)):
-        return f"a watcher of its own does: {'who waits for us is told by it' if is_behind_front else reason}"
-    return "the resident does"
+        return f"a watcher of its own: {'who waits for us is told by it' if is_behind_front else reason}"
+    return "the resident"
 
 
 HEADINGS = (
@@ -147,6 +149,8 @@ def as_text(facts: dict[str, object]) -> str:
     ]
     if facts["target"]:
         lines += [f"{'target':<11} {facts['target']}", f"{'shape':<11} {facts['shape']}: {facts['reason']}"]
+    if facts["watcher"]:
+        lines.append(f"{'watched by':<11} {facts['watcher']}")
     for key, heading in HEADINGS:
         entries = facts[key]
         assert isinstance(entries, list)
