@@ -112,8 +112,8 @@ def test_a_reload_takes_all_over(here: Machine) -> None:
     os.kill(resident, signal.SIGHUP)
     puppet.tell("notify READY=1")
     until(service.is_ready, "s6 is told")
+    until(lambda: here.ours() == ALONE, "it has its name again")
     assert children(here.spawned[0].pid) == [resident]
-    assert here.ours() == ALONE
 
 
 def test_a_deposit_that_is_stopped_holds_nothing_up(here: Machine) -> None:

@@ -229,13 +229,16 @@ def test_a_pid_file_that_cannot_be_written_any_more_ends_the_daemon(fronts: Fron
         assert "No such file or directory" in front.said()
 
 
-@pytest.mark.parametrize("text", ["", "junk\n", "99999999\n", f"{os.getppid()}\n", "1\n"])
+@pytest.mark.parametrize("text", ["", "junk\n", "99999999\n", "OTHER\n", "1\n"])
 def test_a_pid_file_of_before_does_not_matter(fronts: Fronts, text: str) -> None:
-    fronts.pid_file.write_text(text)
-    front = fronts.begin("systemd", "--daemonize", "--pid-file", "pid")
-    front.get_ready()
-    assert front.ends() == 0
-    assert fronts.pid_file.read_text() == f"{front.puppet.pid}\n"
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as other:  # of another program, and not of the service
+        fronts.others = children()
+        fronts.pid_file.write_text(text.replace("OTHER", str(other.pid)))
+        front = fronts.begin("systemd", "--daemonize", "--pid-file", "pid")
+        front.get_ready()
+        assert front.ends() == 0
+        assert fronts.pid_file.read_text() == f"{front.puppet.pid}\n"
+        assert other.poll() is None
 
 
 def test_a_second_start_of_the_same_program_is_refused(fronts: Fronts) -> None:
