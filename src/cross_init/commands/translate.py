@@ -9,6 +9,7 @@ from cross_init.commands.front_door import remark
 from cross_init.definitions.definition import Definition
 from cross_init.definitions.load import load
 from cross_init.errors import Failure, why
+from cross_init.kernel.atomic_file import write_whole
 
 WRITERS = ("systemd",)
 
@@ -63,14 +64,10 @@ def _read(said: str) -> tuple[Definition, list[str]]:
 
 def _put(path: str, text: str) -> None:
     """Have a file with this text, in the place of one that is there. Raises Failure."""
-    new = f"{path}.{posix.getpid()}"
+    umask = posix.umask(0)
+    posix.umask(umask)
+    whole = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
     try:
-        with open(new, "x", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        posix.rename(new, path)
+        write_whole(whole, text.encode("utf-8", "surrogateescape"), 0o666 & ~umask)
     except OSError as error:
-        try:
-            posix.unlink(new)
-        except OSError:
-            pass
         raise Failure(f"writing {path}: {why(error)}") from None

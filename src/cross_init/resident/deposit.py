@@ -15,6 +15,7 @@ from cross_init.kernel.pidfds import has_ended
 from cross_init.readiness.receiving import FDS_MAX, HEAD_ROOM, drop, numbers
 from cross_init.readiness.sd_notify import MESSAGE_MAX
 from cross_init.resident.description import CHANNEL, PIDFD, listed, read
+from cross_init.resident.places import bind
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import send
 from cross_init.watch.detach import detach, ignore_stop_signals
@@ -293,12 +294,7 @@ def _in_helper(path: bytes, tell: int) -> None:
 def listening(path: bytes, backlog: int) -> _socket.socket:
     """A socket there, in the place of one that was left by an earlier process. Raises OSError."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
-    new = path + b".%d" % posix.getpid()
-    before = posix.umask(0o077)
-    try:
-        sock.bind(new)
-    finally:
-        posix.umask(before)
+    new = bind(sock, path, 0o077)
     sock.listen(backlog)
     posix.rename(new, path)
     return sock

@@ -15,6 +15,7 @@ from cross_init.readiness.notification import Listener
 from cross_init.readiness.receiving import Head
 from cross_init.readiness.sd_notify import Assignments, Malformed, has, parse
 from cross_init.resident.heard import Heard
+from cross_init.resident.places import bind
 from cross_init.resident.whose import Owner, Stranger, owner_of
 from cross_init.watch.log import Reporter
 
@@ -110,13 +111,7 @@ def listening(path: bytes) -> _socket.socket:
     try:
         sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)  # we are told who sends
         sock.setsockopt(_socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # and when: no two messages are the same
-        new = path + b".%d" % posix.getpid()
-        before = posix.umask(0o177 if posix.geteuid() else 0o111)
-        try:
-            sock.bind(new)
-        finally:
-            posix.umask(before)
-        posix.rename(new, path)
+        posix.rename(bind(sock, path, 0o177 if posix.geteuid() else 0o111), path)
     except OSError:
         sock.close()
         raise

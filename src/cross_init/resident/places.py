@@ -4,6 +4,10 @@ import posix
 
 from cross_init.kernel.linux import is_private
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
 ROOT_FOLDER = b"/run/cross-init"
 OWN = b"/cross-init"  # in XDG_RUNTIME_DIR
 SERVE = b"/serve"  # where bridges hand their daemons over
@@ -34,3 +38,17 @@ def make_folder() -> bytes:
     if not is_private(path.decode("utf-8", "surrogateescape"), user):
         raise PermissionError(1, f"{path.decode('utf-8', 'backslashreplace')} is not this user's alone")
     return path
+
+
+def bind(sock: "socket", path: bytes, umask: int) -> bytes:
+    """Bind it beside this path; returns the name from which it is to be moved there. Raises OSError.
+
+    Moved, it takes the place of one that was left at once.
+    """
+    new = path + b".%d" % posix.getpid()
+    before = posix.umask(umask)
+    try:
+        sock.bind(new)
+    finally:
+        posix.umask(before)
+    return new

@@ -80,9 +80,7 @@ def _login(identity: "Identity") -> "Environment":
 def folders(definition: "Definition") -> "Environment":
     """RUNTIME_DIRECTORY and its like."""
     context = definition.context
-    if not any(
-        getattr(context, f"{kind}_directory") for kind in ("runtime", "state", "cache", "logs", "configuration")
-    ):
+    if not any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
         return {}
     from cross_init.running.directories import KINDS, paths
 
