@@ -117,7 +117,7 @@ class Init(Base):
 
     def state_of(self, service: str) -> tuple[str, int] | None:
         """As s6-svstat says it, if s6-supervise is told of readiness."""
-        from cross_init.systems.s6_programs import call
+        from cross_init.kernel.called import call
 
         up, ready, pid = (*call("s6-svstat", "-o", "up,ready,pid", service).split(), "", "", "")[:3]
         if up != "true":

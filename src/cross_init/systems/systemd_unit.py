@@ -1,15 +1,11 @@
 """What a unit's file says, as systemctl(1) tells it: asked only where it matters, as it takes a process."""
 
 import posix
-from _signal import SIGKILL
-from time import monotonic
 
 from cross_init.bounds import PID_MAX, number
+from cross_init.kernel.called import call
 from cross_init.kernel.linux import Environment
 from cross_init.model import DOWN, READY, RELOADING, STARTING, STOPPING
-
-ASKED_S = 2.0  # how long an answer may take
-ASKED_MOST = 4096  # bytes of it
 
 
 def notify_access(unit: str, of_user: bool, environ: Environment) -> str:
@@ -19,31 +15,11 @@ def notify_access(unit: str, of_user: bool, environ: Environment) -> str:
 
 def show(unit: str, of_user: bool, environ: Environment, *properties: str) -> dict[str, str]:
     """These properties of a unit, as systemctl(1) says them; none if it does not in time."""
-    from select import POLLHUP, POLLIN, poll
-
-    words = ["systemctl", *(["--user"] if of_user else []), "show", f"--property={','.join(properties)}", "--", unit]
-    ours, theirs = posix.pipe2(posix.O_CLOEXEC)
+    words = ("systemctl", *(["--user"] if of_user else []), "show", f"--property={','.join(properties)}", "--", unit)
     try:
-        actions = [(posix.POSIX_SPAWN_DUP2, theirs, 1), (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0)]
-        pid = posix.posix_spawnp(words[0], words, environ, file_actions=actions)
+        lines = call(*words, environ=environ, complaints=False).split("\n")
     except OSError:
-        posix.close(ours)
         return {}
-    finally:
-        posix.close(theirs)
-    said, end = b"", monotonic() + ASKED_S
-    poller = poll()
-    poller.register(ours, POLLIN | POLLHUP)
-    while len(said) < ASKED_MOST and poller.poll(max(0.0, end - monotonic()) * 1000):
-        part = posix.read(ours, ASKED_MOST)
-        if not part:
-            break
-        said += part
-    posix.close(ours)
-    if posix.waitpid(pid, posix.WNOHANG)[0] == 0:  # it has said all, or takes too long
-        posix.kill(pid, SIGKILL)
-        posix.waitpid(pid, 0)
-    lines = said.decode("utf-8", "replace").split("\n")
     return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
 
 
