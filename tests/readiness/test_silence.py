@@ -13,7 +13,7 @@ from cross_init.readiness.silence import Seen, reason
 from cross_init.systems.dinit import Target as Dinit
 from cross_init.systems.s6 import Target as ForS6
 from cross_init.systems.systemd_target import Target as Systemd
-from tests.support.command import BRIDGE
+from tests.support.command import ROOT
 from tests.support.observed import PUPPET, PYTHON, Place, Run
 from tests.support.waiting import lives_through
 
@@ -24,11 +24,9 @@ FOREVER = ("/bin/sh", "-c", "exec sleep 1000")
 
 @pytest.fixture
 def impatient(place: Place) -> Path:
-    """A bridge to which half a second is what half a minute is to others."""
+    """A bridge to which half a second is what half a minute is to others; a checkout's, as no other can be changed."""
     for name in ("src", "bin"):
-        shutil.copytree(
-            BRIDGE.parents[1] / name, place.folder / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True
-        )
+        shutil.copytree(ROOT / name, place.folder / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
     module = place.folder / "src/cross_init/readiness/silence.py"
     text = module.read_text()
     assert "SILENT_S = 30.0" in text
