@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "plan": "model request",
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
-    "resident": "commands detect errors kernel launch model notify readiness request shapes sockets store watch",
+    "resident": "bounds commands detect errors kernel launch model notify readiness request shapes sockets store watch",
     "running": "bounds definitions errors kernel launch shapes watch",
     "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",

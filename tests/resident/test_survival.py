@@ -105,6 +105,25 @@ def test_a_deposit_that_is_killed_is_made_anew(here: Machine) -> None:
     until(service.is_ready, "the second one had it")
 
 
+def test_a_deposit_that_is_made_anew_has_a_service_that_is_ready_as_well(here: Machine) -> None:
+    here.serve()
+    service, puppet = here.puppet()
+    puppet.tell("notify READY=1")
+    puppet.hear("notified")
+    until(service.is_ready, "s6 is told")
+    (deposit,) = (pid for pid in here.in_there() if named(pid) == "cross-init-kept")
+    kill(deposit)
+    until(lambda: here.ours() == ALONE, "there is another one")
+    assert " ready " in here.status()  # which is said when that one has all
+    here.kill_resident()
+    puppet.do(notify("STATUS=as before"))
+    here.serve()
+    until(lambda: "as before" in here.status(), "it is heard")
+    assert " ready " in here.status()
+    puppet.tell(f"die {signal.SIGKILL}")
+    until(lambda: "ready" not in here.status(), "its end is seen")
+
+
 def test_a_reload_takes_all_over(here: Machine) -> None:
     resident = here.serve()
     service, puppet = here.puppet()

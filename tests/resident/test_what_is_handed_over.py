@@ -76,16 +76,6 @@ def test_started_with_a_passed_socket(here: Machine) -> None:
     until(lambda: is_ready(here), "it is ready")
 
 
-def test_a_condition_that_does_not_travel_is_said_and_has_a_watcher(here: Machine) -> None:
-    options = ("--init", "none", "-t", "plain", "--ready-when", "exec:true")
-    ended = here.private.run(str(BRIDGE), *options, "--need-resident", "--", "/bin/true")
-    assert "--need-resident: handing the daemon over to a resident: --ready-when exec:true cannot" in ended.err
-    said = here.private.run(str(BRIDGE), *options, "--explain", "--", "/bin/true").out
-    assert "a watcher of its own: --ready-when exec:true cannot be handed over" in said
-    said = here.private.run(str(BRIDGE), "--init", "none", "-t", "systemd", "-N", "--explain", "--", "/bin/true").out
-    assert "watched by  the resident\n" in said
-
-
 def test_the_watchdog_ends_a_daemon_that_gives_no_sign_of_life(here: Machine) -> None:
     process, puppet = begin(here, "-t", "systemd", "-N", "--watchdog", "0.5:0.5")
     puppet.do("import signal; signal.signal(signal.SIGABRT, signal.SIG_IGN)")

@@ -23,6 +23,7 @@ OURS = (
     "cross-init-kept",
     "cross-init-wit",
     "cross-init-end",
+    "cross-init-see",
 )  # as ps(1) shows our processes
 
 

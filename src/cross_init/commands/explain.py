@@ -127,9 +127,12 @@ def who_watches(request: "Request") -> str:
     if not resident():
         return "a watcher of its own: no resident is there (cross-init serve)"
     is_behind_front = request.init.hears == EXIT and request.waits and not request.ready_fd
-    if is_behind_front or (reason := why_not(request, request.init)):
+    if is_behind_front or (reason := why_not(request.init)):
         return f"a watcher of its own: {'who waits for us is told by it' if is_behind_front else reason}"
-    return "the resident"
+    elsewhere = [condition for condition in request.conditions if not condition.travels]
+    how_long = "for as long as it lives" if any(each.lasting for each in elsewhere) else "until it holds"
+    beside = f"; a process beside the daemon looks at {' and '.join(each.text for each in elsewhere)}, {how_long}"
+    return "the resident" + beside * bool(elsewhere)
 
 
 HEADINGS = (

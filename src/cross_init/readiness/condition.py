@@ -14,7 +14,7 @@ class Condition:
 
     descriptors: tuple[int, ...] = ()
     lasting: bool = False  # we have to stay when it holds
-    travels: bool = False  # a resident can have it, see carry()
+    travels: bool = False  # a resident looks at it itself, see carry()
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -37,9 +37,9 @@ class Condition:
         """Begin to observe, in the process that watches; the condition is expected there."""
         raise NotImplementedError
 
-    def carry(self) -> "tuple[str, ...] | None":
-        """What prepare() has found out, in words, for a resident. None: it does not travel."""
-        return None
+    def carry(self) -> "tuple[str, ...]":
+        """What prepare() has found out, in words, for a resident, if it travels."""
+        return ()
 
     def resume(self, words: list[str]) -> None:
         """Be as carry() said, in a resident, instead of prepare(). Raises ValueError if these are no such words."""

@@ -94,6 +94,9 @@ class Subject(Protocol):
     def extend(self, seconds: float) -> None:
         """Give the start at least these seconds from now on."""
 
+    def terminate(self) -> None:
+        """End the daemon."""
+
     def belongs(self, pid: int) -> bool:
         """Whether this process is the service's."""
 

@@ -17,8 +17,8 @@ NUMBERS = ("pid", "is_guess", "since")
 OPEN = ("init.", "told.", "channel.", "condition.")  # how the names begin of what each of these takes by itself
 # What each descriptor is that comes with it, in this order; several may be of one kind.
 VERDICT, PIDFD, ERRORS, CHANNEL, INIT = "verdict", "pidfd", "errors", "channel", "init"
-ENDPOINT, REMOVAL = "endpoint", "removal"
-ROLES = (VERDICT, PIDFD, ERRORS, CHANNEL, INIT, ENDPOINT, REMOVAL)
+ENDPOINT, REMOVAL, LINE = "endpoint", "removal", "line"  # a line: to who looks at a condition
+ROLES = (VERDICT, PIDFD, ERRORS, CHANNEL, INIT, ENDPOINT, REMOVAL, LINE)
 ONE = (VERDICT, PIDFD, ERRORS)  # of these there is one
 FDS_MAX = 64
 

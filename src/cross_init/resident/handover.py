@@ -15,6 +15,7 @@ from cross_init.resident.description import (
     ENDPOINT,
     ERRORS,
     INIT,
+    LINE,
     PIDFD,
     REMOVAL,
     VERDICT,
@@ -22,14 +23,15 @@ from cross_init.resident.description import (
     join,
     write,
 )
+from cross_init.resident.observer import begin, close, lines_of
 from cross_init.watch.wire import Malformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.model import Channel, Init
-    from cross_init.request import Request
     from cross_init.resident.description import Fields
+    from cross_init.resident.observer import Lines
 
 PATIENCE_MS = 5000  # of a bridge with a resident that does not answer; a machine that boots is a busy one
 TAKEN, REFUSED = b"taken", b"no "
@@ -41,24 +43,35 @@ OF_INITS = ("folder", "hears", "state_file", "pid_file", "may_miss_readiness", "
 
 def offer(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, path: bytes) -> str:
     """Have the resident that listens there watch this process; "" if it does, else why not."""
+    lines: Lines = []
     try:
-        return why_not(start.request, start.init) or ask(path, *describe(start, pid, pidfd, channel, began))
+        lines = lines_of(start)
+        given = [theirs for _, _, theirs in lines]
+        if reason := why_not(start.init) or ask(path, *describe(start, pid, pidfd, channel, began, given)):
+            return reason
+        if lines:
+            begin(start, pid, pidfd, lines)
+        return ""
     except OSError as error:
         return f"asking it: {why(error)}"
     except Malformed as error:
         return str(error)
+    finally:
+        close(lines)
 
 
-def why_not(request: "Request", told: "Init") -> str:
-    """What of this start cannot be handed over, in words; "" if all can. told: the init as it is told. Pure."""
-    if told.carried is None:
-        return f"what {told.called} is told by cannot be handed over"
-    unknown = [condition.text for condition in request.conditions if not condition.travels]
-    return f"--ready-when {unknown[0]} cannot be handed over" if unknown else ""
+def why_not(told: "Init") -> str:
+    """Why a start cannot be handed over, in words; "" if it can. told: the init as it is told. Pure."""
+    return f"what {told.called} is told by cannot be handed over" if told.carried is None else ""
 
 
-def describe(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float) -> "tuple[bytes, list[int], int]":
-    """The description, the descriptors that go with it, and that of the verdict. Raises OSError, Malformed."""
+def describe(
+    start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, lines: list[int]
+) -> "tuple[bytes, list[int], int]":
+    """The description, the descriptors that go with it, and that of the verdict. Raises OSError, Malformed.
+
+    lines: to who looks at those of its conditions that do not travel.
+    """
     request, init = start.request, start.init
     verdict = new_file()
     given = [(VERDICT, verdict), (PIDFD, pidfd), (ERRORS, 2)]
@@ -66,7 +79,7 @@ def describe(start: "Start", pid: int, pidfd: int, channel: "Channel", began: fl
     endpoint = start.endpoint
     if endpoint is not None:
         given += [(ENDPOINT, fd) for fd in endpoint.descriptors if fd >= 0]
-    given += [(REMOVAL, removal.folder) for removal in start.removals]
+    given += [(REMOVAL, removal.folder) for removal in start.removals] + [(LINE, fd) for fd in lines]
     words = request.words[:-1] if request.words[-1:] == ["--"] else request.words
     fields: Fields = {
         "pid": pid,
@@ -88,10 +101,8 @@ def describe(start: "Start", pid: int, pidfd: int, channel: "Channel", began: fl
         "removals": join(["{} {} {}".format(*each.identity, each.name) for each in start.removals]),
     }
     for number, condition in enumerate(start.conditions):
-        found = condition.carry()
-        if found is None:
-            raise Malformed(f"--ready-when {condition.text} cannot be handed over")
-        fields[f"condition.{number}"] = join(found)
+        if condition.travels:
+            fields[f"condition.{number}"] = join(condition.carry())
     for beginning, thing, names in (
         ("init", request.init, (*OF_INITS, *(request.init.carried or ()))),
         ("told", init, (init.carried or ()) if init is not request.init else ()),

@@ -12,6 +12,7 @@ from cross_init.resident.description import (
     ENDPOINT,
     ERRORS,
     INIT,
+    LINE,
     PIDFD,
     REMOVAL,
     VERDICT,
@@ -21,12 +22,15 @@ from cross_init.resident.description import (
     read,
 )
 from cross_init.resident.handover import ABSTRACT, OF_INITS
+from cross_init.resident.observer import Elsewhere
 from cross_init.watch.wire import Malformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.readiness.condition import Condition
     from cross_init.watch.health import Endpoint
 
+NONE = -2  # -1 is a descriptor that was given up
 KIND, REGULAR = 0o170000, 0o100000  # inode(7)
 
 
@@ -106,9 +110,9 @@ def find_again(start: Start, fields: Fields, of: dict[str, list[int]]) -> None:
     start.conditions = request.conditions
     try:
         for number, condition in enumerate(start.conditions):
-            if not condition.travels:
-                raise Malformed(f"--ready-when {condition.text} cannot be watched from here")
-            condition.resume(listed(fields.get(f"condition.{number}", 0)))
+            if condition.travels:
+                condition.resume(listed(fields.get(f"condition.{number}", 0)))
+        start.conditions = looked_at_elsewhere(start.conditions, of.get(LINE, []))
         add_removals(start, listed(fields["removals"]), of.get(REMOVAL, []))
     except ValueError as error:
         raise Malformed(f"what it has found out is not as it has to be: {error}") from None
@@ -120,6 +124,15 @@ def find_again(start: Start, fields: Fields, of: dict[str, list[int]]) -> None:
         words = str(fields["store"])
         found = words[1:].encode("latin-1", "replace") if words.startswith(ABSTRACT) else words
         start.store = HolderClient(request, request.init, found)
+
+
+def looked_at_elsewhere(conditions: "list[Condition]", lines: list[int]) -> "list[Condition]":
+    """The same, but for those that a process beside the daemon looks at. Raises ValueError."""
+    left = iter(lines)
+    found = [each if each.travels else Elsewhere(each.text, next(left, NONE)) for each in conditions]
+    if NONE in [each.fd for each in found if isinstance(each, Elsewhere)] or next(left, NONE) != NONE:
+        raise ValueError("not as many lines as conditions")
+    return found
 
 
 def add_removals(start: Start, words: list[str], folders: list[int]) -> None:

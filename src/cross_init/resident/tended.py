@@ -16,8 +16,9 @@ from cross_init.kernel.linux import reason
 from cross_init.kernel.pidfds import has_ended
 from cross_init.readiness.notify_socket import NotifyChannel
 from cross_init.readiness.worker import keep_only, workers_of
-from cross_init.resident.description import INIT, VERDICT, listed, read
+from cross_init.resident.description import INIT, LINE, VERDICT, listed, read
 from cross_init.resident.loop import Facet
+from cross_init.resident.observer import Elsewhere
 from cross_init.watch.detach import ignore_stop_signals
 from cross_init.watch.outcome import is_ours_to_explain
 from cross_init.watch.predecessor import forget
@@ -47,6 +48,7 @@ STATE: "dict[str, type]" = {
     "deadline": float,
     "started": str,
 }
+UNTIL_TOLD = (VERDICT, INIT, LINE)  # what is needed until the init was told
 ALONE = b"cross-init-end"  # as ps(1) shows the process that ends what is left
 
 
@@ -159,9 +161,9 @@ class Tended(Watcher):
         """Another deposit is there, which has nothing. Raises OSError."""
         handed = self.handed
         roles = listed(read(handed.data)["roles"])
-        there = [(at, fd) for at, fd in enumerate(handed.fds) if self.told != TOLD or roles[at] not in (VERDICT, INIT)]
-        deposit.put(self.id, handed.data, [fd for _, fd in there])
-        deposit.close(self.id, [at for at, role in enumerate(roles) if at not in dict(there)])
+        gone = [at for at, role in enumerate(roles) if self.told == TOLD and role in UNTIL_TOLD]
+        deposit.put(self.id, handed.data, [handed.errors if at in gone else fd for at, fd in enumerate(handed.fds)])
+        deposit.close(self.id, gone)
         self.noted_state = ()
         self.remember()
 
@@ -228,11 +230,19 @@ class Tended(Watcher):
         self.told = TOLD
         self.remember()
         roles = listed(read(self.handed.data)["roles"])
-        places = [at for at, role in enumerate(roles) if role in (VERDICT, INIT)]
+        places = [at for at, role in enumerate(roles) if role in UNTIL_TOLD]
+        self._hang_up()
         if self.handed.verdict >= 0:
             posix.close(self.handed.verdict)
             self.handed.verdict = -1
         self.resident.close(self.id, places)
+
+    def _hang_up(self) -> None:
+        """Nobody looks any more whether it is ready."""
+        for condition in self.handed.start.conditions:
+            if isinstance(condition, Elsewhere) and condition.fd >= 0:
+                posix.close(condition.fd)
+                condition.fd, condition.descriptors = -1, ()
 
     # Its end.
 
@@ -279,6 +289,7 @@ class Tended(Watcher):
 
     def _close_rest(self) -> None:
         """What nobody else has closed."""
+        self._hang_up()
         start = self.handed.start
         fds = [self.handed.errors, self.handed.verdict, *(removal.folder for removal in start.removals)]
         if start.endpoint is not None:
