@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
     "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
-    "readiness request resident running shapes sockets spelling start store systems unused version watch",
+    "readiness request resident running shapes sockets spelling start store systems unused version watch writers",
     "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",
@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "unused": "errors model plan request",
     "version": "",
     "watch": "as_json bounds errors kernel launch model plan readiness request sockets store",
-    "writers": "definitions errors",
+    "writers": "definitions errors running",
 }
 
 

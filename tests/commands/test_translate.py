@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.writers.names import WRITERS
 from tests.support.command import FORM
 
 FRONT_DOOR = [str(Path(__file__).resolve().parents[2] / FORM.removesuffix("-bridge"))]
@@ -64,10 +65,13 @@ def test_what_is_lost_is_said_twice(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ([], "translate takes one unit or job: its name, or the path of its file"),
-        (["x.conf"], "translate --to INIT: INIT may be systemd"),
-        (["x.conf", "--to", "sytemd"], "translate --to sytemd: INIT may be systemd; did you mean systemd?"),
+        (["x.conf"], "translate --to INIT: INIT may be " + ", ".join(WRITERS)),
+        (
+            ["x.conf", "--to", "sytemd"],
+            f"translate --to sytemd: INIT may be {', '.join(WRITERS)}; did you mean systemd?",
+        ),
         (["x.conf", "--to"], "translate --to: an init is missing"),
-        (["x.conf", "--two"], "translate --two: no such option; there are --to INIT and -o DIR"),
+        (["x.conf", "--two"], "translate --two: no such option; there are --to INIT, -o DIR and --expand"),
         (["/nowhere/x.conf", "--to", "systemd"], "/nowhere/x.conf: there is no such file"),
         (["JOB", "--to", "systemd", "-o", "/nowhere"], "writing /nowhere/web.service: No such file or directory"),
     ],
@@ -77,3 +81,15 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, words: list[str], said: str) 
     job.write_text("exec a\n")
     done = translate(*(str(job) if word == "JOB" else word for word in words))
     assert (done.returncode, done.stdout, done.stderr) == (125, "", f"cross-init: {said}\n")
+
+
+def test_programs_can_be_run_and_stand_in_folders(tmp_path: Path) -> None:
+    unit = tmp_path / "web.service"
+    unit.write_text("[Service]\nType=notify\nExecStart=/bin/cat\n")
+    for _ in range(2):
+        done = translate(str(unit), "--to", "s6", "-o", str(tmp_path))
+        assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == f"{tmp_path}/web/run"
+    assert (tmp_path / "web/run").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "web/notification-fd").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "web/run").read_text().endswith(f"exec cross-init run {unit}\n")

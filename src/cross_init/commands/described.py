@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cross_init.readiness.conditions import KINDS as CONDITIONS
 from cross_init.sockets.listen import KINDS as SOCKETS
+from cross_init.writers.names import WRITERS
 
 FILE = ("FILE",)  # what completes a value: the names of files
 SIGNAL = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
@@ -481,13 +482,20 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "translate",
-        "--to INIT [-o DIR] UNIT",
+        "--to INIT [-o DIR] [--expand] UNIT",
         "a unit or an Upstart job in another init's own words",
         "Write what is read of a unit as another init's own definition. UNIT is a name on systemd's own search path, "
-        "the path of a unit's file, or an Upstart job's, NAME.conf. INIT may be systemd. What is lost, or is otherwise "
-        "than it was, stands in a comment on top, and on standard error.",
+        "the path of a unit's file, or an Upstart job's, NAME.conf. INIT is one of {writers}. What is lost, or is "
+        "otherwise than it was, stands in a comment on top, and on standard error.",
         (
-            Option("--to", "INIT", "The init that it is to be for."),
+            Option("--to", "INIT", "The init that it is to be for.", completes=tuple(WRITERS)),
+            Option(
+                "--expand",
+                "",
+                "Say all that the unit says, by plain options of `cross-init-bridge` and programs that every Debian "
+                "has: no unit is needed where that runs. Without it `cross-init run` is what is started, and what a "
+                "package makes of its unit later is followed.",
+            ),
             Option(
                 "-o",
                 "DIR",

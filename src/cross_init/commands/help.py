@@ -7,6 +7,7 @@ from cross_init.commands.described import BRIDGE, COMMANDS, GROUPS, HELP, VERSIO
 from cross_init.commands.options import ALL
 from cross_init.detect import INITS, TARGETS
 from cross_init.readiness.conditions import KINDS
+from cross_init.writers.names import WRITERS
 
 WIDTH = 80
 AT = 31  # the column of what an option is for, on the one screen
@@ -97,6 +98,7 @@ def filled(words: str) -> str:
     names_of = {
         "{targets}": ", ".join(f"`{each}`" for each in TARGETS),
         "{inits}": ", ".join(f"`{each}`" for each in INITS),
+        "{writers}": ", ".join(f"`{each}`" for each in WRITERS),
         "{conditions}": ", ".join(f"`{kind}:`*{rest}*" if rest else f"`{kind}`" for kind, (_, rest) in KINDS.items()),
     }
     for place, meant in names_of.items():

@@ -1,37 +1,43 @@
 """cross-init translate: a systemd unit or an Upstart job as another init's own definition, printed or as files.
 
-A writer is a file in writers/ with a function write(definition, remarks), which returns texts by the names of files.
+A writer is a file in writers/ (writers/names.py) with a function write(definition, remarks, expand), which returns texts
+by the paths of files below the folder; what is lost it adds to the remarks, and has as comments on top of the main
+text. A text that begins with "#!" is a program. WRITES: the keys that are the init's, and that it says or remarks upon.
 """
 
 import posix
 
 from cross_init.commands.front_door import remark
-from cross_init.definitions.definition import Definition
 from cross_init.definitions.load import load
 from cross_init.errors import Failure, why
 from cross_init.kernel.atomic_file import write_whole
-
-WRITERS = ("systemd",)
+from cross_init.writers.names import WRITERS
 
 
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code, and the answer. Raises Failure."""
-    said, init, folder = _asked(words)
-    definition, remarks = _read(said)
-    writer = __import__(f"cross_init.writers.{init}", fromlist=("write",))
-    texts: dict[str, str] = writer.write(definition, remarks)
+    said, init, folder, expand = _asked(words)
+    unit = load(said)
+    remarks = unit.remarks
+    writer = __import__(f"cross_init.writers.{WRITERS[init]}", fromlist=("write",))
+    if init != unit.definition.target and init != "systemd":
+        from cross_init.writers.lost import lost
+
+        remarks += lost(unit, init, writer.WRITES, expand)
+    texts: dict[str, str] = writer.write(unit.definition, remarks, expand)
     for each in remarks:
         remark(f"translate: {each}")
     if not folder:
         return 0, "\n".join(f"# {name}\n{text}" for name, text in texts.items()).rstrip("\n")
     for name, text in texts.items():
-        _put(f"{folder}/{name}", text)
+        _put(folder, name, text)
     return 0, "\n".join(f"{folder}/{name}" for name in texts)
 
 
-def _asked(words: list[str]) -> tuple[str, str, str]:
-    """The unit or job, the init, and the folder to write to. Raises Failure."""
+def _asked(words: list[str]) -> tuple[str, str, str, bool]:
+    """The unit or job, the init, the folder to write to, and whether no unit is to be needed later. Raises Failure."""
     names: list[str] = []
+    expand = False
     values = {"--to": "", "-o": ""}
     rest = list(words)
     while rest:
@@ -41,8 +47,10 @@ def _asked(words: list[str]) -> tuple[str, str, str]:
             if not equals and not rest:
                 raise Failure(f"translate {option}: {'an init' if option == '--to' else 'a folder'} is missing")
             values[option] = value if equals else rest.pop(0)
+        elif word == "--expand":
+            expand = True
         elif word.startswith("-"):
-            raise Failure(f"translate {word}: no such option; there are --to INIT and -o DIR")
+            raise Failure(f"translate {word}: no such option; there are --to INIT, -o DIR and --expand")
         else:
             names.append(word)
     if len(names) != 1:
@@ -53,21 +61,26 @@ def _asked(words: list[str]) -> tuple[str, str, str]:
         meant = nearest(values["--to"], WRITERS)
         hint = f"; did you mean {meant}?" if meant else ""
         raise Failure(f"translate --to {values['--to'] or 'INIT'}: INIT may be {', '.join(WRITERS)}{hint}")
-    return names[0], values["--to"], values["-o"].rstrip("/") or values["-o"]
+    return names[0], values["--to"], values["-o"].rstrip("/") or values["-o"], expand
 
 
-def _read(said: str) -> tuple[Definition, list[str]]:
-    """Raises Failure."""
-    unit = load(said)
-    return unit.definition, unit.remarks
-
-
-def _put(path: str, text: str) -> None:
-    """Have a file with this text, in the place of one that is there. Raises Failure."""
+def _put(folder: str, name: str, text: str) -> None:
+    """Have a file with this text there, in the place of one of this name, and the folders to it. Raises Failure."""
     umask = posix.umask(0)
     posix.umask(umask)
-    whole = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+    base = folder if folder.startswith("/") else f"{posix.getcwd()}/{folder}"
+    mode = 0o777 if text.startswith("#!") else 0o666
+    parts = name.split("/")
     try:
-        write_whole(whole, text.encode("utf-8", "surrogateescape"), 0o666 & ~umask)
+        for count in range(1, len(parts)):
+            _have_folder(f"{base}/{'/'.join(parts[:count])}")
+        write_whole(f"{base}/{name}", text.encode("utf-8", "surrogateescape"), mode & ~umask)
     except OSError as error:
-        raise Failure(f"writing {path}: {why(error)}") from None
+        raise Failure(f"writing {folder}/{name}: {why(error)}") from None
+
+
+def _have_folder(path: str) -> None:
+    try:
+        posix.mkdir(path)
+    except FileExistsError:
+        pass

@@ -5,14 +5,28 @@ No format here can have a NUL, nor can the word of a process. What a format has 
 
 from cross_init.errors import Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+:,@%")
 
 
 def shell(text: str) -> str:
     """An argument of a command of sh(1) ("Single Quotes"), where no reserved word is. Raises Failure."""
-    if text and BARE.issuperset(_without_nul(text)):
-        return text
+    found = _without_nul(text)
+    if found and BARE.issuperset(found.replace("=", "") if found.startswith("-") else found):
+        return found
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def comments(remarks: "Iterable[str]") -> str:
+    """Lines that begin with #, one for each; none goes on in the next."""
+    return "".join(f"# {_one_line(each)}\n" for each in remarks)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text).rstrip("\\")
 
 
 def supervisord(text: str) -> str:

@@ -14,6 +14,7 @@ from cross_init.definitions.table_service import SERVICE
 from cross_init.definitions.table_socket import SOCKET
 from cross_init.definitions.table_unit import INSTALL, UNIT
 from cross_init.errors import Failure
+from cross_init.writers.quoting import comments
 from cross_init.writers.unit_values import FORMS, usec
 from cross_init.writers.unit_words import line, literal
 
@@ -43,18 +44,17 @@ APART = (
 )
 
 
-def write(definition: Definition, remarks: "Iterable[str]" = ()) -> dict[str, str]:
-    """The units' texts, by the names of their files; the remarks stand on top of the service. Raises Failure."""
-    top = "".join(f"# {_one_line(each)}\n" for each in remarks)
+def write(definition: Definition, remarks: "Iterable[str]" = (), expand: bool = False) -> dict[str, str]:
+    """The units' texts, by the names of their files; the remarks stand on top of the service. Raises Failure.
+
+    expand: a unit needs no other one, so it says nothing here.
+    """
+    top = comments(remarks)
     prefix = definition.name.rpartition(".")[0]
     found = {f"{prefix}.service": top + _service(definition)}
     for socket in definition.sockets:
         found[socket.name or f"{prefix}.socket"] = _socket(socket, definition)
     return found
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text).rstrip("\\")
 
 
 def _service(definition: Definition) -> str:

@@ -1,0 +1,49 @@
+"""What of a unit another init does not hear of, as remarks: by the class of each directive (definitions/classes.py)."""
+
+from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, WEAKER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.said import Said, Unit
+
+# What is for people, and what says whether it is enabled at all.
+QUIET = (
+    *("Description", "Documentation", "SourcePath", "DefaultDependencies"),
+    *("description", "author", "version", "usage", "emits", "export", "manual", "debug"),
+)
+OFF = ("no", "false", "0", "off", "n", "f", "")
+
+
+def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list[str]:
+    """Remarks. init: its name. writes: the keys that its writer says in its own words, or remarks upon by itself."""
+    inits: list[str] = []
+    weaker: list[str] = []
+    found: list[str] = []
+    for said in unit.lines:
+        if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
+            continue
+        kind = said.row[2]
+        if said.value.strip().lower() in OFF:
+            continue
+        if kind == INITS:
+            inits.append(said.key)
+        elif kind == WEAKER:
+            weaker.append(said.key)
+        elif kind in (CANNOT, NOT_YET):
+            found.append(_refused(said, expand))
+    if weaker:
+        found.append(f"without what these protect or bound: {_listed(weaker)}")
+    if inits:
+        found.append(f"nothing tells {init} of these: {_listed(inits)}")
+    return found
+
+
+def _refused(said: "Said", expand: bool) -> str:
+    file, line = said.origin
+    reason = said.row[3] if said.row and said.row[3] else "that is not built yet"
+    rest = "left out" if expand else f"cross-init run refuses to start it, but with --ignore {said.key}"
+    return f"{file}:{line}: {said.key}={said.value}: {reason}: {rest}"
+
+
+def _listed(keys: list[str]) -> str:
+    return ", ".join(f"{key}=" if key[0].isupper() else key for key in dict.fromkeys(keys))

@@ -1,0 +1,6 @@
+"""The inits that `cross-init translate --to` takes, each with the file beside this one that writes it."""
+
+WRITERS = {
+    "s6": "s6",
+    "systemd": "systemd",
+}

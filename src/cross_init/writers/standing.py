@@ -1,0 +1,199 @@
+"""As whom and with what a command of a unit runs, by the programs of util-linux and coreutils that put a process there.
+
+Each does one thing to itself and becomes the next, so the process stays the one that the init has started. Who a user
+is, is looked up on this machine: that the other one has the same users is a remark where there is none of the name.
+"""
+
+import posix
+
+from cross_init.definitions.definition import CAPABILITIES_ALL
+from cross_init.definitions.restrictions import CAPABILITIES, SECURE_BITS
+from cross_init.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Command, Context, Definition
+
+ROOTS = ("", "root", "0")
+UNLIMITED = 1 << 63  # from here on, as for the kernel
+POLICIES = {"other": "--other", "batch": "--batch", "idle": "--idle", "fifo": "--fifo", "rr": "--rr"}
+IO_CLASSES = {"none": "0", "realtime": "1", "best-effort": "2", "idle": "3"}
+# Variables that mean something to the shell, to the bridge or to these programs: only the daemon itself gets them.
+DAEMONS_ALONE = ("PATH", "IFS", "ENV", "BASH_ENV", "LANG", "LANGUAGE", "PWD", "OLDPWD")
+PREFIXES = ("LD_", "PYTHON", "LC_", "_")
+
+
+class Who:
+    """A user. name: "" if it is who starts it. group: its first one. groups: all of them, None if nobody said."""
+
+    def __init__(self) -> None:
+        self.name = self.group = self.home = self.shell = ""
+        self.groups: list[str] | None = None
+
+
+def note(remarks: list[str], text: str) -> None:
+    """Remark upon this once."""
+    if text not in remarks:
+        remarks.append(text)
+
+
+def who(definition: "Definition", remarks: list[str]) -> Who:
+    """As whom its processes run. Raises Failure."""
+    context = definition.context
+    found = Who()
+    found.group = context.group
+    if context.user not in ROOTS:
+        _look_up(found, definition, remarks)
+    if context.supplementary_groups:
+        found.groups = list(dict.fromkeys((*_groups(found), *context.supplementary_groups)))
+    return found
+
+
+def _look_up(found: Who, definition: "Definition", remarks: list[str]) -> None:
+    from pwd import getpwnam, getpwuid
+
+    user = definition.context.user
+    found.name = user
+    try:
+        entry = getpwuid(int(user)) if user.isdigit() else getpwnam(user)
+    except (KeyError, OverflowError):
+        if definition.context.dynamic_user:
+            from cross_init.running.identity import dynamic_number
+
+            found.name = found.group = str(dynamic_number(user))
+            note(remarks, f"DynamicUser=: it is the user {found.name}, a number that nobody has on this machine")
+            return
+        found.group = found.group or user
+        note(
+            remarks, f"User={user}: this machine has no such user: the group {found.group} is a guess, HOME is not set"
+        )
+        return
+    found.home, found.shell = entry.pw_dir, entry.pw_shell
+    found.group = found.group or _group_name(entry.pw_gid)
+
+
+def _group_name(number: int) -> str:
+    from grp import getgrgid
+
+    try:
+        return getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _groups(found: Who) -> list[str]:
+    from pwd import getpwnam
+
+    try:
+        entry = getpwnam(found.name)
+    except KeyError:
+        return [found.group] if found.group else []
+    return [_group_name(each) for each in posix.getgrouplist(entry.pw_name, entry.pw_gid)]
+
+
+def chain(definition: "Definition", remarks: list[str], command: "Command", target: str = "") -> list[str]:
+    """The words before a command of the unit's. target: for which init the bridge takes it. Raises Failure."""
+    context = definition.context
+    if context.root_directory not in ("", "/"):
+        where = definition.where("root_directory")
+        raise Failure(
+            f"{where}: RootDirectory={context.root_directory}: --expand has no words for a root of its own: without "
+            "it, cross-init run does that"
+        )
+    is_main = command in definition.commands.start
+    is_full = command.privileges == "+" or (context.permissions_start_only and not is_main)
+    keeps_user = is_full or command.privileges == "!"
+    found = _scheduling(context)
+    if not is_full:
+        found += _limits(context)
+        found += _setpriv(definition, remarks, keeps_user)
+    return [*found, *_env(definition, is_main, target == "systemd")]
+
+
+def _scheduling(context: "Context") -> list[str]:
+    found: list[str] = []
+    if context.oom_score_adjust is not None:
+        found += ["choom", "-n", str(context.oom_score_adjust), "--"]
+    if context.nice:
+        found += ["nice", "-n", str(context.nice)]
+    if context.cpu_scheduling_policy in POLICIES:
+        is_real_time = context.cpu_scheduling_policy in ("fifo", "rr")
+        priority = (context.cpu_scheduling_priority or 1) if is_real_time else 0
+        reset = ["--reset-on-fork"] if context.cpu_scheduling_reset_on_fork else []
+        found += ["chrt", *reset, POLICIES[context.cpu_scheduling_policy], str(priority)]
+    if context.cpu_affinity:
+        found += ["taskset", "-c", ",".join(map(str, context.cpu_affinity))]
+    if context.io_scheduling_class or context.io_scheduling_priority is not None:
+        kind = IO_CLASSES[context.io_scheduling_class or "best-effort"]
+        level = 4 if context.io_scheduling_priority is None else context.io_scheduling_priority
+        found += ["ionice", "-c", kind, *(["-n", str(level)] if kind in ("1", "2") else [])]
+    return found
+
+
+def _limits(context: "Context") -> list[str]:
+    """By prlimit(1), whose options are called as those of systemd's."""
+    said = [
+        f"--{name.lower()}={':'.join(dict.fromkeys(map(_bound, bounds)))}" for name, bounds in context.limits.items()
+    ]
+    return ["prlimit", *said] if said else []
+
+
+def _bound(value: int) -> str:
+    return "unlimited" if value >= UNLIMITED else str(value)
+
+
+def _setpriv(definition: "Definition", remarks: list[str], keeps_user: bool) -> list[str]:
+    context = definition.context
+    said: list[str] = []
+    if not keeps_user:
+        said += _identity(who(definition, remarks))
+    ambient = 0 if keeps_user else context.ambient_capabilities
+    if context.capability_bounding_set != CAPABILITIES_ALL:
+        said.append(f"--bounding-set=-all{_capabilities(context.capability_bounding_set)}")
+    if ambient:
+        said.append(f"--inh-caps=-all{_capabilities(ambient)}")
+        said.append(f"--ambient-caps=-all{_capabilities(ambient)}")
+    if context.secure_bits:
+        bits = [f"+{name.replace('-', '_')}" for name, bit in SECURE_BITS.items() if context.secure_bits & bit]
+        said.append(f"--securebits={','.join(bits)}")
+    if context.no_new_privileges:
+        said.append("--no-new-privs")
+    return ["setpriv", *said] if said else []
+
+
+def _identity(found: Who) -> list[str]:
+    said = [f"--reuid={found.name}"] if found.name else []
+    said += [f"--regid={found.group}"] if found.group else []
+    if found.groups is not None:
+        return [*said, f"--groups={','.join(found.groups)}"]
+    if found.name and not found.name.isdigit():
+        return [*said, "--init-groups"]
+    if found.name:
+        return [*said, "--clear-groups"]
+    return [*said, "--keep-groups"] if said else []
+
+
+def _capabilities(mask: int) -> str:
+    return "".join(f",+{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1)
+
+
+def _env(definition: "Definition", is_main: bool, ignores_sigpipe: bool) -> list[str]:
+    """SIGPIPE, which systemd has a daemon ignore, and the variables that are for the service's programs alone."""
+    context = definition.context
+    said: list[str] = []
+    if is_main and context.ignore_sigpipe != ignores_sigpipe:
+        said.append("--ignore-signal=PIPE" if context.ignore_sigpipe else "--default-signal=PIPE")
+    said += [f"{name}={value}" for name, value in daemons_alone(definition)]
+    return ["env", *said] if said else []
+
+
+def daemons_alone(definition: "Definition") -> list[tuple[str, str]]:
+    """The variables that would change how the shell or the bridge works."""
+    context = definition.context
+    path = [("PATH", ":".join(context.exec_search_path))] if context.exec_search_path else []
+    return [*path, *((name, value) for name, value in context.environment if is_daemons_alone(name))]
+
+
+def is_daemons_alone(name: str) -> bool:
+    """Whether a variable of this name means something to others than the daemon."""
+    return name in DAEMONS_ALONE or name.startswith(PREFIXES)
