@@ -64,6 +64,10 @@ class Init(Base):
             self.descriptors = (number,)
         return None
 
+    def waits_for_it(self, environ: Environment) -> str:
+        """By NOTIFY_SOCKET, in either form."""
+        return "" if self.hears == NOTHING else "Finit waits for readiness (notify:systemd)"
+
     def reach(self, evidence: "Evidence") -> str:
         """By the pipe of notify:s6, or that of notify:systemd up to 4.12. Later that is a socket, which has no pipe."""
         from cross_init.notify.service_pipe import opened_anew

@@ -5,6 +5,8 @@ daemons starts us waits for a newline, or for READY=1 from anyone. In every vers
 command_background waits for the command to end with 0 and takes the main process from the PID file (model.EXIT).
 """
 
+import posix
+
 from cross_init.bounds import as_descriptor
 from cross_init.kernel.linux import Environment
 from cross_init.model import ANYONE, DESCRIPTOR, EXIT, MESSAGE, NOTHING, Claim, Service
@@ -83,6 +85,11 @@ class Init(Base):
             self.descriptors = () if kept is None else (kept,)
         return None
 
+    def waits_for_it(self, environ: Environment) -> str:
+        """By notify=; where supervise-daemon starts the daemon once more, the descriptor is gone."""
+        is_there = self.hears == MESSAGE or (self.hears == DESCRIPTOR and is_open(self.number))
+        return "OpenRC waits for readiness (notify=)" if is_there else ""
+
     def reach(self, evidence: "Evidence") -> str:
         """By its pipe, while one of its daemons waits there. It waits for no command here that would go on."""
         if self.hears != DESCRIPTOR:
@@ -119,6 +126,15 @@ class Init(Base):
             manager.send(b"READY=1")
         finally:
             manager.close()
+
+
+def is_open(fd: int) -> bool:
+    """Whether there is such a descriptor."""
+    try:
+        posix.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def after(option: str, words: list[str]) -> str:
