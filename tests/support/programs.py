@@ -70,6 +70,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
         "s6-svlisten1",
         "s6-svstat",
     ),
+    "shellcheck": ("shellcheck",),
     "squid": ("squid",),
     "systemd": ("journalctl", "systemctl"),
     "systemd-container": ("systemd-nspawn",),
