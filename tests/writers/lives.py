@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable
 from threading import Thread
 
-from tests.matrix.daemons import processes
 from tests.support.puppet import Puppet
 from tests.support.waiting import until
 from tests.writers.written import Written
@@ -128,5 +127,4 @@ def runs_once(driver: Written) -> None:
 def is_over(driver: Written) -> None:
     """Nothing of it is left."""
     until(driver.is_down, "the init says that it is down", 20)
-    signs = (driver.here, f"{driver.name}.service")
-    until(lambda: not any(processes(sign) for sign in signs), "no process of it is left", 20)
+    until(lambda: not driver.left(), "no process of it is left", 20)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.matrix.daemons import processes
 from tests.matrix.driver import Driver
 from tests.matrix.programs import Supervised, program
 from tests.matrix.rooted import Rooted, service
@@ -48,6 +49,14 @@ class Written(Driver):
     @abstractmethod
     def reload(self) -> None:
         """Have the init reload it."""
+
+    def left(self) -> set[int]:
+        """The processes that are the service's: the init's own, of which some name its folder, are none."""
+        return {*processes(self.here), *processes(f"{self.name}.service")} - self.own()
+
+    def own(self) -> set[int]:
+        """The init's own."""
+        return set()
 
     def install(self, words: list[str]) -> None:
         raise AssertionError("what is written says what is run")
@@ -111,6 +120,12 @@ class Local(Written, Supervised):
             for name in units:
                 (self.folder / name).unlink()
         self.take()
+
+    def left(self) -> set[int]:
+        return set(processes(self.here)) - self.own()
+
+    def own(self) -> set[int]:
+        return {self.process.pid} if self.process else set()
 
     @abstractmethod
     def take(self) -> None:

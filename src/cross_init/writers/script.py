@@ -113,7 +113,7 @@ def _test(check: "Check") -> str:
 def environment(definition: "Definition", remarks: list[str]) -> list[str]:
     """Lines that set the service's variables."""
     context = definition.context
-    found = [f"export {name}={shell(value)}" for name, value in _own(definition, remarks)]
+    found = [f"export {name}={shell(value)}" for name, value in variables(definition, remarks)]
     if context.environment_files:
         found.append(READ)
         note(remarks, READ_SO)
@@ -135,7 +135,7 @@ def _pattern(path: str) -> str:
     return "".join(letter if letter in "*?[]" else shell(letter) for letter in path)
 
 
-def _own(definition: "Definition", remarks: list[str]) -> list[tuple[str, str]]:
+def variables(definition: "Definition", remarks: list[str]) -> list[tuple[str, str]]:
     """Variables, with their values, in systemd's order."""
     context = definition.context
     found: dict[str, str] = {}
