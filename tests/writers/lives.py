@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from threading import Thread
 
+from cross_init.writers.unit_words import literal, word
 from tests.support.puppet import Puppet
 from tests.support.waiting import until
 from tests.writers.written import Written
@@ -128,3 +129,37 @@ def is_over(driver: Written) -> None:
     """Nothing of it is left."""
     until(driver.is_down, "the init says that it is down", 20)
     until(lambda: not driver.left(), "no process of it is left", 20)
+
+
+WORDS = (
+    "",
+    " a  b ",
+    'a"b',
+    "a'b",
+    "a\\b",
+    "a\\",
+    "$HOME",
+    "${HOME:-x}",
+    "$$",
+    "# a",
+    "a#b",
+    "%n",
+    "{}",
+    "=",
+    "é",
+    "*",
+)
+
+
+def words_arrive(driver: Written, words: tuple[str, ...] = WORDS) -> None:
+    """Each word of a command is what the unit says, without the unit as well."""
+    said = driver.folder / "words"
+    new = f"{driver.here}/new"
+    show = f'printf "%s\\n" "$@" > {new}; mv {new} {driver.here}/words; exec sleep infinity'
+    command = " ".join(word(literal(each.replace("$", "$$"))) for each in ("/bin/sh", "-c", show, "sh", *words))
+    driver.translate({f"{driver.name}.service": f"[Service]\nExecStart={command}\n"}, True)
+    driver.begin()
+    until(said.exists, "its words are said")
+    assert said.read_text().split("\n")[:-1] == list(words)
+    driver.stop()
+    is_over(driver)

@@ -12,7 +12,7 @@ from tests.matrix.controlled import OfDinit
 from tests.matrix.daemons import processes
 from tests.support.dinit import Dinit, dinit, prefix
 from tests.writers.corpus import SCRIPTS_LEAST, written
-from tests.writers.lives import KINDS, live
+from tests.writers.lives import KINDS, live, words_arrive
 from tests.writers.written import Written, translated
 
 
@@ -127,3 +127,7 @@ def test_debians_units_are_no_error_to_dinit(expand: bool, tmp_path: Path) -> No
     said = [each for each in (checked.stdout + checked.stderr).splitlines() if "ervice '" in each]
     assert [each for each in said if not each.endswith(other)] == []
     assert len(names) > SCRIPTS_LEAST
+
+
+def test_words_arrive_as_they_were(driver: InDinit) -> None:
+    words_arrive(driver)

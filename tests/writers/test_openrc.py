@@ -10,7 +10,7 @@ from tests.matrix.scripts import OpenRC
 from tests.matrix.table import Machines
 from tests.support.roots import Root
 from tests.writers.corpus import SCRIPTS_LEAST, shellchecked
-from tests.writers.lives import KINDS, live
+from tests.writers.lives import KINDS, live, words_arrive
 from tests.writers.written import InRoot, in_root
 
 
@@ -55,3 +55,8 @@ def test_the_scripts_of_debians_units_are_clean(expand: bool, tmp_path: Path) ->
     # Variables that openrc-run reads; words that a unit has split at blanks, or has for a shell of its own.
     not_faults = ("SC2034", "SC2086", "SC2016", "SC2174")
     assert shellchecked(write, WRITES, "openrc", expand, tmp_path, not_faults) > SCRIPTS_LEAST
+
+
+def test_words_arrive_as_they_were(tmp_path: Path, machines: Machines) -> None:
+    with in_root(Openrc, "sid-inits")(tmp_path, machines) as driver:
+        words_arrive(driver)

@@ -22,7 +22,7 @@ from tests.support.trees import tree
 from tests.support.waiting import until
 
 PROGRAMS = {"cross-init": FRONT_DOOR_INSIDE, "cross-init-bridge": BRIDGE}
-UNITS = "/etc/systemd/system"
+UNITS = "etc/systemd/system"
 ENABLED = f"{UNITS}/sockets.target.wants"
 
 
@@ -66,38 +66,55 @@ class Written(Driver):
         return self.restarts and (self.restarts_when_awaited or not awaited)
 
 
-class InRoot(Written, Rooted):
-    """One of an init that is PID 1 of a root. into: where it has its services; in_file: what is there."""
+class Inside(Written):
+    """One of an init that has a root of its own, in which commands are run. at: that root, as the test has it."""
+
+    at: Path
+
+    @abstractmethod
+    def command(self, *words: str) -> str:
+        """Run this inside; what it says on standard output, and in self.said on standard error."""
+
+    def prepare(self) -> None:
+        """Have our programs where a machine has them."""
+        for name, path in PROGRAMS.items():
+            self.command("ln", "-sfn", path, f"/usr/bin/{name}")
+        self.command("mkdir", "-p", f"/{ENABLED}", f"{self.here}/written")
+
+    def translate(self, units: dict[str, str], expand: bool) -> None:
+        for name, text in units.items():
+            (self.at / f"{UNITS}/{name}").write_text(text)
+            if name.endswith(".socket"):  # which is one of the service's if it is enabled
+                self.command("ln", "-s", f"/{UNITS}/{name}", f"/{ENABLED}")
+        folder = f"{self.here}/written"
+        words = ("translate", f"{self.name}.service", "--to", self.to, "-o", folder, *["--expand"] * expand)
+        paths = self.command("/usr/bin/cross-init", *words).splitlines()
+        self.files = {path.removeprefix(f"{folder}/"): (self.at / path.lstrip("/")).read_text() for path in paths}
+        if expand:
+            self.command("rm", *(f"/{UNITS}/{name}" for name in units))
+        self.take(folder)
+
+    @abstractmethod
+    def take(self, folder: str) -> None:
+        """Have the init know what is in this folder."""
+
+
+class InRoot(Inside, Rooted):
+    """One of an init that is PID 1 of a root. into: where it has its services."""
 
     into: str
 
     def __init__(self, root: Root) -> None:
         super().__init__(root)
-        self.stage = root.stage
-        self.puppet = PUPPET
-        for name, path in PROGRAMS.items():
-            root.run("ln", "-sfn", path, f"/usr/bin/{name}")
-        root.run("mkdir", "-p", ENABLED)
+        self.stage, self.puppet, self.at = root.stage, PUPPET, root.root
+        self.prepare()
 
-    def translate(self, units: dict[str, str], expand: bool) -> None:
-        for name, text in units.items():
-            self.root.write(f"{UNITS}/{name}", text)
-            if name.endswith(".socket"):  # which is one of the service's if it is enabled
-                self.root.run("ln", "-s", f"{UNITS}/{name}", ENABLED)
-        folder = f"{self.here}/written"
-        self.root.run("mkdir", folder)
-        more = ["--expand"] if expand else []
-        ran = self.root.run(
-            "/usr/bin/cross-init", "translate", f"{self.name}.service", "--to", self.to, "-o", folder, *more
-        )
+    def command(self, *words: str) -> str:
+        ran = self.root.run(*words)
         self.said = ran.stderr
-        self.files = {path: self.root.read(path) for path in ran.stdout.splitlines()}
-        if expand:
-            self.root.run("rm", *(f"{UNITS}/{name}" for name in units))
-        self.take(f"{self.here}/written")
+        return ran.stdout
 
     def take(self, folder: str) -> None:
-        """Have the init know what is in this folder."""
         self.root.run("cp", "-a", f"{folder}/.", self.into)
 
 

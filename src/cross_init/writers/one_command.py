@@ -5,14 +5,13 @@ util-linux (standing.py), and where even these have no word for it, a shell befo
 """
 
 from cross_init.definitions.definition import CAPABILITIES_ALL, Definition
+from cross_init.running.directories import KINDS, paths
 from cross_init.writers.command_words import line
 from cross_init.writers.invocation import BRIDGE, plain
 from cross_init.writers.quoting import shell
 from cross_init.writers.script import before, main_line, oneshot
 from cross_init.writers.standing import Who, note, who
 from cross_init.writers.told import absolute
-
-FOLDERS = ("runtime", "state", "cache", "logs", "configuration")
 
 
 def taken(definition: Definition, **values: object) -> Definition:
@@ -31,7 +30,7 @@ def owner(definition: Definition, remarks: list[str]) -> Who | None:
     context, commands = definition.context, definition.commands
     found = who(definition, remarks)
     needs_root = (
-        any(getattr(context, f"{kind}_directory") for kind in FOLDERS)
+        any(getattr(context, f"{kind}_directory") for kind in KINDS)
         or any(each.privileges for kind in vars(commands).values() for each in kind)
         or (context.ambient_capabilities, context.capability_bounding_set) != (0, CAPABILITIES_ALL)
         or any((context.secure_bits, context.permissions_start_only, definition.sockets, context.limits))
@@ -44,9 +43,11 @@ def owner(definition: Definition, remarks: list[str]) -> Who | None:
 
 
 def sets_folder(definition: Definition) -> bool:
-    """Whether an init's own word for the working directory says all of it."""
+    """Whether an init's own word for the working directory says all of it: the folder has to be there before."""
     context = definition.context
-    return context.working_directory != "~" and not context.working_directory_may_lack
+    folder = f"{context.working_directory}/"
+    made = any(folder.startswith(f"{path}/") for kind in KINDS for path in paths(definition, kind))
+    return context.working_directory != "~" and not context.working_directory_may_lack and not made
 
 
 def words(definition: Definition, remarks: list[str], stays: bool = True) -> list[str]:
@@ -82,7 +83,7 @@ def _lines(definition: Definition, remarks: list[str]) -> list[str]:
     other = _with_read(definition)
     lines = before(other, remarks, "exit 0")
     own = ("export ", "cd ") if sets_folder(definition) else ("export ",)
-    return [*_files(definition, remarks), *(each for each in lines if not each.startswith(own))]
+    return [*_files(definition, remarks), *(each for each in lines if not each.startswith(own) or "\n" in each)]
 
 
 def _with_read(definition: Definition) -> Definition:

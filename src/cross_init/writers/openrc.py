@@ -6,7 +6,7 @@ needs no process that stays: OpenRC knows by itself that it was started.
 """
 
 from cross_init.writers import told
-from cross_init.writers.invocation import is_awaited, of_unit
+from cross_init.writers.invocation import BRIDGE, is_awaited, of_unit
 from cross_init.writers.quoting import comments, shell
 from cross_init.writers.script import after, before, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
@@ -57,16 +57,25 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
 def _split(line: str) -> list[str]:
     """The program, and all else: where the bridge is not needed, what is first may be any program."""
     program, _, rest = line.partition(" ")
-    if program == "cross-init-bridge":
+    if program == BRIDGE:
         return [f"/usr/bin/{program}", rest]
     return [program, rest] if program.startswith("/") else ["/usr/bin/env", line]
+
+
+def _command(words: list[str]) -> list[str]:
+    """The variables that say it. command_args is split at its blanks before a shell reads it (supervise-daemon.sh)."""
+    rest = " ".join(words[1:])
+    if rest == " ".join(rest.split()):
+        return [f"command={words[0]}", f"command_args={shell(rest)}"]
+    line = shell(f"exec {words[0]} {rest}")
+    return [f"command_line={line}", "command=/bin/sh", "command_args='-c \"$command_line\"'"]
 
 
 def _process(service: Told, words: list[str], supervisor: str, expand: bool) -> list[str]:
     """The variables that say what runs, and how it is watched."""
     context = service.definition.context
     found = [f"supervisor={supervisor}"] if supervisor else ["command_background=yes", "pidfile=/run/$RC_SVCNAME.pid"]
-    found += [f"command={words[0]}", f"command_args={shell(' '.join(words[1:]))}"]
+    found += _command(words)
     if expand:
         # What it is run by looks at these before the unit's own commands have made a folder.
         found += [f"directory={shell(_folder(service))}"]

@@ -149,7 +149,8 @@ class Told:
 
     def _targets(self) -> list[str]:
         relations = self.definition.relations
-        return list(dict.fromkeys(each for each in (*relations.after, *relations.wants) if FACILITIES.get(each)))
+        said = (*relations.after, *relations.wants)
+        return list(dict.fromkeys(each for each in said if FACILITIES.get(each) in self.facilities))
 
 
 def one_line(text: str) -> str:
