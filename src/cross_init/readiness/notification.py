@@ -167,6 +167,9 @@ class Listener:
             )
         return message, ""
 
+    def was_held_up(self) -> None:
+        """By descriptors that nobody wants."""
+
     def wants(self, message: Assignments) -> bool:
         """Whether there is something to be done with the descriptors of this message."""
         follows = self.watched.follow is not None and has(message, "MAINPIDFD", "1")

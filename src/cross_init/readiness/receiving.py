@@ -93,6 +93,11 @@ class Clearing(Task):
             if complaint:
                 self.listener.watched.reporter.say(complaint)
 
+    def over(self, done: bool) -> None:
+        """If it was lost, that was what it dropped."""
+        if not done:
+            self.listener.was_held_up()
+
 
 class Carrying(Task):
     """Receive the descriptors of a message that counts, and do with them what it says."""

@@ -10,55 +10,65 @@ import _socket
 import gc
 import posix
 from select import POLLIN, poll
+from time import monotonic
 
-from cross_init.kernel.pidfds import has_ended
-from cross_init.readiness.receiving import FDS_MAX, HEAD_ROOM, drop, numbers
-from cross_init.readiness.sd_notify import MESSAGE_MAX
+from cross_init.readiness.receiving import FDS_MAX, numbers
 from cross_init.resident.description import CHANNEL, PIDFD, listed, read
+from cross_init.resident.meanwhile import Inbox
 from cross_init.resident.places import bind
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import send
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.wire import Malformed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PUT, NOTE, DROP, CLOSE, TAKE, SAID, END = b"p", b"n", b"d", b"c", b"t", b"m", b"e"
 ID = 16  # bytes of a service's own name here
 NAME = b"cross-init-kept"
 LONGEST = 1 << 17  # bytes of a packet
 BACKLOG = 8
-ALL_MESSAGES_MAX = 4096  # of all that speak without a bridge
-LONG = 4096  # bytes
-ALIVE, STATUS = b"WATCHDOG=1", b"STATUS="
 # Records that are no description: a socket to which the daemons of all services send, and one of these (outside.py).
 SOCKET, OUTSIDE = b"outside, socket 1", b"outside, service 1"
-MESSAGES_MAX = 256  # of one service, that are kept for it
 PATIENCE_S = 5.0  # with a resident that takes nothing
 COME_MS = 10_000  # for the first one to come
-GRACE_MS = 60_000  # for the next one, when all daemons have ended: it ends what they have left
+GRACE_S = 60.0  # for the next one, when all daemons have ended: it ends what they have left
 
 
 class Entry:
-    """What is kept of one service. fds: -1 for those that are needed no longer. said: messages, as they came."""
+    """What is kept of one service. fds: -1 for those that are needed no longer. inbox: what is said meanwhile."""
 
-    __slots__ = ("data", "fds", "last", "most", "pidfd", "said", "socket", "state")
+    __slots__ = ("data", "fds", "inbox", "pidfd", "state")
 
     def __init__(self, data: bytes, fds: list[int]) -> None:
         self.data = data
         self.fds = fds
         self.state = b""
-        self.said: list[bytes] = []
-        self.last: dict[bytes, int] = {}  # where the last of some kinds stands, behind what is of none
         self.pidfd = fds[0] if data == OUTSIDE else -1
-        self.socket = fds[0] if data == SOCKET else -1
-        self.most = MESSAGES_MAX if data != SOCKET else ALL_MESSAGES_MAX
+        self.inbox = Inbox(fds[0], 0, False) if data == SOCKET else None
         try:
             fields = read(data)
             roles = listed(fields["roles"])
         except Malformed:
             return  # it is another one's, who knows what it is
         self.pidfd = fds[roles.index(PIDFD)]
+        pid = fields["pid"]
+        assert isinstance(pid, int)
         if fields["channel"] == "notify" and CHANNEL in roles:
-            self.socket = fds[roles.index(CHANNEL)]
+            self.inbox = Inbox(fds[roles.index(CHANNEL)], pid, fields["store"] != "")
+
+    def calls(self) -> "dict[int, Callable[[], None]]":
+        """What is to be waited for while no resident is there, and called then."""
+        found = {} if self.inbox is None else self.inbox.calls()
+        if self.pidfd >= 0:
+            found[self.pidfd] = self._has_ended
+        return found
+
+    def _has_ended(self) -> None:
+        """What is to be done then is the next resident's."""
+        self.pidfd = -1
 
     def close(self) -> None:
         """Keep nothing of it."""
@@ -71,11 +81,14 @@ class Holder:
     """The process. listener: where a resident comes to; resident: its connection, None while there is none.
 
     is_last: we were told to end, as everybody is when the machine goes down: no resident comes behind the daemons' end.
+    until: how long one is waited for when all daemons have ended, monotonic; 0: some live.
     """
 
     def __init__(self, listener: _socket.socket) -> None:
         self.listener = listener
         self.is_last = False
+        self.until = 0.0
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # nobody here waits for children of ours
         self.woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGTERM, lambda number, frame: None)
@@ -122,7 +135,7 @@ class Holder:
             other.close()
             return
         other.settimeout(PATIENCE_S)
-        self.is_last = False
+        self.is_last, self.until = False, 0.0
         if self.resident is not None:
             self.resident.close()
         self.resident = other
@@ -169,10 +182,10 @@ class Holder:
                 send(self.resident, PUT + name + entry.data, there)
                 send(self.resident, CLOSE + name + gone)
                 send(self.resident, NOTE + name + entry.state)
-                entry.last = {}
-                while entry.said:
-                    send(self.resident, SAID + name + entry.said[0])
-                    del entry.said[0]
+                if entry.inbox is not None:
+                    entry.inbox.stop()
+                    for said in entry.inbox.given():
+                        send(self.resident, SAID + name + said)
             send(self.resident, END)
         except OSError:
             self.resident.close()  # it is tried again by the next one
@@ -181,78 +194,32 @@ class Holder:
     # While no resident is there.
 
     def _wait_alone(self) -> None:
+        inboxes = [entry.inbox for entry in self.entries.values() if entry.inbox is not None]
+        calls: dict[int, Callable[[], None]] = {self.listener.fileno(): self._let_in, self.woken: self._hear_signal}
+        for entry in self.entries.values():
+            calls.update(entry.calls())
+        if any(entry.pidfd >= 0 for entry in self.entries.values()):
+            self.until = 0.0
+        elif not self.until:
+            self.until = monotonic() + (0 if self.is_last else GRACE_S)
+        moments = [when for when in (self.until, *(inbox.until for inbox in inboxes)) if when]
+        wait_ms = max((min(moments) - monotonic()) * 1000 + 1, 0) if moments else None
         poller = poll()
-        poller.register(self.listener.fileno(), POLLIN)
-        of: dict[int, bytes] = {}
-        for name, entry in self.entries.items():
-            if entry.pidfd >= 0:
-                of[entry.pidfd] = name
-                poller.register(entry.pidfd, POLLIN)
-            if entry.socket >= 0 and len(entry.said) < entry.most:
-                of[entry.socket] = name
-                poller.register(entry.socket, POLLIN)
-        living = any(entry.pidfd >= 0 for entry in self.entries.values())
-        poller.register(self.woken, POLLIN)
-        ready = [fd for fd, _ in poller.poll(None if living else 0 if self.is_last else GRACE_MS)]
-        if self.woken in ready:
-            self._hear_signal()
-            return
-        if self.listener.fileno() in ready:
-            self._let_in()
-            return
+        for fd in calls:
+            poller.register(fd, POLLIN)
+        ready = {fd for fd, _ in poller.poll(wait_ms)}
+        for first in (self.woken, self.listener.fileno()):
+            if first in ready:
+                calls[first]()
+                return
         for fd in ready:
-            entry = self.entries[of[fd]]
-            if fd == entry.socket:
-                if not take_in(entry):
-                    entry.socket = -1  # descriptors are with it: that waits for who can deal with it
-            elif has_ended(fd):
-                entry.pidfd = -1  # what is to be done then is the next resident's
-        if not (ready or living):
+            calls[fd]()
+        for inbox in inboxes:
+            inbox.look()
+        if self.until and monotonic() >= self.until:
             for entry in self.entries.values():
                 entry.close()
             self.entries.clear()
-
-
-def take_in(entry: Entry) -> bool:
-    """Take the next message off and keep it; False if that is not ours to do."""
-    sock = _socket.socket(fileno=entry.socket)
-    try:
-        body, extra, flags, _ = sock.recvmsg(MESSAGE_MAX + 1, HEAD_ROOM, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
-        if flags & _socket.MSG_CTRUNC:
-            return False
-        drop(sock)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        sock.detach()
-    is_of_all = entry.most == ALL_MESSAGES_MAX
-    if is_of_all and len(body) > LONG:
-        body = b""  # any user may have sent it; systemd ignores such a one as well
-    parts = [b"%d %d %d\n" % (level, kind, len(data)) + data for level, kind, data in extra]
-    said = b"%d\n" % len(parts) + b"".join(parts) + body
-    kind = ALIVE if body == ALIVE else STATUS if body.startswith(STATUS) and b"\n" not in body else b""
-    if is_of_all:
-        kind = b""  # it need not be the same one's
-    if kind in entry.last:  # one sign of life is as good as many, and what it does now is what it said at last
-        entry.said[entry.last[kind]] = said
-        return True
-    entry.last = {**entry.last, kind: len(entry.said)} if kind else {}
-    entry.said.append(said)
-    return True
-
-
-def parted(said: bytes) -> tuple[bytes, list[tuple[int, int, bytes]]]:
-    """A message that was kept, as recvmsg(2) gave it: its text, and what the kernel said of it."""
-    count, _, rest = said.partition(b"\n")
-    extra = []
-    for _ in range(int(count)):
-        head, _, rest = rest.partition(b"\n")
-        level, kind, length = map(int, head.split())
-        extra.append((level, kind, rest[:length]))
-        rest = rest[length:]
-    return rest, extra
 
 
 def start(path: bytes) -> None:

@@ -18,14 +18,16 @@ from cross_init.resident.heard import Heard
 from cross_init.resident.places import bind
 from cross_init.resident.whose import Owner, Stranger, owner_of
 from cross_init.watch.log import Reporter
+from cross_init.watch.untrusted import keep_descriptors_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.watch.event_loop import EventLoop
+    from cross_init.watch.event_loop import EventLoop, Timer
 
 ENDED_MAX = 256
+REFUSE_S = 600.0
 LATER: Assignments = ()  # a worker leaves the message to the process that watches
 
 
@@ -57,6 +59,8 @@ class Ear(Listener):
         self.ended: dict[int, int] = {}  # main processes that were heard, and when it was seen, by the real clock
         self.add = add
         self.bury = bury
+        self.refusing: Timer | None = None
+        keep_descriptors_out(sock, False)  # where one before us did
         super().__init__(Everybody(loop), sock, "main", b"", False)  # type: ignore[arg-type] # nothing else is asked
 
     def judge(self, head: Head) -> tuple[Assignments | None, str]:
@@ -68,7 +72,7 @@ class Ear(Listener):
         if has(message, "BARRIER", "1"):
             return None, ""  # nothing else counts beside it (sd_notify(3))
         if posix.getpid() != self.watched.pid:
-            return LATER, ""
+            return self._judge_in_worker(head)
         known = self.services.get(head.sender)
         if known is not None and has_ended(known.pidfd):
             self.bury(known)
@@ -80,6 +84,30 @@ class Ear(Listener):
                     return None, ""  # a service's last words, of which nothing follows
                 return None, f"ignored a notification from process {head.sender}, {stranger}"
         return message, ""
+
+    def _judge_in_worker(self, head: Head) -> tuple[Assignments | None, str]:
+        """What nobody wants, with descriptors, is dropped there; all else the process that watches deals with."""
+        if head.sender in self.services or head.sender in self.ended:
+            return LATER, ""
+        try:
+            posix.close(owner_of(head.sender, head.user, head.sent_ns).pidfd)
+        except Stranger as stranger:
+            return None, f"ignored a notification from process {head.sender}, {stranger}"
+        except OSError:
+            pass
+        return LATER, ""
+
+    def was_held_up(self) -> None:
+        """Somebody sends what takes its time to be dropped: for a while nobody can send descriptors."""
+        if self.refusing is None:
+            self.watched.reporter.say("was held up by descriptors that somebody has sent to it: takes none for a while")
+        keep_descriptors_out(self.socket)
+        self.watched.loop.cancel(self.refusing)
+        self.refusing = self.watched.loop.after(REFUSE_S, self._refuse_no_more)
+
+    def _refuse_no_more(self) -> None:
+        self.refusing = None
+        keep_descriptors_out(self.socket, False)
 
     def forget(self, heard: Heard) -> None:
         """Its main process has ended."""

@@ -6,7 +6,8 @@ import posix
 from time import monotonic
 
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, parted, start
+from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, start
+from cross_init.resident.meanwhile import parted
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import send
 

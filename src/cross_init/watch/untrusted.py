@@ -21,10 +21,10 @@ PAUSE_S = 1.0  # until it is tried again where the kernel had no process to give
 LONGEST = 1 << 16  # bytes of a stranger's that are looked at
 
 
-def keep_descriptors_out(listening: _socket.socket) -> None:
-    """Whoever sends us some is told that he may not, where the kernel can do that."""
+def keep_descriptors_out(sock: _socket.socket, out: bool = True) -> None:
+    """Whoever sends us some is told that he may not, where the kernel can do that; or that again he may."""
     try:
-        listening.setsockopt(_socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+        sock.setsockopt(_socket.SOL_SOCKET, SO_PASSRIGHTS, int(not out))
     except OSError:
         pass
 
