@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BEGINNING = b"cross-init 2 "  # a form that is read differently gets another number
 DIGITS_MAX = 7  # of a length
 INTEGER_MAX = (1 << 63) - 1
+ZERO = ord("0")
 TEXT, INTEGER, REAL = b"t", b"i", b"r"
 
 Value = str | int | float
@@ -26,25 +27,40 @@ class Malformed(ValueError):
 
 def encode(fields: "Mapping[str, Value]") -> bytes:
     """The message that says this. Raises Malformed for what it has no form for."""
-    body = b"".join(_frame(_text(name)) + _kind(value) + _frame(_written(value)) for name, value in fields.items())
-    return BEGINNING + _frame(body)
+    parts = []
+    for name, value in fields.items():
+        key = name.encode("utf-8", "surrogatepass")
+        kind = KINDS.get(type(value))
+        if kind is None:
+            raise Malformed(f"there is no form for {type(value).__name__}")
+        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _written(value)
+        parts.append(b"%d:%b,%b%d:%b," % (len(key), key, kind, len(data), data))
+    body = b"".join(parts)
+    if len(body) >= 10**DIGITS_MAX:
+        raise Malformed("it is too long")
+    return BEGINNING + b"%d:%b," % (len(body), body)
 
 
 def decode(message: bytes) -> dict[str, Value]:
-    """What a message says; the types of the values are exact: str, int, float. Raises Malformed."""
+    """What a message says; the types of the values are exact: str, int, float. Raises Malformed.
+
+    Nothing is read that could be written in another way: a name that comes twice, 007, 1e3, what comes behind the end.
+    """
     if not message.startswith(BEGINNING):
         raise Malformed("it begins with something else")
     body, end = _taken(message, len(BEGINNING))
+    if end != len(message):
+        raise Malformed("there is something behind its end")
     fields: dict[str, Value] = {}
-    at = 0
-    while at < len(body):
-        name, at = _taken(body, at)
+    at, end = 0, len(body)
+    while at < end:
+        key, at = _taken(body, at)
         kind = body[at : at + 1]
         value, at = _taken(body, at + 1)
-        fields[_as_text(name)] = _read(kind, value)
-    # This finds whatever could be written in two ways: a name that comes twice, 007, 1e3, what comes behind the end.
-    if end != len(message) or encode(fields) != message:
-        raise Malformed("it says the same in another way")
+        name = _as_text(key)
+        if name in fields:
+            raise Malformed("a name comes twice")
+        fields[name] = _as_text(value) if kind == TEXT else _read(kind, value)
     return fields
 
 
@@ -58,17 +74,11 @@ def split(said: bytes) -> list[bytes]:
     return found
 
 
-def _frame(data: bytes) -> bytes:
-    if len(data) >= 10**DIGITS_MAX:
-        raise Malformed("it is too long")
-    return b"%d:%b," % (len(data), data)
-
-
 def _taken(data: bytes, at: int) -> tuple[bytes, int]:
     """What the frame that begins here holds, and where the next thing begins."""
     colon = data.find(b":", at, at + DIGITS_MAX + 1)
-    length = data[at : max(colon, at)]
-    if not length.isdigit():  # bytes: ASCII alone
+    length = data[at:colon] if colon >= 0 else b""
+    if not length.isdigit() or (length[0] == ZERO and len(length) > 1):  # bytes: ASCII alone
         raise Malformed("a length is missing")
     end = colon + 1 + int(length)
     if data[end : end + 1] != b",":
@@ -76,16 +86,7 @@ def _taken(data: bytes, at: int) -> tuple[bytes, int]:
     return data[colon + 1 : end], end + 1
 
 
-def _kind(value: Value) -> bytes:
-    kind = KINDS.get(type(value))
-    if kind is None:
-        raise Malformed(f"there is no form for {type(value).__name__}")
-    return kind
-
-
-def _written(value: Value) -> bytes:
-    if isinstance(value, str):
-        return _text(value)
+def _written(value: int | float) -> bytes:
     if isinstance(value, int) and abs(value) > INTEGER_MAX:
         raise Malformed("an integer is too large")
     if isinstance(value, float) and not abs(value) < float("inf"):
@@ -93,24 +94,23 @@ def _written(value: Value) -> bytes:
     return repr(value).encode()
 
 
-def _read(kind: bytes, data: bytes) -> Value:
-    if kind == TEXT:
-        return _as_text(data)
+def _read(kind: bytes, data: bytes) -> int | float:
+    """A number, which has to stand there as we write it."""
     try:
         if kind == INTEGER and len(data) <= len(str(-INTEGER_MAX)):
-            return int(data)
-        if kind == REAL:
-            return float(data)
+            value: int | float = int(data)
+        elif kind == REAL:
+            value = float(data)
+        else:
+            raise ValueError
     except ValueError:
-        pass
-    raise Malformed("a value is not of its kind")
+        raise Malformed("a value is not of its kind") from None
+    if _written(value) != data:
+        raise Malformed("it says the same in another way")
+    return value
 
 
 # Words that are no UTF-8 are held as lone surrogates, and have to come through as well.
-def _text(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
 def _as_text(data: bytes) -> str:
     try:
         return data.decode("utf-8", "surrogatepass")
