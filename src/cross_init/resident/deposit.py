@@ -162,7 +162,8 @@ class Holder:
         elif verb == NOTE and entry is not None:
             entry.state = data
         elif verb == CLOSE and entry is not None:
-            for at in data:
+            gone, entry.state = parts(data)
+            for at in gone:
                 if entry.fds[at] >= 0:
                     posix.close(entry.fds[at])
                     entry.fds[at] = -1
@@ -180,8 +181,7 @@ class Holder:
                 there = tuple(fd for fd in entry.fds if fd >= 0)
                 gone = bytes(at for at, fd in enumerate(entry.fds) if fd < 0)
                 send(self.resident, PUT + name + entry.data, there)
-                send(self.resident, CLOSE + name + gone)
-                send(self.resident, NOTE + name + entry.state)
+                send(self.resident, CLOSE + name + bytes([len(gone)]) + gone + entry.state)
                 if entry.inbox is not None:
                     entry.inbox.stop()
                     for said in entry.inbox.given():
@@ -220,6 +220,12 @@ class Holder:
             for entry in self.entries.values():
                 entry.close()
             self.entries.clear()
+
+
+def parts(data: bytes) -> tuple[bytes, bytes]:
+    """What comes with CLOSE: the places of a service's descriptors, and what is known of it."""
+    behind = 1 + data[0]
+    return data[1:behind], data[behind:]
 
 
 def start(path: bytes) -> None:

@@ -6,7 +6,7 @@ import posix
 from time import monotonic
 
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, start
+from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, parts, start
 from cross_init.resident.meanwhile import parted
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import send
@@ -82,7 +82,8 @@ class Deposit:
             if verb == PUT:
                 found[name] = Kept(data, [fd for _, _, given in extra for fd in numbers(given)])
             elif verb == CLOSE:
-                for at in data:
+                gone, found[name].state = parts(data)
+                for at in gone:
                     found[name].fds.insert(at, -1)
             elif verb == NOTE:
                 found[name].state = data
@@ -98,9 +99,9 @@ class Deposit:
         """What is known of it. Raises OSError."""
         send(self.socket, NOTE + name.encode() + state)
 
-    def close(self, name: str, places: list[int]) -> None:
-        """These of its descriptors are needed no longer. Raises OSError."""
-        send(self.socket, CLOSE + name.encode() + bytes(places))
+    def close(self, name: str, places: list[int], state: bytes) -> None:
+        """The same; and these of its descriptors are needed no longer. Raises OSError."""
+        send(self.socket, CLOSE + name.encode() + bytes([len(places), *places]) + state)
 
     def drop(self, name: str) -> None:
         """Keep it no longer. Raises OSError."""

@@ -46,6 +46,7 @@ class Handed:
         of = {role: [fd for fd, each in zip(fds, roles, strict=True) if each == role] for role in roles}
         self.data = data
         self.fds = fds
+        self.roles = roles
         (self.verdict,), (self.pidfd,), (self.errors,) = of[VERDICT], of[PIDFD], of[ERRORS]
         if self.verdict >= 0 and posix.fstat(self.verdict).st_mode & KIND != REGULAR:
             raise Malformed("its file for the verdict is none")

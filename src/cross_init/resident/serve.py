@@ -235,9 +235,9 @@ class Resident:
         """Have this known after our end."""
         self.say(lambda: self.deposit.note(name, state))
 
-    def close(self, name: str, places: list[int]) -> None:
-        """These descriptors of a service are needed no longer."""
-        self.say(lambda: self.deposit.close(name, places))
+    def close(self, name: str, places: list[int], state: bytes) -> None:
+        """The same; and these descriptors of a service are needed no longer."""
+        self.say(lambda: self.deposit.close(name, places, state))
 
     def say(self, call: "Callable[[], None]") -> None:
         """Say something to the deposit."""

@@ -16,7 +16,7 @@ from cross_init.kernel.linux import reason
 from cross_init.kernel.pidfds import has_ended
 from cross_init.readiness.notify_socket import NotifyChannel
 from cross_init.readiness.worker import keep_only, workers_of
-from cross_init.resident.description import INIT, LINE, VERDICT, listed, read
+from cross_init.resident.description import INIT, LINE, VERDICT
 from cross_init.resident.loop import Facet
 from cross_init.resident.observer import Elsewhere
 from cross_init.watch.detach import ignore_stop_signals
@@ -106,9 +106,11 @@ class Tended(Watcher):
 
     # What the next resident has to know.
 
-    def remember(self) -> None:
-        """Note how it is, if that has changed."""
+    def remember(self, gone: "list[int] | None" = None) -> None:
+        """Note how it is, if that has changed. gone: the places of descriptors that are needed no longer."""
         watched = self.watched
+        if watched.ready and self.told == NOT_YET and not gone:
+            return  # its init is told at once, which is noted; who is killed before that hears the daemon again
         listener = self.channel.listener if isinstance(self.channel, NotifyChannel) else None
         known = (
             *(watched.state, watched.status, watched.since, watched.failure, self.told),
@@ -119,7 +121,11 @@ class Tended(Watcher):
         if known != self.noted_state and not self.is_over:
             self.noted_state = known
             values: tuple[Value, ...] = (*known[:7], int(known[7]), *known[8:])
-            self.resident.note(self.id, encode(dict(zip(STATE, values, strict=True))))
+            state = encode(dict(zip(STATE, values, strict=True)))
+            if gone:
+                self.resident.close(self.id, gone, state)
+            else:
+                self.resident.note(self.id, state)
 
     def resume(self, state: bytes, said: "list[Message]") -> None:
         """Go on where an earlier resident was. said: what the daemon has said meanwhile."""
@@ -160,12 +166,10 @@ class Tended(Watcher):
     def deposit_anew(self, deposit: "Deposit") -> None:
         """Another deposit is there, which has nothing. Raises OSError."""
         handed = self.handed
-        roles = listed(read(handed.data)["roles"])
-        gone = [at for at, role in enumerate(roles) if self.told == TOLD and role in UNTIL_TOLD]
+        gone = self._told_by() if self.told == TOLD else []
         deposit.put(self.id, handed.data, [handed.errors if at in gone else fd for at, fd in enumerate(handed.fds)])
-        deposit.close(self.id, gone)
         self.noted_state = ()
-        self.remember()
+        self.remember(gone)
 
     # Telling the init.
 
@@ -228,14 +232,15 @@ class Tended(Watcher):
     def _let_witness_go(self) -> None:
         """It was told: whoever reads there sees who else has it open."""
         self.told = TOLD
-        self.remember()
-        roles = listed(read(self.handed.data)["roles"])
-        places = [at for at, role in enumerate(roles) if role in UNTIL_TOLD]
+        self.remember(self._told_by())
         self._hang_up()
         if self.handed.verdict >= 0:
             posix.close(self.handed.verdict)
             self.handed.verdict = -1
-        self.resident.close(self.id, places)
+
+    def _told_by(self) -> list[int]:
+        """The places of those of its descriptors that are needed until the init was told."""
+        return [at for at, role in enumerate(self.handed.roles) if role in UNTIL_TOLD]
 
     def _hang_up(self) -> None:
         """Nobody looks any more whether it is ready."""

@@ -56,8 +56,8 @@ class Rest:
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
         # From beside the daemon: our own start, as the daemon was a program of ours until then.
-        self.since = int((start_time(main) if root else start_time(posix.getpid())) or 0)
-        self.own_words = words_of(posix.getpid())
+        self.since = int((self.began if root else start_time(posix.getpid())) or 0)
+        self.own_words: str | None = None  # until it is needed
 
     def find(self) -> list[int]:
         """All that live; none where there is no /proc. Raises OSError if it cannot be read just now."""
@@ -83,6 +83,8 @@ class Rest:
         group, session = fields[2:4]
         is_led = leader and (session == leader or (self.has_group and group == leader))
         counts = is_led or (self.root and is_descendant(pid, self.root)) or self._is_marked(pid)
+        if self.own_words is None:
+            self.own_words = words_of(posix.getpid())
         return bool(counts) and words_of(pid) != self.own_words  # else it is ours: it has not become another program
 
     def _is_marked(self, pid: int) -> bool:
