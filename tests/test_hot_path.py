@@ -5,12 +5,14 @@ does not count: it delays no start.
 """
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from cross_init.start import PACKAGES
 from tests.support.command import CHECKOUT, PATH, ROOT
 from tests.support.own import OWN
+from tests.support.resident import machine
 
 # Becomes the command, as the kernel does it for the script's first line, but says at exec what was imported till then.
 SAY_AT_EXEC = """
@@ -51,6 +53,9 @@ FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which the
 CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
+HANDED_OVER = {
+    *("cross_init.resident.handover", "cross_init.resident.description", "cross_init.watch.wire", "select"),
+}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
 ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
@@ -148,6 +153,21 @@ def test_a_start_imports_exactly_this(start: str) -> None:
     imported = set(said.stdout.decode().split())
     assert imported == ALWAYS | beside
     assert not imported & EXPENSIVE
+
+
+def test_a_start_that_a_resident_watches(tmp_path: Path) -> None:
+    with machine(tmp_path) as here:
+        here.serve()
+        words = (
+            "/usr/bin/python3",
+            "-ISXutf8",
+            "-c",
+            SAY_AT_EXEC,
+            str(CHECKOUT),
+            *["-t", "systemd", "-N", "--init", "none", "--"],
+        )
+        imported = set(here.private.run(*words, "/bin/true").out.split())
+    assert imported == ALWAYS | {NONE, FOR_SYSTEMD} | WATCH | HANDED_OVER
 
 
 def test_a_check_is_as_cheap() -> None:

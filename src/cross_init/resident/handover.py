@@ -23,7 +23,6 @@ from cross_init.resident.description import (
     join,
     write,
 )
-from cross_init.resident.observer import begin, close, lines_of
 from cross_init.watch.wire import Malformed
 
 TYPE_CHECKING = False
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from cross_init.launch import Start
     from cross_init.model import Channel, Init
     from cross_init.resident.description import Fields
-    from cross_init.resident.observer import Lines
 
 PATIENCE_MS = 5000  # of a bridge with a resident that does not answer; a machine that boots is a busy one
 TAKEN, REFUSED = b"taken", b"no "
@@ -43,21 +41,30 @@ OF_INITS = ("folder", "hears", "state_file", "pid_file", "may_miss_readiness", "
 
 def offer(start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, path: bytes) -> str:
     """Have the resident that listens there watch this process; "" if it does, else why not."""
-    lines: Lines = []
     try:
+        if all(condition.travels for condition in start.conditions):
+            return _offer(start, pid, pidfd, channel, began, path, [])
+        from cross_init.resident.observer import begin, close, lines_of
+
         lines = lines_of(start)
-        given = [theirs for _, _, theirs in lines]
-        if reason := why_not(start.init) or ask(path, *describe(start, pid, pidfd, channel, began, given)):
+        try:
+            reason = _offer(start, pid, pidfd, channel, began, path, [theirs for _, _, theirs in lines])
+            if not reason:
+                begin(start, pid, pidfd, lines)
             return reason
-        if lines:
-            begin(start, pid, pidfd, lines)
-        return ""
+        finally:
+            close(lines)
     except OSError as error:
         return f"asking it: {why(error)}"
     except Malformed as error:
         return str(error)
-    finally:
-        close(lines)
+
+
+def _offer(
+    start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, path: bytes, lines: list[int]
+) -> str:
+    """The same, with who looks at conditions that do not travel. Raises OSError, Malformed."""
+    return why_not(start.init) or ask(path, *describe(start, pid, pidfd, channel, began, lines))
 
 
 def why_not(told: "Init") -> str:

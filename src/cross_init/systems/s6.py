@@ -8,7 +8,7 @@ numbers, with their names in its environment.
 import posix
 
 from cross_init.errors import Failure
-from cross_init.kernel.linux import Environment
+from cross_init.kernel.linux import Environment, is_socket
 from cross_init.model import ANYONE, DESCRIPTOR, DOWN, READY, STARTING, Channel, Claim, Service
 from cross_init.model import (
     Init as Base,
@@ -73,6 +73,8 @@ class Init(Base):
 
     def sockets(self, environ: Environment, pid: int) -> "list[Passed]":
         """A listening socket, or one for datagrams, as standard input; and a holder's dump. Raises Failure."""
+        if not is_socket(0):
+            return dumped(environ)
         from cross_init.sockets.passed import standard_input
 
         return standard_input() + dumped(environ)
