@@ -1,22 +1,23 @@
 """Every init × every kind of daemon, once: ready at the right moment, main process, crash, stop, nothing left."""
 
 import os
-import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from cross_init.detect import INITS, TARGETS
+from tests.matrix import beside
+from tests.matrix.beside import Serve
 from tests.matrix.daemons import ancestors, daemons, is_bridge, processes, release, waiting
 from tests.matrix.driver import Driver
 from tests.matrix.kinds import KINDS, command, options
-from tests.matrix.table import NOT_RUN, ROWS, Machines
-from tests.support.command import FRONT_DOOR, PATH, script
+from tests.matrix.table import NOT_RUN, ROWS, STOPS, Machines
+from tests.support.command import script
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits and to see what daemons wait for")
-RUN = Path("/run/cross-init")
 LEFT = ("cross-init", "cross-init-status")  # the folders below /run that the bridge has things in
 
 
@@ -43,39 +44,34 @@ def test_every_target_is_in_the_matrix(target: str) -> None:
     assert target in KINDS
 
 
-@pytest.fixture
-def resident() -> Iterator[None]:
-    """A resident in the test's own namespaces."""
-    with subprocess.Popen([FRONT_DOOR, "serve"], env={"PATH": PATH}, stdin=subprocess.DEVNULL) as process:
-        try:
-            answers = Path(f"{RUN}-status")
-            until(lambda: any(answers.glob(f"{process.pid}-*")) and (RUN / "serve").exists(), "it serves")
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
-            (RUN / "serve").unlink(missing_ok=True)
+# One after the other on the same machine: without a resident, then beside one, which is what most of them see of it.
+LIVES = [
+    (init, kind, is_beside)
+    for init, row in ROWS.items()
+    for is_beside in (False, True)
+    for kind in KINDS
+    if not is_beside or kind in (row.hands_over or (STOPS,))
+]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("init", [init for init, row in ROWS.items() if row.is_local])
-def test_a_service_lives_beside_a_resident(
-    init: str, kind: str, tmp_path: Path, machines: Machines, resident: None
-) -> None:
-    live(init, kind, tmp_path, machines)
+@pytest.mark.parametrize(
+    ("init", "kind", "is_beside"), LIVES, ids=[f"{init}-{kind}{'-resident' * beside}" for init, kind, beside in LIVES]
+)
+def test_a_service_lives(init: str, kind: str, is_beside: bool, tmp_path: Path, machines: Machines) -> None:
+    row = ROWS[init]
+    if machines.served and not is_beside:
+        machines.close()  # it was tested in another order
+    with beside.here() if is_beside and row.serve is None else nullcontext():
+        live(init, kind, row.serve if is_beside else None, kind in row.hands_over and is_beside, tmp_path, machines)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("init", ROWS)
-def test_a_service_lives(init: str, kind: str, tmp_path: Path, machines: Machines) -> None:
-    live(init, kind, tmp_path, machines)
-
-
-def live(init: str, kind: str, tmp_path: Path, machines: Machines) -> None:
-    """All of a service's life."""
+def live(init: str, kind: str, serve: Serve | None, is_handed: bool, tmp_path: Path, machines: Machines) -> None:
+    """All of a service's life. serve: starts a resident beside it; is_handed: that one has to watch it."""
     folder = tmp_path / "here"
     folder.mkdir()
     with ROWS[init].make(folder, machines) as driver:
+        if serve:
+            machines.serve(serve)
         before = left(driver)
         given = options(kind, driver.here, driver.names_main)
         fifo = driver.folder / "fifo"
@@ -84,6 +80,9 @@ def live(init: str, kind: str, tmp_path: Path, machines: Machines) -> None:
         driver.begin()
         first = lives(driver, fifo)
         is_main(driver, first, kind in ROWS[init].stays_for)
+        if is_handed:
+            until(lambda: beside.watches(driver, first), "the resident says that it watches it")
+            until(lambda: ours(driver.here).keys() == {first}, f"nobody stands beside it, but {ours(driver.here)}")
 
         os.kill(first, 9)
         if not driver.restarts:

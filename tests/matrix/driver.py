@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from tests.support.command import PATH
 from tests.support.waiting import becomes
 
 
@@ -23,6 +24,10 @@ class Driver(ABC):
     folder: Path
     bridge: str
     project: str
+
+    def entering(self, *words: str) -> tuple[list[str], dict[str, str]]:
+        """The command line that runs these words where the init is, as the service's user, and its variables."""
+        return [*words], {"PATH": PATH}
 
     @abstractmethod
     def install(self, words: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.matrix.daemons import outermost
 from tests.matrix.driver import Driver
-from tests.support.command import BRIDGE
+from tests.support.command import BRIDGE, PATH
 from tests.support.containers import BRIDGE as BRIDGE_INSIDE
 from tests.support.containers import INSIDE, PROJECT
 from tests.support.real_upstart import Upstart
@@ -76,6 +76,9 @@ class RealJob(Driver):
         self.folder.mkdir(mode=0o755)
         self.bridge, self.project = BRIDGE_INSIDE, INSIDE
         self.runtime = upstart.root / "run"
+
+    def entering(self, *words: str) -> tuple[list[str], dict[str, str]]:
+        return self.upstart.enter(*words), {"PATH": PATH}
 
     def install(self, words: list[str]) -> None:
         self.upstart.job(self.name, f"expect stop\nexec {' '.join(words)} 2>> {self.here}/said\n")

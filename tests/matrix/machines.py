@@ -28,6 +28,10 @@ class Systemd(Driver):
         self.bridge, self.project = BRIDGE, INSIDE
         self.unit: Unit
 
+    def entering(self, *words: str) -> tuple[list[str], dict[str, str]]:
+        container, user = self.manager.container, self.manager.user
+        return container.enter(*words, user=user), container.environment(user)
+
     def install(self, words: list[str]) -> None:
         text = f"Type=notify\nTimeoutStopSec=10\nExecStart={' '.join(words)}"
         self.unit = self.stack.enter_context(self.manager.unit(text))

@@ -35,6 +35,9 @@ class Rooted(Driver):
         self.runtime = root.root / "run"
         self.commands: list[subprocess.Popen[bytes]] = []
 
+    def entering(self, *words: str) -> tuple[list[str], dict[str, str]]:
+        return self.root.enter(*words), self.root.environment(0)
+
     def launch(self, *words: str) -> "subprocess.Popen[bytes]":
         """Begin a command inside."""
         with (self.folder / "said").open("ab") as said:
