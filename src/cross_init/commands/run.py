@@ -131,7 +131,7 @@ def request_of(
         from cross_init.running.sockets import clients_at_a_time, listen
 
         clients, sockets = clients_at_a_time(definition), listen(definition)
-    own = readiness(definition) if not clients else ["-t", "systemd", "-N"]
+    own = readiness(definition, environ) if not clients else ["-t", "systemd", "-N"]
     if asked.says("-t", "--target"):
         own = []  # the person knows better
     elif asked.says("--ready-when") and own[2] == "--ready-when":

@@ -160,6 +160,7 @@ def _context(unit: "Unit", job: Job) -> None:
     if job.chroot:
         context.mount_api_vfs = False
     context.umask = job.umask
+    context.ignore_sigpipe = False
     context.nice = job.nice
     context.oom_score_adjust = job.oom_score or None
     for name, (soft, hard) in job.limits.items():

@@ -36,8 +36,7 @@ def load_job(said: str) -> Unit:
     if content is None:
         where = "" if path == said else f" here, nor in {FOLDER}"
         raise Failure(f"{said}: there is no such file{where}")
-    inside = path.removeprefix(f"{FOLDER}/") if path.startswith(f"{FOLDER}/") else path.rpartition("/")[2]
-    name = inside.removesuffix(SUFFIX)
+    name = name_of(path)
     if not name:
         raise Failure(f"{said}: a job's file has a name before {SUFFIX}")
     unit = Unit(Definition(unit_name(name)))
@@ -58,6 +57,12 @@ def load_job(said: str) -> Unit:
     unit.definition.files = tuple(files)
     become(unit, job)
     return unit
+
+
+def name_of(path: str) -> str:
+    """The name that a job has for Upstart, by its file's path."""
+    inside = path.removeprefix(f"{FOLDER}/") if path.startswith(f"{FOLDER}/") else path.rpartition("/")[2]
+    return inside.removesuffix(SUFFIX)
 
 
 def _read(content: bytes, job: Job, path: str, unit: Unit) -> None:

@@ -66,7 +66,8 @@ class Process:
             make_all(self.definition, (0, 0) if self.is_full and not posix.geteuid() else self.identity.owner)
         posix.umask(context.umask)
         self._be()
-        environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
+        if self.definition.target == "systemd":
+            environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
 
     def _try(self, field: str, what: str, act: "Callable[[], object]") -> None:
         try:

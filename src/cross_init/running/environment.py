@@ -31,6 +31,10 @@ def encoded(text: str) -> bytes:
 def variables(definition: "Definition", identity: "Identity", given: "Environment") -> "Environment":
     """All of them. given: what we were started with. Raises Failure."""
     context = definition.context
+    if definition.target == "upstart":
+        from cross_init.running.job import variables as of_job
+
+        return of_job(definition, given)
     found: Environment = dict(given) if definition.of_user else {b"PATH": DEFAULT_PATH, **_locale()}
     found[b"INVOCATION_ID"] = posix.urandom(16).hex().encode()
     is_login = context.set_login_environment

@@ -44,7 +44,11 @@ def identity_of(definition: "Definition") -> Identity:
         _take_user(found, context.user, context.dynamic_user, definition.where("user"))
     if context.group and not (found.is_dynamic and context.group == context.user):
         found.group = group_number(context.group, definition.where("group"))
-    if found.user > 0 and not found.is_dynamic:
+    if definition.target == "upstart":
+        from cross_init.running.job import groups
+
+        found.groups = groups(definition, found)
+    elif found.user > 0 and not found.is_dynamic:
         found.groups = tuple(posix.getgrouplist(found.name, found.group)) if found.name else (found.group,)
     elif found.is_dynamic:
         found.groups = (found.group,)

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from cross_init.definitions.said import Said, Unit
 
 # What says nothing, though it is the init's: a name for people, and what systemd's own start goes by.
-QUIET = ("Description", "Documentation", "WantedBy", "Alias", "Also", "RequiredBy", "DefaultInstance", "UpheldBy")
+QUIET = (
+    *("Description", "Documentation", "WantedBy", "Alias", "Also", "RequiredBy", "DefaultInstance", "UpheldBy"),
+    *("description", "author", "version", "usage", "emits", "debug", "instance"),  # of a job of Upstart's
+)
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
 

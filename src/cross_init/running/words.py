@@ -5,6 +5,7 @@ from cross_init.definitions.definition import INFINITY, SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Command, Definition
+    from cross_init.kernel.linux import Environment
 
 STARTED = ("--ready-when", "started")
 KILL = ("/bin/kill", "/usr/bin/kill", "kill")
@@ -12,9 +13,13 @@ MAIN = ("$MAINPID", "${MAINPID}")
 SIGHUP, SIGKILL, SIGTERM, SIGSTOP = 1, 9, 15, 19
 
 
-def readiness(definition: "Definition") -> list[str]:
-    """For which init the daemon was written, and how it says that it is ready."""
+def readiness(definition: "Definition", given: "Environment") -> list[str]:
+    """For which init the daemon was written, and how it says that it is ready. Raises Failure."""
     said = definition.readiness
+    if definition.target == "upstart" and said.type != "forking":
+        from cross_init.running.job import target
+
+        return ["-t", target(definition, given), *(("-N",) if said.type == "stop" else STARTED)]
     if said.type in ("notify", "notify-reload"):
         return ["-t", "systemd", "-N", "--notify-access", said.notify_access]
     if said.type == "forking":
