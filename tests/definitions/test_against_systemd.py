@@ -86,6 +86,37 @@ def test_specifiers(manager: Manager) -> None:
     assert count > 200
 
 
+LIMITS = (
+    "infinity",
+    "5:infinity",
+    "40",
+    "41",
+    "0",
+    "+5",
+    "-5",
+    "-20:-20",
+    "+infinity",
+    "20 : 20",
+    "1:2:3",
+    "2:1",
+    "1M",
+)
+
+
+def test_limits(manager: Manager) -> None:
+    kinds = ("NICE", "CORE", "RTPRIO", "RTTIME", "CPU")
+    files = {
+        f"limits-{at}.service": "\n".join(
+            ("[Service]", "ExecStart=/bin/true", "UMask=022", *(f"Limit{kind}={value}" for kind in kinds), "")
+        ).encode()
+        for at, value in enumerate(LIMITS)
+    }
+    with there(manager, files):
+        unlike, count = compared(manager, list(files))
+    assert unlike == {}
+    assert count > 200
+
+
 SERVICE = b"[Unit]\nDescription=%n %p %i %j %J %I %f\n[Service]\nExecStart=/bin/true %n %N %P\n"
 ETC, USR = "/etc/systemd/system", "/usr/lib/systemd/system"
 PLACES: dict[str, bytes | str] = {

@@ -240,7 +240,7 @@ def test_numbers_that_mean_nothing_are_remarked(read: Read) -> None:
     found, remarks = read("kill signal 99\nreload signal 0\nlimit nice 50 unlimited\nexec a\n")
     assert found.ending.kill_signal == 15
     assert found.commands.reload == ()
-    assert found.context.limits == {"NICE": (40, INFINITY)}
+    assert found.context.limits == {"NICE": (40, 40)}
     assert len(remarks) == 2
 
 

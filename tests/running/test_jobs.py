@@ -1,4 +1,4 @@
-"""Upstart jobs, unmodified, as services of a real s6 and a real runit: each kind of readiness, a stop, what runs around."""
+"""Upstart jobs, unmodified, as services of a real s6 and a real runit: readiness, a stop, what runs around."""
 
 import signal
 import subprocess

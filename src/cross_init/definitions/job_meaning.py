@@ -203,7 +203,7 @@ def _failure(job: Job, stanza: str, text: str) -> Failure:
 
 def _bound(name: str, value: int) -> int:
     """As a unit has it: of nice there is nothing above 40 (getrlimit(2))."""
-    return INFINITY if value == UNLIMITED else min(value, NICE_MOST) if name == "nice" else value
+    return min(value, NICE_MOST) if name == "nice" else INFINITY if value == UNLIMITED else value
 
 
 def _absolute(path: str) -> str:
