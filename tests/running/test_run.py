@@ -77,6 +77,11 @@ BROKEN = {
     "a relative path": ("ExecStart=bin/true", ":2: ExecStart="),
     "no environment file": ("EnvironmentFile=/nowhere\nExecStart=/bin/true", ":2: EnvironmentFile=/nowhere: No such"),
     "no folder": ("WorkingDirectory=/nowhere\nExecStart=/bin/true", ":2: WorkingDirectory=/nowhere: No such file"),
+    "a bad specifier": ("ExecStart=/bin/true %Q", ":2: ExecStart=: %Q is no specifier"),
+    "no such folder can be": (
+        "ConfigurationDirectory=passwd/x\nExecStartPre=LOG not\nExecStart=LOG not\nExecStopPost=LOG not",
+        ":2: ConfigurationDirectory=passwd/x: /etc/passwd/x: Not a directory",
+    ),
     "images": ("RootImage=/a\nExecStart=/bin/true", ":2: RootImage=/a: images of disks are systemd's own; --ignore"),
 }
 
@@ -86,6 +91,27 @@ def test_what_cannot_be_run_gets_one_line_and_nothing_is_started(folder: Folder,
     lines, said = BROKEN[which]
     code, text = folder.run(lines)
     assert (code, text.count("\n"), said in text) == (127 if which == "no program" else 125, 1, True), text
+    assert folder.written() == []
+
+
+def test_files_that_are_none_get_one_line(folder: Folder) -> None:
+    (folder.path / "a.service.d").symlink_to("a.service.d")
+    code, text = folder.run("ExecStart=LOG not")
+    assert (code, text.count("\n"), "a.service.d: its links lead in a circle" in text) == (125, 1, True), text
+    (folder.path / "a.service.d").unlink()
+    (folder.path / "a.socket").write_text("[Socket]\n\nListenStream=/etc/passwd/x\n")
+    code, text = folder.run("ExecStart=LOG not")
+    assert (code, text.count("\n"), "a.socket:3: cannot listen there: Not a directory" in text) == (125, 1, True), text
+    (folder.path / "a.txt").write_text("[Service]\nExecStart=/bin/true\n")
+    for name, said in {
+        "a.txt": "a unit's file is called NAME.service",
+        "nothing.service": "there is no such file",
+        "a.timer": "that is no service",
+    }.items():
+        words = [str(FRONT_DOOR), "run", str(folder.path / name)]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=RUN_S)
+        assert (ran.returncode, ran.stderr.count("\n"), said in ran.stderr) == (125, 1, True), ran
+    assert folder.written() == []
 
 
 def test_commands_run_in_their_order_with_what_is_known_of_the_end(folder: Folder) -> None:
@@ -171,6 +197,8 @@ def test_what_is_not_done_is_said_and_refused_if_that_is_wanted(folder: Folder) 
 
 def test_what_would_be_done_is_explained_and_nothing_started(folder: Folder) -> None:
     code, said = folder.run("ExecStartPre=LOG not\nExecStart=LOG not", "--explain")
+    assert (code, "systemd" in said, folder.written()) == (0, True, []), said
+    code, said = folder.run("Type=oneshot\nExecStart=LOG not", "--explain")
     assert (code, "systemd" in said, folder.written()) == (0, True, []), said
 
 

@@ -10,7 +10,9 @@ from cross_init.model import ASKED, NOTHING, TEXT, Service
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Definition
+    from cross_init.kernel.linux import Environment
     from cross_init.request import Request
+    from cross_init.running.unit import Unit
 
 FOLDER, USER, STRICT, IGNORE = "--unit-path", "--user", "--strict", "--ignore"
 
@@ -98,14 +100,37 @@ def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
         print_error(remark, 0)
     judge(read, asked.strict, asked.ignored)
     definition = read.definition
-    from cross_init.bridge import run as run_bridge
     from cross_init.running.unit import Unit
-    from cross_init.start import load as load_modules
 
     unit = Unit(definition, environ, asked.more)
-    if unit.is_oneshot and not definition.readiness.remain_after_exit:
+    if unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain"):
         return unit.run_alone()
-    request = request_of(asked, definition, unit.taken, unit.words, environ)
+    clients, sockets = 0, dict[str, str]()
+    if definition.sockets:
+        from cross_init.running.sockets import clients_at_a_time, listen
+
+        clients, sockets = clients_at_a_time(definition), listen(definition)
+    try:
+        return as_bridge(asked, unit, clients, sockets, environ)
+    except Failure as failure:
+        raise located(failure, sockets) from None
+
+
+def located(failure: Failure, sockets: dict[str, str]) -> Failure:
+    """A failure with the line of the unit that asks for this socket, if it is about one."""
+    text = str(failure)
+    for words, where in sockets.items():
+        if text.startswith(f"--listen {words}: "):
+            return Failure(f"{where}: {text.removeprefix(f'--listen {words}: ')}", failure.code)
+    return failure
+
+
+def as_bridge(asked: Asked, unit: "Unit", clients: int, sockets: dict[str, str], environ: "Environment") -> int:
+    """Run it with the bridge's engine. clients, sockets: of running/sockets.py. Raises Failure, OSError."""
+    from cross_init.bridge import run as run_bridge
+    from cross_init.start import load as load_modules
+
+    request = request_of(asked, unit, clients, [word for each in sockets for word in ("--listen", each)], environ)
     if "--explain" in request.given:
         from cross_init.commands.explain import show
 
@@ -118,19 +143,13 @@ def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
     return run_bridge(request, load_modules, unit)
 
 
-def request_of(
-    asked: Asked, definition: "Definition", taken: set[str], command: list[str], environ: dict[bytes, bytes]
-) -> "Request":
-    """The bridge's own request. taken: see words.signals(). Raises Failure."""
+def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], environ: "Environment") -> "Request":
+    """The bridge's own request. sockets: as it is told of them. Raises Failure."""
     from cross_init.commands.options import parse
     from cross_init.request import resolve
     from cross_init.running.words import STARTED, ending, readiness, signals
 
-    clients, sockets = 0, list[str]()
-    if definition.sockets:
-        from cross_init.running.sockets import clients_at_a_time, listen
-
-        clients, sockets = clients_at_a_time(definition), listen(definition)
+    definition = unit.definition
     own = readiness(definition, environ) if not clients else ["-t", "systemd", "-N"]
     if asked.says("-t", "--target"):
         own = []  # the person knows better
@@ -139,8 +158,8 @@ def request_of(
     is_started = own[2:] == list(STARTED)
     if is_started and not asked.options:
         own = own[:2]  # that costs, and few want to know
-    said = [*own, *signals(definition, taken), *ending(definition), *sockets]
-    options = parse([*without(said, asked), *asked.options, "--", *command])
+    said = [*own, *signals(definition, unit.taken), *ending(definition), *sockets]
+    options = parse([*without(said, asked), *asked.options, "--", *unit.words])
     request = resolve(options, environ)
     if request.service.is_guess:  # the init has no name for it, and its unit has
         name, _, instance = definition.name.rpartition(".")[0].partition("@")

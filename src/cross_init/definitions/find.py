@@ -26,8 +26,10 @@ OF_SYSTEM = (
 )
 OF_ALL_USERS = ("/usr/local/lib/systemd/user", "/usr/lib/systemd/user", "/lib/systemd/user")
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\@"
+OTHERS = (".target", ".timer", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
 SUFFIXES = (".d", ".wants", ".requires")  # of folders beside a unit
 NAME_MOST = 255
+ELOOP = 40
 FOLLOWED_MOST = 32  # links, one after the other
 
 
@@ -60,6 +62,10 @@ def instance_of(name: str) -> str:
 def find(said: str, of_user: bool, more: tuple[str, ...]) -> Found:
     """A unit by its name, or the path of its file. more: folders that are looked in first. Raises Failure."""
     folder, slash, name = said.rpartition("/")
+    if name.endswith(OTHERS):
+        raise Failure(f"{said}: that is no service: a unit that can be run is called NAME.service")
+    if slash and not name.endswith((".service", ".socket")) and _mode(said) is not None:
+        raise Failure(f"{said}: a unit's file is called NAME.service, and a job's NAME.conf")
     name = name if name.endswith((".service", ".socket")) else f"{name}.service"
     check_name(name)
     usual = search_path(of_user)
@@ -278,7 +284,9 @@ def _is_null(path: str) -> bool:
 def _listed(folder: str) -> tuple[str, ...]:
     try:
         return tuple(posix.listdir(folder))
-    except OSError:
+    except OSError as error:
+        if error.errno == ELOOP:
+            raise Failure(f"{folder}: its links lead in a circle") from None
         return ()
 
 

@@ -14,14 +14,15 @@ PORTS = {"Stream": "tcp", "Datagram": "udp"}
 BACKLOG_MAX = (1 << 31) - 1
 
 
-def listen(definition: "Definition") -> list[str]:
-    """The words of the command line that open them. Raises Failure for a kind that --listen has not."""
-    found = []
+def listen(definition: "Definition") -> dict[str, str]:
+    """What --listen is to open, and where each stands. Raises Failure for a kind that --listen has not."""
+    found = {}
     for socket in definition.sockets:
         if not is_wanted(definition, socket):
             continue
         for each in socket.listen:
-            where = f"{each.origin[0]}:{each.origin[1]}: Listen{each.kind}={each.address}"
+            at = f"{each.origin[0]}:{each.origin[1]}"
+            where = f"{at}: Listen{each.kind}={each.address}"
             if each.address.startswith(("/", "@")):
                 if each.kind not in PATHS:
                     raise Failure(f"{where}: this kind of socket cannot be opened here")
@@ -31,7 +32,7 @@ def listen(definition: "Definition") -> list[str]:
                     raise Failure(f"{where}: this kind of socket cannot be opened here")
                 address = f"{PORTS[each.kind]}:{host_and_port(each.address, socket)}"
             name = socket.file_descriptor_name or socket.name
-            found += ["--listen", f"{name}={address}{options(socket, each.kind, each.address)}"]
+            found[f"{name}={address}{options(socket, each.kind, each.address)}"] = at
     return found
 
 

@@ -10,7 +10,7 @@ from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure, print_error
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.environment import variables
+from cross_init.running.environment import FOLDERS, variables
 from cross_init.running.identity import identity_of
 
 TYPE_CHECKING = False
@@ -44,7 +44,8 @@ class Unit:
         # What is there of a Type=oneshot, once all of it was run (RemainAfterExit=yes): somebody to be stopped.
         self.is_oneshot = definition.readiness.type == "oneshot"
         command = Command("/bin/sleep", ("sleep", "infinity"), ("", 0))
-        self.command = command if self.is_oneshot else definition.commands.start[-1]
+        is_state = self.is_oneshot and (definition.readiness.remain_after_exit or not definition.commands.start)
+        self.command = command if is_state else definition.commands.start[-1]
         self.words = [*words_of(self.command, self.environ), *more]
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
@@ -72,8 +73,20 @@ class Unit:
 
     def before(self, start: "Start") -> None:
         """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
+        self._make_folders()
         self.has_begun = True
         self._run_first(("condition", "start_pre", *(("start", "start_post") * self.is_oneshot)))
+
+    def _make_folders(self) -> None:
+        """So that one that cannot be made is told once, and before anything is run. Raises Failure."""
+        if any(getattr(self.definition.context, f"{kind}_directory") for kind in FOLDERS):
+            from cross_init.running.directories import make_all
+
+            try:
+                make_all(self.definition, self.identity.owner)
+            except Failure:
+                self._remove_folders()
+                raise
 
     def _run_first(self, kinds: tuple[str, ...]) -> None:
         """Raises Failure."""
@@ -104,6 +117,7 @@ class Unit:
 
     def run_alone(self) -> int:
         """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
+        self._make_folders()
         self.has_begun = True
         self._run_first(("condition", "start_pre", "start", "start_post"))
         self.after(0, False)
