@@ -44,8 +44,11 @@ if TYPE_CHECKING:
         def steps(self, kind: str) -> "Sequence[Step]":
             """The commands of a kind: start_post, reload, stop."""
 
-        def after(self, status: int | None, told: bool) -> None:
-            """The main process has ended with this wait status, None if there was none. told: it was told to."""
+        def after(self, status: int | None, told: bool, cause: str = "") -> None:
+            """The main process has ended with this wait status, None if there was none.
+
+            told: it was told to. cause: why we have ended it ourselves: watchdog, timeout.
+            """
 
 
 TRACE_MAX = 160  # bytes of a file's name that tell the service

@@ -517,6 +517,11 @@ COMMANDS: tuple[Command, ...] = (
             Option("--user", "", "It is a unit of a user's manager, not of the system's."),
             Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
             Option("--strict", "", "Refuse a unit of which something is not done that would protect it or others."),
+            Option(
+                "--restart",
+                "",
+                "Start it anew as `Restart=` says, where no init does that: as process 1 of a container.",
+            ),
             Option("--ignore", "KEY", "Start it although this directive cannot be met; may be repeated."),
         ),
         completes=FILE,

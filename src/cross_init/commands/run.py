@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from cross_init.request import Request
     from cross_init.running.unit import Unit
 
-FOLDER, USER, STRICT, IGNORE = "--unit-path", "--user", "--strict", "--ignore"
+FOLDER, USER, STRICT, IGNORE, RESTART = "--unit-path", "--user", "--strict", "--ignore", "--restart"
+AGAIN = ("container", "none")  # the inits that start nothing anew
 
 
 class Asked:
@@ -26,7 +27,7 @@ class Asked:
 
         self.folders: list[str] = []
         self.ignored: list[str] = []
-        self.of_user = self.strict = False
+        self.of_user = self.strict = self.restarts = False
         self.options: list[str] = []
         self.more: list[str] = []
         self.name = ""
@@ -45,6 +46,8 @@ class Asked:
                 self.of_user = True
             elif word == STRICT:
                 self.strict = True
+            elif word == RESTART:
+                self.restarts = True
             elif word.startswith("--"):
                 self.options.append(word)
                 if not equals and OPTIONS[whole(option)][1] and rest:
@@ -98,12 +101,13 @@ def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
     read = load(asked.name, asked.of_user, tuple(asked.folders))
     for remark in read.remarks:
         print_error(remark, 0)
-    judge(read, asked.strict, asked.ignored)
+    judge(read, asked.strict, asked.ignored, asked.restarts)
     definition = read.definition
     from cross_init.running.unit import Unit
 
     unit = Unit(definition, environ, asked.more)
-    if unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain"):
+    ends_by_itself = unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain")
+    if ends_by_itself and not asked.restarts:
         return unit.run_alone()
     clients, sockets = 0, dict[str, str]()
     if definition.sockets:
@@ -111,7 +115,7 @@ def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
 
         clients, sockets = clients_at_a_time(definition), listen(definition)
     try:
-        return as_bridge(asked, unit, clients, sockets, environ)
+        return as_bridge(asked, unit, clients, sockets, environ, ends_by_itself)
     except Failure as failure:
         raise located(failure, sockets) from None
 
@@ -125,7 +129,9 @@ def located(failure: Failure, sockets: dict[str, str]) -> Failure:
     return failure
 
 
-def as_bridge(asked: Asked, unit: "Unit", clients: int, sockets: dict[str, str], environ: "Environment") -> int:
+def as_bridge(
+    asked: Asked, unit: "Unit", clients: int, sockets: dict[str, str], environ: "Environment", ends_by_itself: bool
+) -> int:
     """Run it with the bridge's engine. clients, sockets: of running/sockets.py. Raises Failure, OSError."""
     from cross_init.bridge import run as run_bridge
     from cross_init.start import load as load_modules
@@ -136,11 +142,36 @@ def as_bridge(asked: Asked, unit: "Unit", clients: int, sockets: dict[str, str],
 
         return show(request, request.given["--explain"] == "json")
     request.stays = unit.stays
+    if asked.restarts:
+        begin_again(request, unit)
+        if ends_by_itself:
+            return unit.run_alone()
     if request.init.name == request.target.name:
         from cross_init.systems.systemd_target import PROTOCOL
 
         unit.environ |= {name: environ[name] for name in PROTOCOL if name in environ}
     return run_bridge(request, load_modules, unit)
+
+
+def begin_again(request: "Request", unit: "Unit") -> None:
+    """Fork who starts it anew; returns in each child. Raises Failure."""
+    ending = unit.definition.ending
+    if request.init.name not in AGAIN:
+        raise Failure(f"{RESTART}: {request.init.called} starts a service anew itself: leave it out")
+    if ending.restart == "no" and not any(ending.restart_force_exit_status):
+        print_error(f"{RESTART}: {unit.definition.name} has no Restart=, so it is run once", 0)
+        return
+    from cross_init.running.again import stay
+    from cross_init.shapes.pid1 import end_others
+
+    def rest() -> None:
+        unit.end_restarts()
+        if request.pid == 1 and request.ends_rest:
+            end_others(request)
+
+    unit.tell = stay(unit.definition, rest)
+    request.pid = posix.getpid()
+    request.stays = request.stays or f"somebody has to stay and say how the service has ended ({RESTART})"
 
 
 def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], environ: "Environment") -> "Request":

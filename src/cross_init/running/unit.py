@@ -12,6 +12,7 @@ from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import FOLDERS, variables
 from cross_init.running.identity import identity_of
+from cross_init.running.result import result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Unit:
         self.words = [*words_of(self.command, self.environ), *more]
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
+        self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
         """Those of a kind, as start_pre; what comes after a Type=oneshot has been run before anybody asks."""
@@ -103,11 +105,11 @@ class Unit:
             if pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}:
                 raise Stopped(pending.pop())
         except Stopped as stopped:
-            self._after_nothing("success")
+            self._after_nothing("success", None)
             end_by(stopped.number)
             raise  # not reached
         except Failure:
-            self._after_nothing("timeout")
+            self._after_nothing("timeout", None)
             raise
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
@@ -129,20 +131,21 @@ class Unit:
 
         code = posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else FAILED
         if step.key == "ExecCondition" and posix.WIFEXITED(status) and code in SKIPS:
-            self._after_nothing("exec-condition")
+            self._after_nothing("exec-condition", None)
             raise Failure(f"{step.text}: it says that the service is not to run ({in_words(status)})", 0)
-        self._after_nothing("exit-code" if posix.WIFEXITED(status) else "signal")
+        self._after_nothing(result(status, self.definition.ending, True), status if step.key == "ExecStart" else None)
         raise Failure(f"{step.text}: it failed ({in_words(status)}), so the service is not started", code)
 
-    def _after_nothing(self, result: str) -> None:
-        """The service was not started."""
+    def _after_nothing(self, why: str, status: int | None) -> None:
+        """The service was not started, or all of a Type=oneshot. status: of its main command, if that has run."""
         self.has_begun = False
         before = self._block()
         try:
-            self._run_after("stop_post", {b"SERVICE_RESULT": result.encode()})
+            self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._remove_folders()
+        say(self.tell, status, why)
 
     def enter(self, start: "Start") -> None:
         """In the process that becomes the main one. Raises Failure."""
@@ -150,32 +153,33 @@ class Unit:
         process.sockets = {passed.name: passed.fd for passed in start.sockets}
         process.enter(start.environ, [passed.fd for passed in start.sockets])
 
-    def after(self, status: int | None, told: bool) -> None:
-        """The main process has ended with this wait status, None if there was none. told: it was told to."""
+    def after(self, status: int | None, told: bool, cause: str = "") -> None:
+        """The main process has ended with this wait status, None if there was none. told: it was told to.
+
+        cause: why we have ended it ourselves, as systemd has it: watchdog, timeout.
+        """
         if not self.has_begun:
             return
-        more: Environment = {b"SERVICE_RESULT": b"success"}
+        why = cause or ("resources" if status is None else result(status, self.definition.ending, self.is_oneshot))
+        more: Environment = {b"SERVICE_RESULT": why.encode()}
         if status is None:
-            more[b"SERVICE_RESULT"] = b"resources"
+            pass
         elif posix.WIFSIGNALED(status):
             number = posix.WTERMSIG(status)
             more[b"EXIT_CODE"] = b"dumped" if posix.WCOREDUMP(status) else b"killed"
             more[b"EXIT_STATUS"] = name_of(number)
-            if number not in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE):
-                more[b"SERVICE_RESULT"] = b"core-dump" if posix.WCOREDUMP(status) else b"signal"
         else:
             code = posix.WEXITSTATUS(status)
             more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
-            if code and code not in self.definition.ending.success_exit_status[0]:
-                more[b"SERVICE_RESULT"] = b"exit-code"
         before = self._block()
         try:
-            if status is not None and not told and more[b"SERVICE_RESULT"] == b"success":
+            if status is not None and not told and why == "success":
                 self._run_after("stop", more)
             self._run_after("stop_post", more)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._remove_folders()
+        say(self.tell, status, why)
 
     def _run_after(self, kind: str, more: "Environment") -> None:
         """Run these; that one fails is said."""
@@ -196,6 +200,12 @@ class Unit:
             from cross_init.watch.outcome import in_words
 
             print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+
+    def end_restarts(self) -> None:
+        """It is not started anew any more: remove what was kept for that."""
+        if self.definition.context.runtime_directory_preserve == "restart":
+            self.definition.context.runtime_directory_preserve = "no"
+            self._remove_folders()
 
     def _remove_folders(self) -> None:
         if self.definition.context.runtime_directory:

@@ -12,13 +12,14 @@ QUIET = (
     *("Description", "Documentation", "WantedBy", "Alias", "Also", "RequiredBy", "DefaultInstance", "UpheldBy"),
     *("description", "author", "version", "usage", "emits", "debug", "instance"),  # of a job of Upstart's
 )
+OF_RESTARTS = ("Restart", "StartLimitBurst", "StartLimitInterval", "respawn", "normal exit")
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
-def judge(unit: "Unit", strict: bool, ignored: list[str]) -> None:
+def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> None:
     """Say in a line what is the init's, and in one what is weaker. Raises Failure for what cannot be.
 
-    strict: refuse also what is weaker. ignored: keys that may pass.
+    strict: refuse also what is weaker. ignored: keys that may pass. restarts: we start it anew ourselves.
     """
     inits: list[str] = []
     weaker: list[str] = []
@@ -28,7 +29,7 @@ def judge(unit: "Unit", strict: bool, ignored: list[str]) -> None:
         kind, reason = said.row[2], said.row[3]
         if said.value.strip().lower() in OFF:
             continue  # what systemd does without
-        if kind == INITS and said.section != "Socket":
+        if kind == INITS and said.section != "Socket" and not (restarts and said.key.startswith(OF_RESTARTS)):
             inits.append(said.key)
         elif kind == WEAKER:
             weaker.append(said.key)

@@ -36,22 +36,33 @@ def split(request: "Request") -> None:
         given.restore()
         return
     detach(set())
-    code = _serve(pid)
+    status = serve(pid).status
     if request.ends_rest:
-        _end_others(request)
-    posix._exit(code)
+        end_others(request)
+    # No signal's default ends process 1, not even sent by itself: so as a shell has it.
+    posix._exit(128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status))
 
 
-def _serve(child: int) -> int:
-    """Until the child ends; returns the exit code to end with."""
+class Gone:
+    """Our child has ended, with this wait status. signals: those that came meanwhile."""
+
+    def __init__(self, status: int, signals: set[int]) -> None:
+        self.status = status
+        self.signals = signals
+
+
+def serve(child: int) -> Gone:
+    """Reap and pass signals on until the child ends."""
+    signals: set[int] = set()
     while True:
         got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
         number = got.si_signo
         if number == _signal.SIGCHLD:
-            status = _reap(child)
+            status = reap(child)
             if status is not None:
-                # No signal's default ends process 1, not even sent by itself: so as a shell has it.
-                return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+                return Gone(status, signals)
+        else:
+            signals.add(number)
         is_about_ours = number == _signal.SIGCHLD and got.si_code > 0  # CLD_EXITED and so on, sigaction(2)
         # A terminal's keys go to the group; only that it hung up is told to process 1 alone, as the session's leader.
         has_it = got.si_code == SI_KERNEL and number != _signal.SIGHUP and _shares_group(child)
@@ -59,7 +70,7 @@ def _serve(child: int) -> int:
             posix.kill(child, number)  # not waited for yet: the PID is still its own
 
 
-def _end_others(request: "Request") -> None:
+def end_others(request: "Request") -> None:
     """The service has ended: have all else that runs here end, and wait for that, as long as was asked for.
 
     The kernel ends the rest with us. Whoever was started from outside ("podman exec") is not our child.
@@ -75,7 +86,7 @@ def _end_others(request: "Request") -> None:
                     pass  # it has ended
         told |= others
         _signal.sigtimedwait((_signal.SIGCHLD,), min(left, LOOK_S))
-        _reap(0)
+        reap(0)
     if others and request.kill_mode != MIXED:
         print_error(
             f"{len(others)} other process{'es' * (len(others) > 1)} did not end within {request.stop_timeout:g} s, and "
@@ -94,7 +105,7 @@ def _others() -> set[int]:
     return {pid for pid in found if process_state(pid) not in ("Z", "X", "")}
 
 
-def _reap(child: int) -> int | None:
+def reap(child: int) -> int | None:
     """Take in all that has ended; the child's wait status if that has."""
     while True:
         try:

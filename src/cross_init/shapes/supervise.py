@@ -66,7 +66,10 @@ def run(start: "Start") -> int:
     supervisor.watched.close()
     supervisor.end_rest()
     if start.unit is not None:
-        start.unit.after(supervisor.status, supervisor.watched.is_told_to_stop)
+        watched = supervisor.watched
+        cause = "watchdog" if watched.watchdog is not None and watched.watchdog.is_over else ""
+        cause = "timeout" if watched.timed_out else cause
+        start.unit.after(supervisor.status, watched.is_told_to_stop, cause)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()
