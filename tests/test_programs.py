@@ -15,7 +15,7 @@ from tests.support.trees import ALWAYS, TREES
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = sorted(path for path in ROOT.glob("tests/**/*.py") if path.name not in ("programs.py", "test_programs.py"))
 # No program, but a name that nothing has, or that another system has.
-NAMES_ONLY = {"webd", "policy-rc.d", "cross-init", "cross-init-bridge", "apparmor_parser", "a", "b"}
+NAMES_ONLY = {"webd", "policy-rc.d", "cross-init", "cross-init-bridge", "apparmor_parser", "a", "b", "x"}
 
 
 def test_every_absolute_path_of_a_program_is_declared() -> None:

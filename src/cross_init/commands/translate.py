@@ -1,9 +1,8 @@
 """cross-init translate: a systemd unit or an Upstart job as another init's own definition, printed or as files.
 
-A writer is a file in writers/ (writers/names.py) with a function write(definition, remarks, expand), which returns
-texts by the paths of files below the folder; what is lost it adds to the remarks, and has as comments on top of the
-main text. A text that begins with "#!" is a program. WRITES: the keys that are the init's, and that it says or remarks
-upon.
+A writer is a file in writers/ (its names.py) with a function write(definition, remarks, expand), which returns texts by
+the paths of files below the folder; what is lost it adds to the remarks, and has as comments on top of the main text.
+A text that begins with "#!" is a program. WRITES: the keys that are the init's, and that it says or remarks upon.
 """
 
 import posix

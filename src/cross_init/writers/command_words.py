@@ -38,6 +38,12 @@ def _word(text: str, command: "Command", remarks: list[str]) -> str:
     return _joined(_parts(text))
 
 
+def splits(definition: "Definition") -> bool:
+    """Whether a variable is a word of its own somewhere, which becomes several, but no names of files."""
+    commands = (each for kind in vars(definition.commands).values() for each in kind if not each.literal)
+    return any(word[:1] == "$" and is_name(word[1:]) for each in commands for word in each.argv[1:])
+
+
 def is_name(text: str) -> bool:
     """Whether a variable may be called so."""
     return bool(text) and text.isascii() and text.replace("_", "a").isalnum() and not text[0].isdigit()
@@ -83,4 +89,4 @@ def one_word(commands: "tuple[Command, ...]", definition: "Definition", remarks:
         words = [*standing, command.path.replace("$", "$$"), *own]
         return ("-" if command.may_fail else "") + " ".join(map(unit_word, words))
     lines = "; ".join(line(definition, remarks, each) for each in commands)
-    return " ".join(map(unit_word, ("/bin/sh", "-e", "-c", lines.replace("$", "$$"))))
+    return " ".join(map(unit_word, ("/bin/sh", "-ef", "-c", lines.replace("$", "$$"))))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cross_init.definitions.definition import Definition
 
 BRIDGE, FRONT_DOOR = "cross-init-bridge", "cross-init"
+AT_ONCE = ["--ready-when", "exec:true"]  # "started" is a listening socket, where nobody but the options says so
 CLIENTS_MOST = 9999  # of inetd:nowait:N
 SAYS_SO = ("notify", "notify-reload", "forking", "dbus", "stop")
 
@@ -48,9 +49,11 @@ def _absolute(definition: "Definition") -> str:
 
 def is_awaited(definition: "Definition") -> bool:
     """Whether it is ready later than it is started: who comes after it has to wait for it."""
-    commands = definition.commands
+    commands, said = definition.commands, definition.readiness
+    if said.type == "oneshot":
+        return said.remain_after_exit  # else there is nobody any more when it is done
     before = commands.condition or commands.start_pre or commands.start_post
-    return bool(definition.readiness.type in (*SAYS_SO, "oneshot") or before or clients_at_a_time(definition))
+    return bool(said.type in SAYS_SO or before or clients_at_a_time(definition))
 
 
 def options(definition: "Definition", remarks: list[str], own: tuple[str, ...] = (), waits: bool = True) -> list[str]:
@@ -63,8 +66,8 @@ def options(definition: "Definition", remarks: list[str], own: tuple[str, ...] =
     taken: set[str] = set()
     words = signals(definition, taken)
     target, ready = _target(definition, clients, bool(sockets))
-    if ready == list(STARTED) and not (waits and is_awaited(definition)):
-        ready = []
+    if ready == list(STARTED):
+        ready = (ready if sockets else AT_ONCE) if waits and is_awaited(definition) else []
     found = [*words, *ending(definition), *_ends(definition)]
     for name in sorted(unlike(definition, taken)):
         found += [f"--{name}-command", one_word(getattr(definition.commands, name), definition, remarks)]

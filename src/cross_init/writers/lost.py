@@ -19,11 +19,12 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
     inits: list[str] = []
     weaker: list[str] = []
     found: list[str] = []
+    own = {each.name for each in unit.definition.sockets}
     for said in unit.lines:
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
-        if said.value.strip().lower() in OFF:
+        if said.value.strip().lower() in OFF or own.issuperset(said.value.split()):
             continue
         if kind == INITS:
             inits.append(said.key)

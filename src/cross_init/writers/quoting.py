@@ -20,6 +20,13 @@ def shell(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def execline(text: str) -> str:
+    """A word as execlineb(1) reads it ("Quoting"). Raises Failure."""
+    if text and BARE.issuperset(_without_nul(text).replace("=", "")):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def comments(remarks: "Iterable[str]") -> str:
     """Lines that begin with #, one for each; none goes on in the next."""
     return "".join(f"# {_one_line(each)}\n" for each in remarks)

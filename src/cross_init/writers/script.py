@@ -4,16 +4,22 @@ Every line does what the unit does with a program that every Debian has (coreuti
 where one fails (set -e). What has no such words is a remark.
 """
 
+from cross_init.definitions.table_unit import UNIT
 from cross_init.running.directories import KINDS, base_of, directories, paths
-from cross_init.writers.command_words import in_shell, line
-from cross_init.writers.invocation import BRIDGE, options
+from cross_init.writers.command_words import in_shell, line, splits
+from cross_init.writers.invocation import BRIDGE, of_unit, options
 from cross_init.writers.quoting import comments, shell
 from cross_init.writers.standing import daemons_alone, is_daemons_alone, note, who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cross_init.definitions.definition import Check, Command, Definition
 
+# The keys of [Unit] that conditions() sees to.
+CHECKS = tuple(key for key in UNIT if key.startswith(("Condition", "Assert")))
+HERE = "{here}"  # where the script was started, in what has the service stay down
 LOGS = ("journal", "kmsg", "syslog", "journal+console", "kmsg+console", "syslog+console", "inherit")
 NO_SHELLS = ("nologin", "false", "true")
 TESTS = {
@@ -37,9 +43,40 @@ READ = """read_environment() {
 READ_SO = 'EnvironmentFile=: of its lines NAME=VALUE and NAME="VALUE" are read; a backslash in them stands for itself'
 
 
-def head(remarks: list[str]) -> str:
-    """The first lines of a script."""
-    return f"#!/bin/sh\n{comments(remarks)}"
+def whole(lines: "Iterable[str]", remarks: "Iterable[str]" = ()) -> str:
+    """A script of these lines, with the remarks on top."""
+    text = "".join(f"{line}\n" for line in lines)
+    # What is between single quotation marks is as the unit has it, and a variable without any is to be split.
+    marks = [code for code, is_there in (("SC2016", "$" in _quoted(text)), ("SC2086", "set -f\n" in text)) if is_there]
+    allowed = f"# shellcheck disable={','.join(marks)}\n" if marks else ""
+    return f"#!/bin/sh\n{comments(remarks)}{allowed}{text}"
+
+
+def _quoted(text: str) -> str:
+    return "".join(text.split("'")[1::2])
+
+
+def run(
+    definition: "Definition",
+    remarks: list[str],
+    expand: bool,
+    stays_down: str,
+    own: tuple[str, ...] = (),
+    waits: bool = True,
+    first: tuple[str, ...] = (),
+) -> str:
+    """A whole run script, by the unit or without it. first: lines, of one that goes on behind it. Raises Failure."""
+    is_oneshot = definition.readiness.type == "oneshot"
+    if not expand:
+        words = " ".join(map(shell, of_unit(definition)))
+        becomes = "" if first else "exec "
+        lines = ["exec 2>&1", *first, *conditions(definition, remarks, stays_down), f"{becomes}{words}"]
+    else:
+        lines = [streams(definition, remarks), "set -e", *first, *before(definition, remarks, stays_down)]
+        lines += oneshot(definition, remarks) if is_oneshot else []
+        if not is_oneshot or definition.readiness.remain_after_exit:
+            lines.append(f"exec {main_line(definition, remarks, own, waits)}")
+    return whole(lines, remarks)
 
 
 def streams(definition: "Definition", remarks: list[str]) -> str:
@@ -79,7 +116,7 @@ def _output(definition: "Definition", field: str, said: str, number: str) -> str
         return ""
     from cross_init.errors import Failure
 
-    raise Failure(f"{definition.where(field)}: {said}: --expand has no words for it; without it, cross-init run does")
+    raise Failure(f"{definition.where(field)}: {said}: --expand has no words for it")
 
 
 def conditions(definition: "Definition", remarks: list[str], stays_down: str) -> list[str]:
@@ -93,10 +130,10 @@ def conditions(definition: "Definition", remarks: list[str], stays_down: str) ->
         elif each.triggers:
             alternatives.append(test)
         else:
-            found.append(f"{test} || {stays_down}")
+            found.append(test)
     if alternatives:
-        found.append(f"{' || '.join(alternatives)} || {stays_down}")
-    return found
+        found.append(" || ".join(alternatives))
+    return [f"{each} || {stays_down.replace(HERE, '.')}" for each in found]
 
 
 def _test(check: "Check") -> str:
@@ -208,12 +245,14 @@ def place(definition: "Definition", remarks: list[str]) -> list[str]:
 def before(definition: "Definition", remarks: list[str], stays_down: str) -> list[str]:
     """All lines before the main process. stays_down: what ends the script and has the service not started anew."""
     commands = definition.commands
+    stays_down_from_there = stays_down.replace(HERE, '"$OLDPWD"')  # behind the one cd
     found = [
         *conditions(definition, remarks, stays_down),
         *environment(definition, remarks),
         *folders(definition, remarks),
         *place(definition, remarks),
-        *(f"{in_shell(definition, remarks, each)} || {stays_down}" for each in commands.condition),
+        *(["set -f"] if splits(definition) else ()),
+        *(f"{in_shell(definition, remarks, each)} || {stays_down_from_there}" for each in commands.condition),
         *(line(definition, remarks, each) for each in commands.start_pre),
     ]
     if commands.start_post and definition.readiness.type != "oneshot":
@@ -240,7 +279,12 @@ def main_command(definition: "Definition") -> "Command":
 def oneshot(definition: "Definition", remarks: list[str]) -> list[str]:
     """The lines of a Type=oneshot: all of its commands."""
     commands = definition.commands
-    return [line(definition, remarks, each) for each in (*commands.start, *commands.start_post)]
+    codes = " | ".join(map(str, definition.ending.success_exit_status[0]))
+    passes = f" || case $? in {codes}) ;; *) exit 1 ;; esac" if codes else ""
+    return [
+        *(line(definition, remarks, each) + passes * (not each.may_fail) for each in commands.start),
+        *(line(definition, remarks, each) for each in commands.start_post),
+    ]
 
 
 def after(definition: "Definition", remarks: list[str], with_stop: bool = False) -> list[str]:
@@ -250,6 +294,7 @@ def after(definition: "Definition", remarks: list[str], with_stop: bool = False)
     found: list[str] = []
     if stops:
         found = [*environment(definition, remarks), *place(definition, remarks)]
+        found += ["set -f"] if splits(definition) else []
         found += [f"{in_shell(definition, remarks, each)} || :" for each in stops]
     there = paths(definition, "runtime")
     if there and definition.context.runtime_directory_preserve == "no":
