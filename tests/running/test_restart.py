@@ -107,7 +107,7 @@ def test_it_is_started_anew_when_systemd_does_so(host: Host) -> None:
             shown = host.system.systemctl("show", "--property", "ActiveState,Job", *(file.name for file in files))
             return {line for line in shown.stdout.split() if line not in QUIET}
 
-        becomes(busy, set(), 60)
+        becomes(busy, set[str](), 60)
         container.run("sh", "-c", RUN_ALL, "sh", "/run/again/ours")
         assert anew(ours, names) == anew(theirs, names)
     finally:
