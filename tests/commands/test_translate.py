@@ -31,6 +31,7 @@ ExecReload=+/bin/kill -HUP $MAINPID
 Restart=always
 TimeoutStartSec=infinity
 TimeoutStopSec=5
+IgnoreSIGPIPE=no
 SyslogIdentifier=web
 
 [Install]
