@@ -15,9 +15,10 @@ from tests.support.own import OWN, open_to_others
 from tests.support.packages import need
 from tests.support.podman import LIMITS, podman, probe
 from tests.support.waiting import until
+from tools.make_static import MINOR, NEWEST
 
 LARGEST = 8_000_000  # bytes
-NEEDED = ("gcc", "binutils", "libc6-dev", "libpython3.11-dev", "zlib1g-dev", "python3-jeepney")
+NEEDED = ("gcc", "binutils", "libc6-dev", "libpython3-dev", "zlib1g-dev", "python3-jeepney")
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a root of its own")
 # $1: the root, which is only read; then the command, as a user without a name.
 ALONE = """
@@ -29,6 +30,8 @@ exec chroot --userspec=12345:12345 "$@"
 
 def static(folder: Path) -> Path:
     """The static file, made there."""
+    if MINOR > NEWEST:
+        pytest.skip(f"Debian's static libpython3.{MINOR} is not whole: the file is made on Debian 12 or 13")
     need(*NEEDED)
     path = folder / "cross-init-bridge"
     subprocess.run([sys.executable, "-I", ROOT / "tools/make_static.py", path], check=True, capture_output=True)

@@ -2,13 +2,14 @@
 
 usage: make_static.py [--architecture aarch64] OUTPUT
 
-Needs Debian 12's packages gcc, binutils, libc6-dev, libpython3.11-dev (a static libpython), zlib1g-dev and
-python3-jeepney. Our modules, jeepney and what they reach of the standard library are compiled, frozen in, and linked
-with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in build/. The same
-sources and packages give the same file, byte by byte.
+Needs Debian's packages gcc, binutils, libc6-dev, libpython3-dev (a static libpython, of the machine's own python3),
+zlib1g-dev and python3-jeepney. Our modules, jeepney and what they reach of the standard library are compiled, frozen
+in, and linked with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in
+build/. The same sources and packages give the same file, byte by byte.
 
-For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and libpython3.11-dev and
-zlib1g-dev of arm64 unpacked in a folder that --root names. apt-get finds those without the machine's own being touched:
+For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and libpython3.11-dev (on
+Debian 13: libpython3.13-dev) and zlib1g-dev of arm64 unpacked in a folder that --root names. apt-get finds those
+without the machine's own being touched:
 
     apt="apt-get -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State::lists=$PWD/lists"
     apt="$apt -o Dir::Cache=$PWD/cache -o Dir::State::status=/dev/null"
@@ -33,14 +34,17 @@ from tools.make_single_file import always
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "tools/static"
-PYTHON = "/usr/bin/python3.11"  # Debian's own, as libpython is of it
+PYTHON = Path("/usr/bin/python3").resolve()  # Debian's own, as libpython is of it
+MINOR = int(PYTHON.name.rpartition(".")[2] or 0) if "." in PYTHON.name else 0
+NEWEST = 13  # whose libpython is whole: that of 3.14 wants a library of hash functions, which Debian does not ship
+STANDARD = Path("/usr/lib") / PYTHON.name
 LIBRARIES = Path("/usr/lib/python3/dist-packages")
 # Run by that: imports what our modules do, and lists what came with it: name, file ("" for one that is built in).
-# Without ssl, of which Debian has no static library.
+# Without ssl, of which Debian has no static library; dates are email's alone, which does with those in Python.
 REACH = """
 import sys
 sys.path.append(sys.argv[1])
-for name in ("ssl", "_ssl", "ctypes", "_ctypes", "_hashlib", "unicodedata"):
+for name in ("ssl", "_ssl", "ctypes", "_ctypes", "_hashlib", "unicodedata", "_datetime"):
     sys.modules[name] = None
 for name in sys.argv[2:]:
     __import__(name)
@@ -60,10 +64,21 @@ OFTEN = {
 }
 OURS = {"resource", "cross_init_calls"}  # in main.c
 NOT_HERE = {"ctypes", "_ctypes", "ssl", "cross_init_calls"}
-# In libpython already, in a form that is faster still (Python's own Makefile, FROZEN_FILES_IN).
-FROZEN_ALREADY = {"abc", "codecs", "io", "_collections_abc", "genericpath", "posixpath", "os", "stat", "zipimport"}
-FROZEN_ALREADY |= {"_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap"}
-FROZEN_ALREADY |= {"importlib._bootstrap_external"}
+# In libpython already, up to 3.12 in a form that is faster still (Python's own Makefile, FROZEN_FILES_IN).
+FROZEN_ALREADY = {"_frozen_importlib", "_frozen_importlib_external", "zipimport"}
+FROZEN_ALREADY |= {"importlib._bootstrap", "importlib._bootstrap_external"}
+FROZEN_OTHERS = {"abc", "codecs", "io", "_collections_abc", "genericpath", "posixpath", "os", "stat"}
+# From 3.13 on they are in the form that we make, and all in one table of libpython's, with many that nobody needs here.
+# So that is left out (main.c), and those that the interpreter starts with are ours to give.
+IS_OURS_TO_FREEZE = MINOR >= 13
+FIRST = {
+    "_frozen_importlib": "importlib/_bootstrap.py",
+    "_frozen_importlib_external": "importlib/_bootstrap_external.py",
+    **{name: f"{name}.py" for name in ("zipimport", "abc", "codecs", "io")},
+}
+if not IS_OURS_TO_FREEZE:
+    FROZEN_ALREADY |= FROZEN_OTHERS
+    FIRST = {}
 # Those that the interpreter itself imports or cannot do without.
 ALWAYS_BUILT_IN = {"_abc", "_codecs", "_io", "_signal", "_thread", "_weakref", "errno", "faulthandler", "itertools"}
 ALWAYS_BUILT_IN |= {"_tracemalloc", "posix", "pwd", "time", "atexit", "_functools", "_collections", "_stat", "_locale"}
@@ -110,7 +125,7 @@ def imported() -> list[str]:
 
 def reached() -> tuple[dict[str, tuple[Path, bool]], list[str]]:
     """The modules that are files, each with whether it is a package; and those that are built in."""
-    words = [PYTHON, "-ISXutf8", "-c", REACH, str(LIBRARIES), *imported()]
+    words = [str(PYTHON), "-ISXutf8", "-c", REACH, str(LIBRARIES), *imported()]
     said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
     files: dict[str, tuple[Path, bool]] = {}
     built_in = set(ALWAYS_BUILT_IN)
@@ -127,7 +142,7 @@ def compiled(texts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
     Of others' also without the numbers of lines, which are a fifth of it: a mistake of ours is told with ours.
     """
-    words = [PYTHON, "-ISXutf8", "-c", COMPILE]
+    words = [str(PYTHON), "-ISXutf8", "-Xno_debug_ranges", "-c", COMPILE]
     made = subprocess.run(words, input=marshal.dumps(texts, 2), stdout=subprocess.PIPE, check=True).stdout
     codes: list[tuple[str, bytes]] = marshal.loads(made)
     return codes
@@ -147,13 +162,14 @@ def frozen(folder: Path, declared: set[str]) -> None:
     }
     often = {name.replace("/", ".") for name in always()} | {f"cross_init.{name}" for name in OFTEN}
     texts |= {name: text for name, text in ours.items() if name not in often}
-    later = [name for name in sorted(texts) if name not in NOW]
+    texts |= {name: (STANDARD / file).read_bytes() for name, file in FIRST.items()}
+    later = [name for name in sorted(texts) if name not in NOW and name not in FIRST]
     packs = [(name, compress(code, 9)) for name, code in compiled([(name, texts[name]) for name in later])]
     ends = list(accumulate(len(pack) for _, pack in packs))
     places = {
         name: (end - len(pack), len(pack), name in packages) for (name, pack), end in zip(packs, ends, strict=True)
     }
-    now = {name: texts[name] for name in NOW}
+    now = {name: texts[name] for name in (*NOW, *FIRST)}
     now["packed"] = f"PLACES = {places}".encode()
     now["in_static"] = (STATIC / "in_static.py").read_bytes()
     now |= {name: text for name, text in ours.items() if name not in texts}
@@ -185,9 +201,12 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     wish = parser.parse_args()
     tools = f"{wish.architecture}-linux-gnu-" if wish.architecture else ""
-    found = sorted(wish.root.glob("usr/lib/python3.11/config-3.11-*/libpython3.11.a"))
+    python, config = PYTHON.name, f"config-3.{MINOR}-"
+    found = sorted(wish.root.glob(f"usr/lib/{python}/{config}*/lib{python}.a"))
     if not found:
-        sys.exit(f"make_static: no static libpython below {wish.root}: install libpython3.11-dev")
+        sys.exit(f"make_static: no static libpython below {wish.root}: install lib{python}-dev")
+    if MINOR > NEWEST:
+        sys.exit(f"make_static: Debian's static lib{python} has no hash functions in it: make it on Debian 12 or 13")
     if not (LIBRARIES / "jeepney").is_dir():
         sys.exit("make_static: no jeepney: install python3-jeepney")
     library = found[0]
@@ -198,8 +217,8 @@ def main() -> None:
     for path in (STATIC / "main.c", ROOT / "LICENSE"):
         (folder / path.name).write_text(path.read_text())
     include = wish.root / "usr/include"
-    triplet = library.parent.name.removeprefix("config-3.11-")
-    places = [f"-I{include}/python3.11", f"-L{wish.root}/usr/lib/{triplet}"]
+    triplet = library.parent.name.removeprefix(config)
+    places = [f"-I{include}/{python}", f"-L{wish.root}/usr/lib/{triplet}"]
     if wish.root != Path("/"):
         places.append(f"-idirafter{include}")
     # Tables for C++ and debuggers, half a megabyte that nobody reads.

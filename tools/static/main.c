@@ -128,6 +128,17 @@ static const struct { const char *name; int size, is_package; } SIZES[] = {FROZE
 #define COUNT (sizeof SIZES / sizeof *SIZES)
 static struct _frozen modules[COUNT + 1];
 
+#if PY_VERSION_HEX >= 0x030D0000 /* before, that table has more than bytes in it, and begins faster */
+/* In the place of libpython's own as well: all modules are in ours. */
+const struct _frozen *_PyImport_FrozenBootstrap = modules + COUNT, *_PyImport_FrozenStdlib = modules + COUNT;
+const struct _frozen *_PyImport_FrozenTest = modules + COUNT, *PyImport_FrozenModules;
+const struct _module_alias { const char *name, *orig; } ALIASES[] = {
+    {"_frozen_importlib", "importlib._bootstrap"},
+    {"_frozen_importlib_external", "importlib._bootstrap_external"},
+    {NULL, NULL},
+}, *_PyImport_FrozenAliases = ALIASES;
+#endif
+
 static void must(PyStatus status)
 {
     if (PyStatus_Exception(status)) {
@@ -149,7 +160,7 @@ int main(int argc, char **argv)
     __nss_configure_lookup("services", "files");
 
     for (size_t at = 0; at < COUNT; at++) {
-        modules[at] = (struct _frozen){SIZES[at].name, from, SIZES[at].size, SIZES[at].is_package, NULL};
+        modules[at] = (struct _frozen){.name = SIZES[at].name, .code = from, .size = SIZES[at].size, .is_package = SIZES[at].is_package};
         from += SIZES[at].size;
     }
     PyImport_FrozenModules = modules;
