@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "kernel": "bounds errors",
     "launch": "errors kernel model readiness request sockets store watch",
     "model": "errors kernel offered readiness sockets watch",
-    "notify": "bounds errors kernel model request watch",
+    "notify": "bounds errors kernel model request sockets watch",
     "offered": "",
     "plan": "model request",
     "readiness": "bounds errors kernel model notify sockets spelling watch",

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cross_init.model import Service
+from cross_init.notify.service_manager import Manager
 from cross_init.store.process import is_abandoned
 from cross_init.systems.s6_programs import FdHolder
-from cross_init.systems.systemd_manager import Manager
 from tests.support.command import script
 from tests.support.observed import Place
 from tests.support.processes import children

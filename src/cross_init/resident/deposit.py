@@ -14,6 +14,7 @@ from time import monotonic
 
 from cross_init.readiness.receiving import FDS_MAX, numbers
 from cross_init.resident.description import CHANNEL, PIDFD, listed, read
+from cross_init.resident.kept import LONGEST
 from cross_init.resident.meanwhile import Inbox
 from cross_init.resident.places import bind
 from cross_init.sockets.connection import credentials
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 PUT, NOTE, DROP, CLOSE, TAKE, SAID, END = b"p", b"n", b"d", b"c", b"t", b"m", b"e"
 ID = 16  # bytes of a service's own name here
 NAME = b"cross-init-kept"
-LONGEST = 1 << 17  # bytes of a packet
 BACKLOG = 8
 # Records that are no description: a socket to which the daemons of all services send, and one of these (outside.py).
 SOCKET, OUTSIDE = b"outside, socket 1", b"outside, service 1"

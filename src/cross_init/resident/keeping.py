@@ -6,33 +6,27 @@ import posix
 from time import monotonic
 
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.resident.deposit import CLOSE, DROP, END, LONGEST, NOTE, PUT, SAID, TAKE, parts, start
+from cross_init.resident.deposit import CLOSE, DROP, END, NOTE, PUT, SAID, TAKE, parts, start
+from cross_init.resident.kept import LONGEST, Kept
 from cross_init.resident.meanwhile import parted
 from cross_init.sockets.connection import credentials
 from cross_init.store.client import send
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.resident.init_store import InitStore
+
 PATIENCE_S = 2.0  # with a deposit that was stopped
 ID = 8  # bytes, which are written as twice as many letters
 
-Message = tuple[bytes, list[tuple[int, int, bytes]]]
-
-
-class Kept:
-    """What a deposit has of one service. fds: -1 for those that were given up."""
-
-    def __init__(self, data: bytes, fds: list[int]) -> None:
-        self.data = data
-        self.fds = fds
-        self.state = b""
-        self.said: list[Message] = []
-
 
 class Deposit:
-    """The connection to it. path: where it listens."""
+    """The connection to it. path: where it listens. store: what our init keeps beside it, if it does."""
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, store: "InitStore | None") -> None:
         """Raises OSError."""
         self.path = path
+        self.store = store
         self.socket = self._connect()
 
     def _connect(self) -> _socket.socket:
@@ -68,6 +62,19 @@ class Deposit:
 
     def take(self) -> dict[str, Kept]:
         """All that an earlier resident has left. Raises OSError."""
+        found = self._take()
+        if self.store is not None:
+            missing = self.store.take(found)
+            for name, kept in missing.items():
+                gone = [at for at, fd in enumerate(kept.fds) if fd < 0]
+                there = max(kept.fds)  # a descriptor that is open, in the places of those that are not
+                send(self.socket, PUT + name.encode() + kept.data, tuple(fd if fd >= 0 else there for fd in kept.fds))
+                send(self.socket, CLOSE + name.encode() + bytes([len(gone), *gone]) + kept.state)
+            found |= missing
+        return found
+
+    def _take(self) -> dict[str, Kept]:
+        """What the deposit has of that. Raises OSError."""
         found: dict[str, Kept] = {}
         send(self.socket, TAKE)
         end = monotonic() + 10 * PATIENCE_S
@@ -94,17 +101,26 @@ class Deposit:
     def put(self, name: str, data: bytes, fds: list[int]) -> None:
         """Keep this from now on. Raises OSError."""
         send(self.socket, PUT + name.encode() + data, tuple(fds))
+        if self.store is not None:
+            self.store.put(name, data, fds)
 
     def note(self, name: str, state: bytes) -> None:
         """What is known of it. Raises OSError."""
+        if self.store is not None:
+            self.store.note(name, state)
         send(self.socket, NOTE + name.encode() + state)
 
-    def close(self, name: str, places: list[int], state: bytes) -> None:
-        """The same; and these of its descriptors are needed no longer. Raises OSError."""
+    def close(self, name: str, data: bytes, fds: list[int], places: list[int], state: bytes) -> None:
+        """The same; and of its descriptors those in these places are needed no longer. Raises OSError."""
+        if self.store is not None:
+            self.store.put(name, data, [-1 if at in places else fd for at, fd in enumerate(fds)])
+            self.store.note(name, state)
         send(self.socket, CLOSE + name.encode() + bytes([len(places), *places]) + state)
 
     def drop(self, name: str) -> None:
         """Keep it no longer. Raises OSError."""
+        if self.store is not None:
+            self.store.drop(name)
         send(self.socket, DROP + name.encode())
 
 

@@ -17,7 +17,8 @@ from cross_init.resident.whose import Owner, Stranger, owner_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.resident.keeping import Deposit, Kept
+    from cross_init.resident.keeping import Deposit
+    from cross_init.resident.kept import Kept
     from cross_init.resident.serve import Resident
 
 

@@ -15,13 +15,15 @@ from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.evidence import command_line
 from cross_init.kernel.linux import is_transient, reason
 from cross_init.kernel.procfs import process_of
+from cross_init.notify.service_manager import Manager
 from cross_init.readiness.receiving import numbers
 from cross_init.readiness.sweeping import sweep
 from cross_init.resident.deposit import listening
 from cross_init.resident.description import FDS_MAX, LONGEST
 from cross_init.resident.handover import REFUSED, RESIDENTS, TAKEN, verdict
 from cross_init.resident.heard import Heard
-from cross_init.resident.keeping import ID, Deposit, Kept
+from cross_init.resident.init_store import offered
+from cross_init.resident.keeping import ID, Deposit
 from cross_init.resident.loop import ManyLoop
 from cross_init.resident.outside import Outside
 from cross_init.resident.places import KEPT, SERVE, make_folder
@@ -38,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.resident.kept import Kept
     from cross_init.watch.event_loop import Timer
 
 BACKLOG = 4096
@@ -67,7 +70,7 @@ class Resident:
         self.folder = folder
         self.lock = lock(folder)
         self.world = world_of("self")
-        self.deposit = Deposit(folder + KEPT)
+        self.deposit = Deposit(folder + KEPT, offered(self.loop))
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
         self.outside = Outside(self)
         self._take_over()
@@ -222,7 +225,7 @@ class Resident:
                     if fd >= 0:
                         posix.close(fd)
 
-    def _resume(self, name: str, kept: Kept) -> None:
+    def _resume(self, name: str, kept: "Kept") -> None:
         handed = Handed(kept.data, kept.fds)
         if handed.verdict >= 0 and not verdict(handed.verdict, RESIDENTS):
             handed.disown()
@@ -235,9 +238,9 @@ class Resident:
         """Have this known after our end."""
         self.say(lambda: self.deposit.note(name, state))
 
-    def close(self, name: str, places: list[int], state: bytes) -> None:
-        """The same; and these descriptors of a service are needed no longer."""
-        self.say(lambda: self.deposit.close(name, places, state))
+    def close(self, name: str, handed: Handed, places: list[int], state: bytes) -> None:
+        """The same; and the descriptors of a service that are in these places are needed no longer."""
+        self.say(lambda: self.deposit.close(name, handed.data, handed.fds, places, state))
 
     def say(self, call: "Callable[[], None]") -> None:
         """Say something to the deposit."""
@@ -379,10 +382,10 @@ def say(text: bytes) -> None:
     if not address:
         return
     try:
-        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+        manager = Manager(address)
         try:
-            sock.sendto(text, b"\0" + address[1:] if address[:1] == b"@" else address)
+            manager.send(text)
         finally:
-            sock.close()
+            manager.close()
     except OSError as error:
         print_error(f"telling who started us: {reason(error)}", 0)

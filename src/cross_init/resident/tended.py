@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from cross_init.resident.keeping import Deposit, Message
+    from cross_init.resident.keeping import Deposit
+    from cross_init.resident.kept import Message
     from cross_init.resident.rebuilt import Handed
     from cross_init.resident.serve import Resident
 
@@ -123,7 +124,7 @@ class Tended(Watcher):
             values: tuple[Value, ...] = (*known[:7], int(known[7]), *known[8:])
             state = encode(dict(zip(STATE, values, strict=True)))
             if gone:
-                self.resident.close(self.id, gone, state)
+                self.resident.close(self.id, self.handed, gone, state)
             else:
                 self.resident.note(self.id, state)
 

@@ -76,7 +76,7 @@ class Init(Base):
     def ready(self, service: Service, pid: int, pidfd: int, seconds: float) -> None:
         """READY=1, which is all that runtimes pass on, and from whomever. Raises OSError."""
         if self.address:
-            from cross_init.systems.systemd_manager import Manager
+            from cross_init.notify.service_manager import Manager
 
             manager = Manager(self.address)
             try:

@@ -92,7 +92,7 @@ class Init(Base):
             if self.is_beside:
                 posix.close(fd)
         if self.hears == MESSAGE:
-            from cross_init.systems.systemd_manager import Manager
+            from cross_init.notify.service_manager import Manager
 
             manager = Manager(self.socket)
             try:

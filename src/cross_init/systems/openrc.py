@@ -116,7 +116,7 @@ class Init(Base):
             for fd in self.descriptors:
                 tell(fd)
             return
-        from cross_init.systems.systemd_manager import Manager
+        from cross_init.notify.service_manager import Manager
 
         try:
             manager = Manager(self.socket)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cross_init.kernel.evidence import Evidence
+    from cross_init.notify.service_manager import Manager
     from cross_init.readiness.sd_notify import Assignments
     from cross_init.sockets.passed import Passed
-    from cross_init.systems.systemd_manager import Manager
 
 OF_A_MANAGER = (b"NOTIFY_SOCKET", *WATCHDOG, b"FDSTORE")  # what only means something as long as there is one
 OURS = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "NOTIFYACCESS", "BARRIER")  # what the daemon says to us alone
@@ -232,6 +232,6 @@ class Init(Base):
 
 def connect(address: bytes) -> "Manager":
     """The manager's end, imported only by who talks to it. Raises OSError."""
-    from cross_init.systems.systemd_manager import Manager
+    from cross_init.notify.service_manager import Manager
 
     return Manager(address)

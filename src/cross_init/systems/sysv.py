@@ -78,7 +78,7 @@ class Init(Base):
 
 def send(address: bytes, message: bytes) -> None:
     """One message to the socket. Raises OSError."""
-    from cross_init.systems.systemd_manager import Manager
+    from cross_init.notify.service_manager import Manager
 
     manager = Manager(address)
     try:
