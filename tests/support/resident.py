@@ -85,14 +85,14 @@ class Machine:
         self.spawned.append(process)
         return process
 
-    def serve(self) -> int:
+    def serve(self, program: Path = FRONT_DOOR) -> int:
         """Start a resident; returns its PID, as we see it, when it serves."""
         address = self.folder / "resident.notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.bind(str(address))
             told.settimeout(LONGEST_S)
             try:
-                process = self.spawn(str(FRONT_DOOR), "serve", environ={"NOTIFY_SOCKET": str(address)}, log=self.log)
+                process = self.spawn(str(program), "serve", environ={"NOTIFY_SOCKET": str(address)}, log=self.log)
                 assert told.recv(100) == b"READY=1"
             finally:
                 address.unlink()

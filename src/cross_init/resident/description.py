@@ -2,7 +2,8 @@
 
 It is the command line's options once more, and what the bridge has found out beside them. The form is that of
 watch/wire.py, behind a beginning that has its number: whoever reads another number refuses. A description also waits in
-the deposit for the next resident, which may be of a later version. Pure.
+the deposit for the next resident, which may be of a later version: that one has to read it. The first three descriptors
+are the same in every version. Pure.
 """
 
 from cross_init.watch.wire import Malformed, Value, decode, encode

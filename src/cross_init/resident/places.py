@@ -27,7 +27,7 @@ def make_folder() -> bytes:
     """The same, made if it was not there. Raises OSError."""
     path, user = folder(), posix.geteuid()
     if not path:
-        raise FileNotFoundError(2, "XDG_RUNTIME_DIR names no folder")
+        raise FileNotFoundError(2, "XDG_RUNTIME_DIR names no folder, and a user's resident has its place there: set it")
     if user and not is_private(posix.environ[b"XDG_RUNTIME_DIR"].decode("utf-8", "surrogateescape"), user):
         raise PermissionError(1, "XDG_RUNTIME_DIR is not this user's alone")
     try:

@@ -28,7 +28,7 @@ from cross_init.resident.loop import ManyLoop
 from cross_init.resident.outside import Outside
 from cross_init.resident.places import KEPT, SERVE, make_folder
 from cross_init.resident.rebuilt import Handed
-from cross_init.resident.tended import Tended
+from cross_init.resident.tended import Tended, give_up
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
 from cross_init.watch.detach import set_name
@@ -220,16 +220,23 @@ class Resident:
                 self._resume(name, kept)
             except (Malformed, Failure, OSError) as error:
                 print_error(f"taking over what an earlier cross-init serve has left: {error}", 0)
-                self.deposit.drop(name)
-                for fd in kept.fds:
-                    if fd >= 0:
-                        posix.close(fd)
+                if child := give_up(kept, f"what an earlier cross-init serve has left: {error}"):
+                    self.reap(child, lambda status: None)
+                self._forget(name, kept)
+
+    def _forget(self, name: str, kept: "Kept") -> None:
+        """It is not watched here."""
+        self.deposit.drop(name)
+        for fd in kept.fds:
+            if fd >= 0:
+                posix.close(fd)
 
     def _resume(self, name: str, kept: "Kept") -> None:
         handed = Handed(kept.data, kept.fds)
         if handed.verdict >= 0 and not verdict(handed.verdict, RESIDENTS):
             handed.disown()
-            raise Malformed("its bridge has taken it back")
+            self._forget(name, kept)  # its bridge has taken it back
+            return
         service = self._tend(name, handed)
         if not service.is_over:
             service.resume(kept.state, kept.said)

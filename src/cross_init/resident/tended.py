@@ -14,6 +14,8 @@ from cross_init import errors
 from cross_init.errors import print_error, print_unexpected
 from cross_init.kernel.linux import reason
 from cross_init.kernel.pidfds import has_ended
+from cross_init.kernel.procfs import process_of
+from cross_init.model import STARTING
 from cross_init.readiness.notify_socket import NotifyChannel
 from cross_init.readiness.worker import keep_only, workers_of
 from cross_init.resident.description import INIT, LINE, VERDICT
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cross_init.resident.keeping import Deposit
-    from cross_init.resident.kept import Message
+    from cross_init.resident.kept import Kept, Message
     from cross_init.resident.rebuilt import Handed
     from cross_init.resident.serve import Resident
 
@@ -329,6 +331,30 @@ class Tended(Watcher):
             print_error(f"ending {self.handed.start.service} (PID {self.handed.pid}): {reason(error)}", 0)
         finally:
             posix._exit(0)
+
+
+def give_up(kept: "Kept", text: str) -> int:
+    """An earlier resident's service that cannot be watched, for this reason: say so, and where it is not known to be
+    past its start, end it: its init would wait for ever. Returns the PID of a child of ours that does so, 0 if none.
+    """
+    pidfd, standard_error = (*kept.fds[1:3], -1, -1)[:2]  # in the order of every version (description.py)
+    pid = process_of(pidfd) if pidfd >= 0 and not has_ended(pidfd) else None
+    if pid is None:
+        return 0
+    child = posix.fork()
+    if child == 0:
+        try:
+            keep_only({2, standard_error, pidfd} - {-1})
+            errors.standard_error = standard_error if standard_error >= 0 else 2
+            known = understood(kept.state)
+            what = f"watching process {pid}: {text}"
+            if known is None or known["state"] == STARTING:
+                end_daemon(pid, pidfd, what)
+            else:
+                print_error(f"{what}; nobody does from now on, so start it anew", 0)
+        finally:
+            posix._exit(0)
+    return child
 
 
 def identity(fd: int) -> tuple[int, int] | None:
