@@ -145,6 +145,12 @@ def test_a_front_ends_when_the_daemon_is_ready(here: Machine) -> None:
     assert pid_file.read_text() == f"{puppet.pid}\n"
 
 
+@pytest.mark.parametrize("options", [("--init", "none", "--daemonize"), ("--init", "sysv")])
+def test_behind_a_front_it_is_said_who_watches(here: Machine, options: tuple[str, ...]) -> None:
+    said = here.private.run(str(BRIDGE), *options, "-t", "systemd", "-N", "--explain", "--", "/bin/true").out
+    assert "watched by  the resident\n" in said
+
+
 def test_a_front_that_is_told_to_end_ends_the_start(here: Machine) -> None:
     process, puppet = begin(here, "-t", "systemd", "--daemonize")
     (front,) = children(process.pid)

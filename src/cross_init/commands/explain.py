@@ -127,8 +127,8 @@ def who_watches(request: "Request") -> str:
     if not resident():
         return "a watcher of its own: no resident is there (cross-init serve)"
     is_behind_front = request.init.hears == EXIT and request.waits and not request.ready_fd
-    if is_behind_front or (reason := why_not(request.init)):
-        return f"a watcher of its own: {'who waits for us is told by it' if is_behind_front else reason}"
+    if not is_behind_front and (reason := why_not(request.init)):  # a front is told in its own way
+        return f"a watcher of its own: {reason}"
     elsewhere = [condition for condition in request.conditions if not condition.travels]
     how_long = "for as long as it lives" if any(each.lasting for each in elsewhere) else "until it holds"
     beside = f"; a process beside the daemon looks at {' and '.join(each.text for each in elsewhere)}, {how_long}"
