@@ -109,7 +109,7 @@ class Holder:
 
     def _hear_signal(self) -> None:
         if _signal.SIGTERM in posix.read(self.woken, 64):
-            self.is_last = True
+            self.is_last, self.until = True, 0.0  # also if it was waited for already
 
     def _wait(self) -> None:
         assert self.resident is not None
