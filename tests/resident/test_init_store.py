@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command import ROOT
 from tests.support.containers import BRIDGE, FRONT_DOOR
+from tests.support.processes import named
 from tests.support.puppet import Puppet, stage
 from tests.support.systemd import PUPPET, Manager, Unit
 from tests.support.waiting import until
@@ -56,16 +57,19 @@ class Served:
     def kill_all(self) -> None:
         """Kill the resident and its deposit at once; another resident comes by itself."""
         before = self.unit.main_pid
-        self.unit.manager.systemctl("kill", "--kill-who=all", "--signal=KILL", self.unit.name)
+        killed = processes(self.unit)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in killed:
+                os.kill(pid, number)
         until(lambda: self.unit.main_pid not in (0, before) and self.unit.show("SubState") == "running", "another one")
 
 
 @contextmanager
-def served(manager: Manager, way: str) -> Iterator[Served]:
-    """Both, started."""
+def served(manager: Manager, way: str, line: str = "") -> Iterator[Served]:
+    """Both, started. line: one more in the resident's unit."""
     runtime = f"/run/user/{manager.user}" if manager.user else "/run"
     before, _, lines = UNIT.split("[Install]")[0].replace("/usr/bin/cross-init", FRONT_DOOR).partition("[Service]\n")
-    with manager.unit(f"{lines}RestartSec=0\n{before}", name="-resident") as unit:
+    with manager.unit(f"{lines}RestartSec=0\n{line}\n{before}", name="-resident") as unit:
         inside = f"{runtime}/{unit.name}.web"
         folder = manager.container.root / inside[1:]
         folder.mkdir()
@@ -88,8 +92,18 @@ def both(request: pytest.FixtureRequest, manager: Manager) -> Iterator[Served]:
 
 def names(unit: Unit) -> list[str]:
     """Of the processes of this unit."""
-    group = unit.manager.container.root / f"sys/fs/cgroup{unit.show('ControlGroup')}/cgroup.procs"
-    return sorted(Path(f"/proc/{pid}/comm").read_text().strip() for pid in group.read_text().split())
+    return sorted(filter(None, map(named, processes(unit))))
+
+
+def processes(unit: Unit) -> list[int]:
+    """Those of this unit, as we see them."""
+    group = unit.show("ControlGroup")
+    assert group.endswith(unit.name)
+    found = [
+        int(pid) for pid in (unit.manager.container.root / f"sys/fs/cgroup{group}/cgroup.procs").read_text().split()
+    ]
+    assert min(found) > 1
+    return found
 
 
 def test_the_manager_has_what_a_killed_resident_and_its_deposit_had(both: Served) -> None:
@@ -124,7 +138,7 @@ def test_a_killed_resident_goes_on_where_it_was(both: Served) -> None:
     both.puppet.hear("notified")
     until(both.is_ready, "it is told")
     assert both.unit.main_pid != before
-    assert names(both.unit) == ALONE
+    until(lambda: names(both.unit) == ALONE, "who takes off what comes with descriptors has gone")
     assert "nearly there" in both.status()
     assert both.count == 2
 
@@ -139,3 +153,15 @@ def test_a_reload_keeps_all_and_no_more(both: Served) -> None:
     both.kill_all()
     until(lambda: " ready " in both.status(), "it knows that it is ready")
     assert both.count == 2
+
+
+def test_no_more_is_kept_than_the_manager_can_pass(manager: Manager) -> None:
+    """systemd does not start a service to which it has to pass more than may be open."""
+    with served(manager, "handed over", "LimitNOFILE=65:4096") as both:
+        both.puppet.send(repr(b"STATUS=nearly there"))
+        until(lambda: both.count == 1, "the shared socket alone")
+        assert "it keeps 1 descriptors, and no more" in "\n".join(both.unit.journal())
+        both.unit.kill(signal.SIGKILL)
+        both.puppet.tell("notify READY=1")
+        both.puppet.hear("notified")
+        until(both.is_ready, "the deposit has it")

@@ -39,7 +39,8 @@ class Manager:
         Its name is a new one, which ends like this. PUPPET in a line stands for the command of a puppet that comes to
         the unit's own stage, BRIDGE for cross-init-bridge.
         """
-        base = f"t{next(_numbers)}{name}"
+        # Containers of several test runs may stand in one control group, and so would units of one name.
+        base = f"t{os.getpid()}x{next(_numbers)}{name}"
         path = f"{STAGES}/{base}"
         texts = {"service": f"[Service]\n{service}", "socket": f"[Socket]\n{socket}" if socket else ""}
         files = [self.folder / f"{base}{'@' if instance else ''}.{kind}" for kind, text in texts.items() if text]

@@ -26,6 +26,7 @@ FIRST = 3  # the first descriptor that is passed (sd_listen_fds(3))
 MOST = 1 << 20
 PAUSE_S = 0.05  # until an init that takes nothing just now is asked again
 SUM = 8  # bytes
+SPARE = 64  # open files for everything else
 
 
 class InitStore:
@@ -135,14 +136,17 @@ class InitStore:
             )
 
 
-def offered(loop: "EventLoop") -> InitStore | None:
-    """That of who has started us, if there is one: it says so in FDSTORE (systemd.exec(5))."""
+def offered(loop: "EventLoop", files: int) -> InitStore | None:
+    """That of who has started us, if there is one: it says so in FDSTORE (systemd.exec(5)).
+
+    files: how many open files the next one is started with. systemd starts none that it has to pass more.
+    """
     given = posix.environ
     address = given.get(b"NOTIFY_SOCKET", b"")
     most = number(given.get(b"FDSTORE", b"").decode("latin-1"), 1, MOST)
-    if most is None or address[:1] not in (b"/", b"@"):
+    if most is None or files <= SPARE or address[:1] not in (b"/", b"@"):
         return None
-    return InitStore(loop, b"\0" + address[1:] if address[:1] == b"@" else address, most)
+    return InitStore(loop, b"\0" + address[1:] if address[:1] == b"@" else address, min(most, files - SPARE))
 
 
 def passed() -> list[tuple[str, int]]:

@@ -25,6 +25,7 @@ from cross_init.resident.heard import Heard
 from cross_init.resident.init_store import offered
 from cross_init.resident.keeping import ID, Deposit
 from cross_init.resident.loop import ManyLoop
+from cross_init.resident.means import limit_files, set_priority
 from cross_init.resident.outside import Outside
 from cross_init.resident.places import KEPT, SERVE, make_folder
 from cross_init.resident.rebuilt import Handed
@@ -59,8 +60,8 @@ SAME = ("ns/pid", "ns/mnt", "ns/net", "root")  # of a daemon that can be watched
 class Resident:
     """All that is watched from here. services: by their names here; most: how many there may be."""
 
-    def __init__(self, folder: bytes) -> None:
-        """Raises OSError, Failure."""
+    def __init__(self, folder: bytes, files: int) -> None:
+        """files: how many open files one of us is started with. Raises OSError, Failure."""
         self.loop = ManyLoop()
         self.services: dict[str, Tended | Heard] = {}
         self.nice = posix.getpriority(posix.PRIO_PROCESS, 0)
@@ -70,7 +71,7 @@ class Resident:
         self.folder = folder
         self.lock = lock(folder)
         self.world = world_of("self")
-        self.deposit = Deposit(folder + KEPT, offered(self.loop))
+        self.deposit = Deposit(folder + KEPT, offered(self.loop, files))
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
         self.outside = Outside(self)
         self._take_over()
@@ -328,31 +329,11 @@ def answer(bridge: _socket.socket, text: bytes) -> None:
         pass
 
 
-def raise_limit() -> None:
-    """As many open files as we are allowed at all."""
-    try:
-        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
-
-        hard = getrlimit(RLIMIT_NOFILE)[1]
-        if hard != RLIM_INFINITY:
-            setrlimit(RLIMIT_NOFILE, (hard, hard))
-    except (ImportError, ValueError, OSError):
-        pass  # Debian's python3-minimal has no such module; what was given has to do
-
-
-def set_priority(process: int, nice: int) -> None:
-    """Have this process served so soon, 0 for ourselves; that we are not allowed to is no error."""
-    try:
-        posix.setpriority(posix.PRIO_PROCESS, process, nice)
-    except OSError:
-        pass
-
-
 def run() -> None:
     """Serve until SIGTERM. Raises Failure, OSError."""
     set_name(NAME)
-    raise_limit()
-    resident = Resident(make_folder())
+    files = limit_files()
+    resident = Resident(make_folder(), files)
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
@@ -367,15 +348,16 @@ def run() -> None:
     say(b"READY=1")
     resident.loop.run()
     if told == {_signal.SIGHUP}:
-        start_anew()
+        start_anew(files)
     say(b"STOPPING=1")
 
 
-def start_anew() -> None:
-    """A reload: become the program as it is now, which takes all over. Raises OSError."""
+def start_anew(files: int) -> None:
+    """A reload: become the program as it is now, which takes all over. files: the limit of ours. Raises OSError."""
     from time import CLOCK_MONOTONIC, clock_gettime_ns
 
     say(b"RELOADING=1\nMONOTONIC_USEC=%d" % (clock_gettime_ns(CLOCK_MONOTONIC) // 1000))
+    limit_files(files)
     program = sys.argv[0]  # it may have been replaced by another version
     if "/" in program:
         posix.execve(program, [program, "serve"], posix.environ)
