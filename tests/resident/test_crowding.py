@@ -11,10 +11,11 @@ import pytest
 from tests.support.outside import ALONE, NOTIFY, plain
 from tests.support.packages import need
 from tests.support.resident import Machine, machine
-from tests.support.strangers import BEGIN, LINGER, PACKET
+from tests.support.strangers import BEGIN, LINGER, NOBODY, PACKET
 from tests.support.waiting import until
 
-NOBODY = 65534
+# Of this process alone: what a user has on the way counts for all of the machine (SCM_RIGHTS, unix(7), ETOOMANYREFS).
+STRANGER = 20_000 + os.getpid() % 20_000
 PYTHON = ("/usr/bin/python3", "-ISc")
 # Says a message with a descriptor, and ends.
 GIVE = """
@@ -61,7 +62,7 @@ def here() -> Iterator[Machine]:
 def test_a_strangers_descriptor_holds_up_nobody_while_no_resident_is_there(here: Machine, text: str) -> None:
     service, puppet = plain(here)
     here.kill_resident()
-    assert here.private.run(*PYTHON, GIVE, NOTIFY, text, "50", user=NOBODY).code == 0
+    assert here.private.run(*PYTHON, GIVE, NOTIFY, text, "50", user=STRANGER).code == 0
     for number in range(50):
         puppet.tell(f"notify STATUS={number}\nX=1")
         puppet.hear("notified")
@@ -76,7 +77,7 @@ def test_neither_does_one_on_a_services_own_socket(here: Machine) -> None:
     service, puppet = here.puppet("web", "-t", "systemd", "-N", "--notify-socket", "abstract", "--fd-store", "1")
     address = puppet.environ["NOTIFY_SOCKET"]
     here.kill_resident()
-    assert here.private.run(*PYTHON, GIVE, address, "FDSTORE=1", "50", user=NOBODY).code == 0
+    assert here.private.run(*PYTHON, GIVE, address, "FDSTORE=1", "50", user=STRANGER).code == 0
     for number in range(50):
         puppet.tell(f"notify STATUS={number}\nX=1")
         puppet.hear("notified")
@@ -106,7 +107,7 @@ def test_a_stranger_that_says_much_takes_nobodys_place(here: Machine) -> None:
     here.kill_resident()
     puppet.tell("notify READY=1")
     puppet.hear("notified")
-    assert here.private.run(*PYTHON, FILL, user=NOBODY).code == 0
+    assert here.private.run(*PYTHON, FILL, user=STRANGER).code == 0
     puppet.tell("notify STATUS=still here")
     puppet.hear("notified")
     here.serve()
@@ -134,7 +135,9 @@ def test_descriptors_that_take_long_to_drop_hold_up_nobody_for_long(here: Machin
     if not is_there:
         here.kill_resident()
     for _ in range(12):
-        here.private.begin(*PYTHON, BEGIN + TRY + how.replace("\ndone()", UP), NOTIFY, "READY=1")
+        here.private.begin(
+            *PYTHON, BEGIN.replace(str(NOBODY), str(STRANGER)) + TRY + how.replace("\ndone()", UP), NOTIFY, "READY=1"
+        )
     puppet.tell("notify READY=1")
     puppet.hear("notified")
     if not is_there:
@@ -146,7 +149,7 @@ def test_who_only_connects_is_no_bridge(here: Machine) -> None:
     """Others cannot connect at all."""
     say = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect('/run/cross-init/%s')"
     for name in ("serve", "kept"):
-        assert "Permission denied" in here.private.run(*PYTHON, say % name, user=NOBODY).err
+        assert "Permission denied" in here.private.run(*PYTHON, say % name, user=STRANGER).err
     silent = say % "serve" + "; a = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(500)]"
     silent += "; [each.connect('/run/cross-init/serve') for each in a]; print('up', flush=True); input()"
     here.private.begin(*PYTHON, silent)

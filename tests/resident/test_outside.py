@@ -188,10 +188,12 @@ CROWD = FLOOD.replace(
         os._exit(0)
     os.wait()""",
 )
+GIVING = FLOOD.replace("""to.send(b"READY=1")""", """socket.send_fds(to, [b"READY=1"], [1])""")
+FLOODS = {"strangers": FLOOD, "a crowd": CROWD, "strangers with descriptors": GIVING, "a service": ""}
 CHATTER = "import threading; threading.Thread(target=lambda: [notify('STATUS=%d' % n) for n in range(10**9)]).start()"
 
 
-@pytest.mark.parametrize("who", ["strangers", "a crowd", "a service"])
+@pytest.mark.parametrize("who", FLOODS)
 def test_a_flood_delays_nobody(here: Machine, who: str) -> None:
     service, puppet = plain(here)
 
@@ -204,7 +206,7 @@ def test_a_flood_delays_nobody(here: Machine, who: str) -> None:
     if who == "a service":
         plain(here, "other")[1].do(CHATTER)
     else:
-        here.private.begin("/usr/bin/python3", "-ISc", FLOOD if who == "strangers" else CROWD, user=NOBODY)
+        here.private.begin("/usr/bin/python3", "-ISc", FLOODS[who], user=NOBODY)
     flooded = statistics.median(delay() for _ in range(TIMES))
     print(f"quiet {quiet * 1000:.1f} ms, flooded {flooded * 1000:.1f} ms")
     assert flooded - quiet < DELAY_S

@@ -14,6 +14,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.kernel.linux import SO_TIMESTAMPNS
+from cross_init.kernel.pidfds import has_ended
 from cross_init.kernel.procfs import process_of, start_time
 from cross_init.readiness.sd_notify import Assignments, has
 from cross_init.readiness.worker import SILENT, TAKEN, Task, Tell
@@ -94,8 +95,8 @@ class Clearing(Task):
                 self.listener.watched.reporter.say(complaint)
 
     def over(self, done: bool) -> None:
-        """If it was lost, that was what it dropped."""
-        if not done:
+        """If it is held up, and does not even end when it is killed, that is by what it drops."""
+        if not done and not all(map(has_ended, self.listener.workers.leaving)):
             self.listener.was_held_up()
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cross_init.watch.event_loop import EventLoop, Timer
 
 ENDED_MAX = 256
-REFUSE_S = 600.0
+REFUSE_S = 60.0
 LATER: Assignments = ()  # a worker leaves the message to the process that watches
 
 
