@@ -7,7 +7,7 @@ TESTS = $(VENV)/bin/python -E -X utf8 -m
 # More interpreters for which the single file of "make dist" is to have compiled code.
 PYTHONS ?=
 
-.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot faults daemons units venv clean
+.PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot bench-messages faults daemons units venv clean
 
 # How many tests run at once: most of what they do is to wait for something to start or to end.
 WORKERS ?= 2
@@ -90,6 +90,10 @@ bench: venv
 # Many services at once under a real s6 and a real runit, as root: some minutes.
 bench-boot: venv
 	$(VENV)/bin/python benchmarks/boot.py $(BOOT_ARGS)
+
+# What a message costs who hears it, beside a real systemd, as root: two minutes.
+bench-messages: venv
+	$(VENV)/bin/python -m benchmarks.messages
 
 # Every system call of every process of ours fails once: half an hour, as root. The table goes into the document.
 faults: venv
