@@ -89,7 +89,7 @@ bench: venv
 
 # Many services at once under a real s6 and a real runit, as root: some minutes.
 bench-boot: venv
-	$(VENV)/bin/python benchmarks/boot.py $(BOOT_ARGS)
+	$(VENV)/bin/python -m benchmarks.boot $(BOOT_ARGS)
 
 # What a message costs who hears it, beside a real systemd, as root: two minutes.
 bench-messages: venv

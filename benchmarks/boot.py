@@ -8,8 +8,10 @@ directories at once. The daemon, a few lines of C, says that it is ready at once
 - cpu: of everything, until all of it has ended, so what bare takes is in it;
 - ours: our processes when all are ready, and their memory (PSS, proc_pid_smaps_rollup(5)).
 
-Modes: own (a watcher for each service), resident (handed over to cross-init serve), outside (NOTIFY_SOCKET leads to
-cross-init serve, and no bridge is on the way).
+Modes: python (the bare interpreter, which becomes the daemon: what any bridge in Python takes at the least), own (a
+watcher for each service), resident (handed over to cross-init serve), outside (NOTIFY_SOCKET leads to cross-init serve,
+and no bridge is on the way). Behind the table: how long one start takes that is handed over, until the daemon's main;
+and what is over its limit, where that was measured.
 """
 
 import argparse
@@ -25,19 +27,32 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.startup import BARE as NOTHING
+from benchmarks.startup import DAEMON as ECHO
+from benchmarks.startup import PYTHON, lives, speaks
+
 ROOT = Path(__file__).resolve().parent.parent
+START = "start"
+AFTERWARDS_S = 0.02
 BRIDGE, FRONT_DOOR = (ROOT / "bin" / name for name in ("cross-init-bridge", "cross-init"))
-BARE, OWN, RESIDENT, OUTSIDE = MODES = ("bare", "own", "resident", "outside")
+BARE, BARE_PYTHON, OWN, RESIDENT, OUTSIDE = MODES = ("bare", "python", "own", "resident", "outside")
 SCANNERS = {"s6": ["s6-svscan", "-c", "1010", "."], "runit": ["runsvdir", "."]}
 NATIVE = {"s6": "3", "runit": "ready"}  # how the daemon says it without us: on a descriptor; by a file
 # What stands in a run script.
 COMMANDS = {
     BARE: "exec {daemon} {native}",
+    BARE_PYTHON: f'exec {PYTHON} -ISc \'import posix; posix.execv("{{daemon}}", ["{{daemon}}", "{{native}}"])\'',
     OWN: "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET",
-    RESIDENT: "exec {bridge} -t systemd -N --need-resident -- {daemon} NOTIFY_SOCKET",
+    RESIDENT: "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET",
     OUTSIDE: "NOTIFY_SOCKET=/run/cross-init/notify exec {daemon} NOTIFY_SOCKET",
 }
 LONGEST_S = 300.0
+# Of 200 services: the ratio to bare, our processes, and their memory in MB.
+MANY, MORE = 200, 1000
+LIMITS = {RESIDENT: {"ratio": 3.5, "ours": 2, "MB": 13}, OUTSIDE: {"ratio": 1.6, "ours": 2, "MB": 13}}
+GROWTH_MOST = 1.2  # of time and memory for each service, from MANY to MORE of them
+START_MOST = 1.12  # of the bare interpreter's time, for a start that is handed over
+STARTS = 100
 FLAGS_AT, READY = 34, 8  # s6-supervise's status file (s6, src/libs6/s6_svstatus_pack.c)
 DAEMON = r"""
 #include <fcntl.h>
@@ -92,7 +107,7 @@ def ready_at(init: str, mode: str, service: Path) -> float | None:
         ("runit", True): ("ready", lambda text: True),
         ("runit", False): ("supervise/cross-init", lambda text: text.startswith(b"ready ")),
     }
-    name, says_so = kinds[init, mode == BARE]
+    name, says_so = kinds[init, mode in (BARE, BARE_PYTHON)]
     try:
         with (service / name).open("rb") as file:
             return os.fstat(file.fileno()).st_mtime if says_so(file.read()) else None
@@ -137,6 +152,8 @@ def inside(init: str, mode: str, count: int, folder: Path) -> dict[str, float] |
     """One run, as process 1 of a PID namespace whose end ends all of it; None if this mode is not there."""
     for place in ("/run", str(folder)):
         subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    if mode == START:
+        return {"ratio": start_ratio()} if resident() else None
     services_in = folder / "services"
     services_in.mkdir()
     daemon = folder / "daemon"
@@ -158,6 +175,18 @@ def inside(init: str, mode: str, count: int, folder: Path) -> dict[str, float] |
         last = max(last, at)
     processes, megabytes = ours()
     return {"time": last - before, "cpu": cpu() - used, "ours": processes, "MB": megabytes}
+
+
+def start_ratio() -> float:
+    """How long a start takes that a resident watches, until the daemon's main, to the bare interpreter's life."""
+    ratios = []
+    bridge = [str(BRIDGE), "--init", "none", "-t", "systemd", "-N", "--need-resident", "--", *ECHO]
+    for _ in range(STARTS):
+        baseline = lives([PYTHON, *NOTHING])
+        ours = speaks(bridge, {})
+        time.sleep(AFTERWARDS_S)  # in which the resident is done with it
+        ratios.append((ours - speaks(ECHO, {})) / baseline)
+    return statistics.median(ratios)
 
 
 def cpu() -> float:
@@ -188,15 +217,16 @@ def reap() -> None:
 def run(init: str, mode: str, count: int) -> dict[str, float] | None:
     """One run in namespaces of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, __file__, "--inside", init, mode, str(count), folder]
+        words = [sys.executable, "-m", "benchmarks.boot", "--inside", init, mode, str(count), folder]
         space = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child", "--"]
-        done = subprocess.run([*space, *words], stdout=subprocess.PIPE, check=True)
+        done = subprocess.run([*space, *words], stdout=subprocess.PIPE, check=True, cwd=ROOT)
         figures: dict[str, float] | None = json.loads(done.stdout)
         return figures
 
 
-def compare(init: str, count: int, modes: list[str], rounds: int) -> None:
-    """Print a line for bare and one for each mode."""
+def compare(init: str, count: int, modes: list[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Print a line for bare and one for each mode; returns the medians of each."""
+    medians = {}
     found: dict[str, list[dict[str, float]]] = {mode: [] for mode in (BARE, *modes)}
     for _ in range(rounds):
         bare = run(init, BARE, count)
@@ -209,11 +239,33 @@ def compare(init: str, count: int, modes: list[str], rounds: int) -> None:
     for mode, runs in found.items():
         if runs:
             each = {key: statistics.median(figures[key] for figures in runs) for key in runs[0]}
+            medians[mode] = each
             print(
                 f"{init:<6} {count:>8} {mode:<9} {each['time']:7.2f} {each['ratio']:6.2f} {each['cpu']:7.2f} "
                 f"{each['ours']:6.0f} {each['MB']:8.1f} {each['MB'] * 1000 / count:8.0f}",
                 flush=True,
             )
+    return medians
+
+
+def over(init: str, found: dict[int, dict[str, dict[str, float]]]) -> list[str]:
+    """What is over its limit, in words. found: the medians of each mode, by the number of services. Pure."""
+    said = []
+    for mode, limits in LIMITS.items():
+        many, more = (found.get(count, {}).get(mode) for count in (MANY, MORE))
+        if many is not None:
+            said += [
+                f"{init}, {mode}: {key} is {many[key]:.2f}, and has to be {most} at most"
+                for key, most in limits.items()
+                if many[key] > most
+            ]
+        if many is not None and more is not None:
+            for key in ("time", "MB"):
+                growth = more[key] / MORE / (many[key] / MANY)
+                print(f"{init}, {mode}: {key} for each service is {growth:.2f} of what it is with {MANY}")
+                if growth > GROWTH_MOST:
+                    said.append(f"{init}, {mode}: {key} for each service grows by more than {GROWTH_MOST}")
+    return said
 
 
 def main() -> int:
@@ -237,10 +289,15 @@ def main() -> int:
         return 1
     subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", ROOT / "src"], check=True)  # as installed
     print("init   services mode         time s  ratio   cpu s   ours       MB  kB/each")
+    said = []
     for init in chosen.inits:
-        for count in chosen.counts:
-            compare(init, count, chosen.modes, chosen.rounds)
-    return 0
+        said += over(init, {count: compare(init, count, chosen.modes, chosen.rounds) for count in chosen.counts})
+    if RESIDENT in chosen.modes and (start := run("none", START, 1)) is not None:
+        print(f"a start that is handed over takes {start['ratio']:.2f} of the bare interpreter's time")
+        if start["ratio"] > START_MOST:
+            said.append(f"a start that is handed over has to take {START_MOST} of the bare interpreter's time at most")
+    print("\n".join(("over the limit:", *said)) if said else "nothing is over its limit")
+    return int(bool(said))
 
 
 if __name__ == "__main__":
