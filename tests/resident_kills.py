@@ -1,4 +1,6 @@
-"""A resident that is killed again and again while services start, report, reload, crash and stop under a real s6.
+"""A resident that ends again and again while services start, report, reload, crash and stop under a real s6.
+
+It is killed, mostly; or told to reload, and perhaps killed in the middle of that; or stopped; or its deposit is killed.
 
 usage: PYTHONPATH=src python -m tests.resident_kills [--kills N] [--services N] [--seed S] [--no-bridge]
 
@@ -14,13 +16,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.support.beginning import begin
 from tests.support.command import BRIDGE, script
 from tests.support.packages import need
-from tests.support.processes import children
+from tests.support.processes import children, kill, named
 from tests.support.programs import close_path, open_path
 from tests.support.resident import Machine, machine
 from tests.support.waiting import until
@@ -29,8 +32,9 @@ TALKER = Path(__file__).resolve().parent / "daemons/talker.c"
 NOTIFY = "/run/cross-init/notify"
 LONGEST_S = 60
 PAUSE_S = (0.0, 0.3)  # from the moment when a resident serves to its end
-STEPS = 3  # that services make meanwhile
-WORDS = ("-r", "-k", "-h", "-h", "-o")  # of s6-svc: restart, SIGKILL, SIGHUP; once, which is no change
+STEPS = 3  # one more than services make meanwhile at most
+# Of s6-svc: restart, SIGKILL, SIGHUP, stop, start; once, which is no change. More is started than stopped.
+WORDS = ("-r", "-k", "-h", "-h", "-d", "-u", "-u", "-o")
 
 
 class Services:
@@ -61,8 +65,9 @@ class Services:
         self.here.private.run("s6-svc", *words, str(folder))
 
     def step(self, chance: random.Random) -> None:
-        """Something happens to one of them."""
-        self.tell(chance.choice(self.folders), chance.choice(WORDS))
+        """Something happens to some of them."""
+        for _ in range(chance.randrange(STEPS)):
+            self.tell(chance.choice(self.folders), chance.choice(WORDS))
 
     def state(self, folder: Path) -> tuple[int, bool]:
         """The main process, as it is numbered there, and whether it is ready, as s6 says it."""
@@ -108,6 +113,55 @@ class Services:
             until(is_told, f"s6 knows of {folder.name}", LONGEST_S)
 
 
+Meanwhile = Callable[[], None]  # what happens while none is there
+
+
+def killed(here: Machine, meanwhile: Meanwhile) -> None:
+    """As nobody expects it."""
+    here.kill_resident()
+    meanwhile()
+    here.serve()
+
+
+def stopped(here: Machine, meanwhile: Meanwhile) -> None:
+    """As its init does it."""
+    here.stop_resident()
+    meanwhile()
+    here.serve()
+
+
+def reloaded(here: Machine, meanwhile: Meanwhile) -> None:
+    """It becomes the program as it is now."""
+    here.reload_resident(meanwhile)
+
+
+def killed_in_reload(here: Machine, meanwhile: Meanwhile) -> None:
+    """At no particular point of that."""
+    os.kill(here.resident, signal.SIGHUP)
+    meanwhile()
+    killed(here, meanwhile)
+
+
+def robbed(here: Machine, meanwhile: Meanwhile) -> None:
+    """Its deposit is killed: it makes another one, which has all when the resident answers."""
+    (deposit,) = deposits(here)
+    kill(deposit)
+    meanwhile()
+    until(lambda: any(pid != deposit for pid in deposits(here)), "another one is there", LONGEST_S)
+    here.status()
+
+
+def deposits(here: Machine) -> list[int]:
+    """The processes that keep what the resident has."""
+    return [pid for pid in here.in_there() if named(pid) == "cross-init-kept"]
+
+
+ENDS: dict[Callable[[Machine, Meanwhile], None], int] = {  # and how often of ten times
+    killed: 6,
+    **dict.fromkeys((stopped, reloaded, killed_in_reload, robbed), 1),
+}
+
+
 def campaign(kills: int, count: int, seed: int, is_bridged: bool = True) -> None:
     """All of it. Raises AssertionError."""
     need("s6", "gcc", "libc6-dev")
@@ -117,13 +171,10 @@ def campaign(kills: int, count: int, seed: int, is_bridged: bool = True) -> None
         services = Services(here, count, is_bridged)
         for number in range(kills):
             end = time.monotonic() + chance.uniform(*PAUSE_S)
-            for _ in range(chance.randrange(STEPS)):
-                services.step(chance)
+            services.step(chance)
             time.sleep(max(0.0, end - time.monotonic()))
-            here.kill_resident()
-            for _ in range(chance.randrange(STEPS)):
-                services.step(chance)
-            here.serve()
+            (end_it,) = chance.choices([*ENDS], [*ENDS.values()])
+            end_it(here, lambda: services.step(chance))
             if sys.stdout.isatty():
                 print(f"\r{number + 1} of {kills}", end="", flush=True)
         pids = services.settle()
@@ -139,7 +190,7 @@ def campaign(kills: int, count: int, seed: int, is_bridged: bool = True) -> None
         here.serve()
         left = [path.name for path in (here.private.root / "run/cross-init").iterdir()]
         assert sorted(left) == ["kept", "notify", "serve"], left
-        (deposit,) = (pid for pid in here.in_there() if Path(f"/proc/{pid}/comm").read_text() == "cross-init-kept\n")
+        (deposit,) = deposits(here)
         until(lambda: len(os.listdir(f"/proc/{deposit}/fd")) < 10, "the deposit has nothing", LONGEST_S)
         assert len(os.listdir(f"/proc/{here.resident}/fd")) < 20
         assert not [pid for pid in children(here.resident) if pid != here.resident]
@@ -160,7 +211,7 @@ def main(words: list[str]) -> None:
         campaign(chosen.kills, chosen.services, chosen.seed, not chosen.no_bridge)
     finally:
         close_path()
-    print(f"{chosen.kills} kills, {chosen.services} services: all as it has to be")
+    print(f"{chosen.kills} ends, {chosen.services} services: all as it has to be")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class Machine:
         self.spawned: list[subprocess.Popen[bytes]] = []
         self.stages: list[Stage] = []
         self.resident = 0
+        self.told: socket.socket | None = None  # what it tells who has started it
         self.log = folder / "resident.log"  # what it says
 
     def spawn(
@@ -87,21 +88,46 @@ class Machine:
 
     def serve(self, program: Path = FRONT_DOOR) -> int:
         """Start a resident; returns its PID, as we see it, when it serves."""
-        address = self.folder / "resident.notify"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.bind(str(address))
-            told.settimeout(LONGEST_S)
-            try:
-                process = self.spawn(str(program), "serve", environ={"NOTIFY_SOCKET": str(address)}, log=self.log)
-                assert told.recv(100) == b"READY=1"
-            finally:
-                address.unlink()
+        if self.told is None:
+            self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.told.bind(str(self.folder / "resident.notify"))
+        self.told.setblocking(False)
+        while self.hear():
+            pass  # of the one before
+        self.told.settimeout(LONGEST_S)
+        environ = {"NOTIFY_SOCKET": str(self.folder / "resident.notify")}
+        process = self.spawn(str(program), "serve", environ=environ, log=self.log)
+        assert self.hear() == b"READY=1"
         (self.resident,) = children(process.pid)
         return self.resident
+
+    def hear(self) -> bytes:
+        """What the resident says next to who has started it; b"" if nothing, and nobody waits."""
+        assert self.told is not None
+        try:
+            return self.told.recv(100)
+        except BlockingIOError:
+            return b""
+
+    def reload_resident(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """By SIGHUP; returns when it serves again."""
+        os.kill(self.resident, signal.SIGHUP)
+        meanwhile()
+        assert self.hear().startswith(b"RELOADING=1\n")
+        assert self.hear() == b"READY=1"
+
+    def stop_resident(self) -> None:
+        """As its init does; returns when it has ended."""
+        os.kill(self.resident, signal.SIGTERM)
+        assert self.hear() == b"STOPPING=1"
+        self._is_buried()
 
     def kill_resident(self) -> None:
         """As nobody expects it."""
         kill(self.resident)
+        self._is_buried()
+
+    def _is_buried(self) -> None:
         until(lambda: all(each.poll() is not None or children(each.pid) for each in self.spawned), "it is buried")
 
     def service(self, name: str, *options: str, program: str = "s6-supervise") -> tuple[Service, Stage]:
@@ -154,6 +180,8 @@ class Machine:
                     pass
             process.kill()
             process.wait()
+        if self.told is not None:
+            self.told.close()
         for opened in self.stages:
             opened.dismiss()
             opened.listener.close()

@@ -333,11 +333,12 @@ def run() -> None:
     """Serve until SIGTERM. Raises Failure, OSError."""
     set_name(NAME)
     files = limit_files()
-    resident = Resident(make_folder(), files)
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
         _signal.signal(number, lambda number, frame: None)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGHUP})  # start_anew()
+    resident = Resident(make_folder(), files)
     told: set[int] = set()
 
     def hear() -> None:
@@ -358,6 +359,7 @@ def start_anew(files: int) -> None:
 
     say(b"RELOADING=1\nMONOTONIC_USEC=%d" % (clock_gettime_ns(CLOCK_MONOTONIC) // 1000))
     limit_files(files)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGHUP})  # another one waits for who hears it
     program = sys.argv[0]  # it may have been replaced by another version
     if "/" in program:
         posix.execve(program, [program, "serve"], posix.environ)
