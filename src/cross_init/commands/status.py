@@ -7,9 +7,14 @@ from cross_init.commands.front_door import remark
 from cross_init.commands.status_client import OTHER_FORM, OTHERS, USER_MAX, Left, ask_all, in_words
 from cross_init.errors import Failure, printable
 from cross_init.model import READY, RELOADING, STARTING, STOPPING
+from cross_init.resident.places import is_away
 from cross_init.watch.wire import Malformed, Value, decode, split
 
 STATES = (STARTING, READY, RELOADING, STOPPING)
+AWAY = (
+    "cross-init serve is away: what it has to look after is kept, and is seen again when it was started anew, as its "
+    "init should do"
+)
 LONG_AGO_S = 1e10
 NUMBERS = {"pid": range(1, PID_MAX + 1), "daemon_user": range(USER_MAX + 1)}
 NOT_HERE = (
@@ -17,9 +22,6 @@ NOT_HERE = (
     "as for -t upstart), one whose daemon is ready and says no more, one with --end-after-ready, one without -N; "
     "such a service is the init's alone: ask that, as with systemctl status"
 )
-REFRESH_S = 1.0
-CLEAR = "\x1b[H\x1b[2J"  # the cursor to the first line, and nothing on the screen
-LONGEST_LINE = 1 << 20
 CELL_MAX = 200  # characters of a cell of the table
 # What an answer has to say, and what it may say; anything else is news from a later version.
 SAID: dict[str, type] = {
@@ -42,59 +44,41 @@ def run(words: list[str]) -> tuple[int, str]:
     if unknown:
         raise Failure(f"status {unknown[0]}: no such option; there are --json and --watch")
     if "--watch" not in words:
-        return answer(words)
+        code, text, remarks = answer(words)
+        for each in remarks:
+            remark(each)
+        return code, text
     if "--json" in words:
         raise Failure("status --watch: it is for people, --json is for programs: leave one of them out")
-    return watch([word for word in words if word != "--watch"])
+    from cross_init.commands.status_watch import watch
+
+    return watch(lambda: answer(words))
 
 
-def watch(words: list[str]) -> tuple[int, str]:
-    """The answer, again and again, each in the place of the last one. Ends with a signal. Raises Failure."""
-    from time import sleep
-
-    from cross_init.commands.front_door import write
-
-    shown = b""
-    while True:
-        _, text = answer(words)
-        lines = [line[: columns()] for line in text.split("\n")]
-        if (now := "\n".join(lines).encode("utf-8", "backslashreplace")) != shown:
-            write(1, (CLEAR if posix.isatty(1) else "") + now.decode())
-            shown = now
-        sleep(REFRESH_S)
-
-
-def columns() -> int:
-    """How many letters a line of the terminal has; as many as there are, if it is none."""
-    try:
-        return posix.get_terminal_size(1).columns
-    except OSError:
-        return LONGEST_LINE
-
-
-def answer(words: list[str]) -> tuple[int, str]:
-    """The exit code, and what there is to say now. Raises Failure."""
+def answer(words: list[str]) -> tuple[int, str, list[str]]:
+    """The exit code, what there is to say now, and what people should know of it beside that. Raises Failure."""
     names = [word for word in words if not word.startswith("-")]
     found, left = everything(with_strangers=posix.geteuid() == 0)
     left = {(why, user): pids for (why, user), pids in left.items() if why != OTHERS}  # nobody expects those here
-    if left:
-        remark(in_words(left))
+    remarks = [in_words(left)] if left else []
+    if is_away():
+        remarks.append(AWAY)
     services = [facts for facts in found if not names or facts["service"] in names]
     services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
     code = 1 if set(names) - {facts["service"] for facts in services} else 0
     if posix.geteuid() and (code or not services):
-        remark(f"services of other users are not seen by user {posix.geteuid()}: ask as root, or as their user")
+        remarks.append(f"services of other users are not seen by user {posix.geteuid()}: ask as root, or as their user")
     if "--json" in words:
         from cross_init.as_json import as_json
 
-        return code, as_json(services)
+        return code, as_json(services), remarks
     if not services:
-        remark(NOT_HERE)
-        return code, "no service of that name is looked after" if names else "no service is looked after"
+        text = "no service of that name is looked after" if names else "no service is looked after"
+        return code, text, [*remarks, NOT_HERE]
     if code:
         missing = ", ".join(sorted(set(names) - {str(facts["service"]) for facts in services}))
-        remark(f"not looked after: {missing}; {NOT_HERE}")
-    return code, table(services)
+        remarks.append(f"not looked after: {missing}; {NOT_HERE}")
+    return code, table(services), remarks
 
 
 def everything(with_strangers: bool) -> tuple[list[Facts], Left]:

@@ -23,6 +23,25 @@ def folder() -> bytes:
     return base + OWN if base.startswith(b"/") else b""
 
 
+def is_away() -> bool:
+    """Whether a resident of this user's has ended, and what it had is kept for the next one."""
+    path = folder()
+    if not path or not posix.access(path + KEPT, posix.F_OK):
+        return False
+    from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
+
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
+    try:
+        sock.connect(path + SERVE)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except OSError:
+        return False  # it is there, and busy
+    finally:
+        sock.close()
+    return False
+
+
 def make_folder() -> bytes:
     """The same, made if it was not there. Raises OSError."""
     path, user = folder(), posix.geteuid()
