@@ -1,15 +1,17 @@
 """A soak: many services on a real init, started, reloaded, crashed and stopped in random order; nothing may be left.
 
-usage: python -m tests.soak [--init s6 | systemd] [--services N] [--minutes M] [--seed S]
+usage: python -m tests.soak [--init s6 | systemd] [--resident] [--services N] [--minutes M] [--seed S]
 
 After each step the init has to say what is true, and "cross-init status" too, where somebody of ours stays. At the end
-all are stopped: no process, descriptor, socket or folder may be left. The suite runs it shortly.
+all are stopped: no process, descriptor, socket or folder may be left. The suite runs it shortly. With --resident there
+is a "cross-init serve" beside them, which on s6 watches most of them; its memory is bounded.
 """
 
 import argparse
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.matrix.daemons import outermost
 from tests.support.beginning import begin
 from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
 from tests.support.containers import BRIDGE as BRIDGE_INSIDE
@@ -27,6 +30,7 @@ from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
 from tests.support.containers import INSIDE, PROJECT, booted
 from tests.support.own import OWN
 from tests.support.packages import need
+from tests.support.processes import children
 from tests.support.programs import close_path, open_path
 from tests.support.supervised import listens
 from tests.support.systemd import Host, Manager
@@ -38,6 +42,17 @@ FORMS = {
     "s6": [("-t systemd -N", "systemd"), ("-t systemd -N --supervise", "systemd"), ("-t upstart -N", "upstart")],
     "systemd": [("-t upstart -N", "upstart"), ("-t systemd -N --supervise", "systemd")],
 }
+# Beside a resident: those that it watches (on systemd none), and one that stays by itself; "" without a bridge.
+BESIDE = {
+    "s6": [
+        ("-t systemd -N --need-resident", "systemd"),
+        ("", "systemd"),
+        ("-t systemd -N --supervise", "systemd"),
+    ],
+    "systemd": FORMS["systemd"],
+}
+NOTIFY = "/run/cross-init/notify"
+MEMORY_KB = 32 << 10  # of the resident's own, for as many services as there may be; 12 to 16 MB were seen
 FOLDERS = ("run/cross-init", "run/cross-init-status")
 
 
@@ -45,6 +60,7 @@ class Init(ABC):
     """An init with services 0, 1, 2, ...; root: its root folder, as we have it. token: in its daemons' words."""
 
     root = Path("/")
+    resident = 0  # the process, as we number it
     restarts: bool
     token: str
 
@@ -72,21 +88,36 @@ class Init(ABC):
 class S6(Init):
     restarts = True
 
-    def __init__(self, folder: Path, services: int) -> None:
+    def __init__(self, folder: Path, services: int, has_resident: bool) -> None:
         self.folder = folder
         self.token = str(folder)
+        self.serves = self.serve() if has_resident else None
         self.processes: list[subprocess.Popen[bytes]] = []
+        forms = (BESIDE if has_resident else FORMS)["s6"]
         for number in range(services):
-            options, kind = FORMS["s6"][number % len(FORMS["s6"])]
+            options, kind = forms[number % len(forms)]
             service = folder / str(number)
             service.mkdir()
             (service / "down").touch()
             (service / "notification-fd").write_text("3\n")
             daemon = f"/usr/bin/python3 -IS {PROJECT}/tests/daemons/soak.py {kind} {self.token}"
-            script(service, "run", f"#!/bin/sh\nexec 2>/dev/null\nexec {BRIDGE} {options} -- {daemon}\n")
+            words = f"{BRIDGE} {options} --" if options else f"env NOTIFY_SOCKET={NOTIFY}"
+            script(service, "run", f"#!/bin/sh\nexec 2>/dev/null\nexec {words} {daemon}\n")
             self.processes.append(subprocess.Popen(["s6-supervise", service], env={"PATH": PATH}))
         for number in range(services):
             until(partial(listens, "s6-supervise", folder / str(number)), "s6-supervise is up", LONGEST_S)
+
+    def serve(self) -> "subprocess.Popen[bytes]":
+        """Start a resident; returns when it serves."""
+        address = self.folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.bind(str(address))
+            told.settimeout(LONGEST_S)
+            environ = {"PATH": PATH, "NOTIFY_SOCKET": str(address)}
+            process = subprocess.Popen([FRONT_DOOR, "serve"], env=environ, stderr=subprocess.DEVNULL)
+            assert told.recv(100) == b"READY=1"
+        self.resident = process.pid
+        return process
 
     def run(self, *words: str | Path) -> str:
         return subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=LONGEST_S).stdout
@@ -117,15 +148,20 @@ class S6(Init):
             finally:
                 process.kill()
                 process.wait()
+        if self.serves:
+            self.serves.terminate()
+            self.serves.wait(LONGEST_S)
 
 
 class Systemd(Init):
     restarts = False
     token = OWN
 
-    def __init__(self, manager: Manager, services: int) -> None:
+    def __init__(self, manager: Manager, services: int, has_resident: bool) -> None:
         self.manager = manager
         self.root = manager.container.root
+        if has_resident:
+            self.serve()
         for number in range(services):
             options, kind = FORMS["systemd"][number % len(FORMS["systemd"])]
             reload = "Type=notify\nExecReload=/bin/kill -HUP $MAINPID" if kind == "upstart" else "Type=notify-reload"
@@ -136,6 +172,15 @@ class Systemd(Init):
             text = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{service}"
             (manager.folder / f"soak-{number}.service").write_text(text)
         manager.systemctl("daemon-reload")
+
+    def serve(self) -> None:
+        """Start a resident, by its example."""
+        text = (PROJECT / "examples/serve/cross-init-serve.service").read_text()
+        (self.manager.folder / "serve.service").write_text(text.replace("/usr/bin/cross-init", FRONT_DOOR_INSIDE))
+        self.manager.systemctl("daemon-reload")
+        self.manager.systemctl("start", "serve")
+        main = self.manager.systemctl("show", "--value", "-p", "MainPID", "serve").stdout
+        self.resident = outermost(self.manager.container.pid, int(main))
 
     @property
     def has_notify_reload(self) -> bool:
@@ -167,17 +212,17 @@ class Systemd(Init):
 
 
 @contextmanager
-def init_of(name: str, services: int) -> Iterator[Init]:
+def init_of(name: str, services: int, has_resident: bool = False) -> Iterator[Init]:
     """A real init with these services, all down."""
     if name == "systemd":
         with booted(Path("/")) as container:
-            yield Systemd(Host(container).system, services)
+            yield Systemd(Host(container).system, services, has_resident)
         return
     need("s6")
     with TemporaryDirectory(prefix="cross-init-soak.") as folder:
         made = None
         try:
-            made = S6(Path(folder), services)
+            made = S6(Path(folder), services, has_resident)
             yield made
         finally:
             if made:
@@ -220,6 +265,11 @@ def soak(init: Init, name: str, services: int, seconds: float, chance: random.Ra
         until(lambda folder=folder: entries(init, folder) <= left[folder], f"nothing is left in {folder}", LONGEST_S)  # type: ignore[misc]
     until(lambda: descriptors(init) <= before + 2, f"descriptors: {before} before, {descriptors(init)} now", LONGEST_S)
     assert processes(init.token) == [], "no process is left"
+    if init.resident:
+        until(lambda: children(init.resident) == [], "no child of the resident's is left", LONGEST_S)
+        used = memory(init.resident)
+        print(f"the resident has {used >> 10} MB of its own")
+        assert used < MEMORY_KB
     return done
 
 
@@ -259,7 +309,14 @@ def entries(init: Init, folder: str) -> set[str]:
 
 def descriptors(init: Init) -> int:
     """How many descriptors the init's own processes have open."""
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in init.holders())
+    holders = init.holders() + [init.resident] * bool(init.resident)
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in holders)
+
+
+def memory(pid: int) -> int:
+    """A process's own, in KiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 def processes(token: str) -> list[str]:
@@ -280,6 +337,7 @@ def main(words: Sequence[str]) -> None:
     """Run it as the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--init", choices=tuple(FORMS), default="s6")
+    parser.add_argument("--resident", action="store_true")
     parser.add_argument("--services", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
@@ -288,7 +346,7 @@ def main(words: Sequence[str]) -> None:
     begin()
     open_path()
     try:
-        with init_of(wish.init, wish.services) as init:
+        with init_of(wish.init, wish.services, wish.resident) as init:
             print(soak(init, wish.init, wish.services, wish.minutes * 60, random.Random(wish.seed)))
     finally:
         close_path()

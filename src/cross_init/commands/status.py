@@ -61,8 +61,10 @@ def answer(words: list[str]) -> tuple[int, str, list[str]]:
     found, left = everything(with_strangers=posix.geteuid() == 0)
     left = {(why, user): pids for (why, user), pids in left.items() if why != OTHERS}  # nobody expects those here
     remarks = [in_words(left)] if left else []
-    if is_away():
-        remarks.append(AWAY)
+    try:
+        remarks += [AWAY] * is_away()
+    except OSError:
+        pass  # it is there and has no time, or nobody knows
     services = [facts for facts in found if not names or facts["service"] in names]
     services.sort(key=lambda facts: (str(facts["service"]), facts["pid"]))
     code = 1 if set(names) - {facts["service"] for facts in services} else 0

@@ -24,19 +24,20 @@ def folder() -> bytes:
 
 
 def is_away() -> bool:
-    """Whether a resident of this user's has ended, and what it had is kept for the next one."""
+    """Whether a resident of this user's has ended, and what it had is kept for the next one. Raises OSError."""
     path = folder()
     if not path or not posix.access(path + KEPT, posix.F_OK):
         return False
     from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
 
+    from cross_init.kernel.sock_diag import unix_at
+
     sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
     try:
         sock.connect(path + SERVE)
     except (ConnectionRefusedError, FileNotFoundError):
-        return True
-    except OSError:
-        return False  # it is there, and busy
+        # It is not asked itself: who connects there takes the next resident's place.
+        return bool(unix_at((path + KEPT).decode("utf-8", "surrogateescape")))
     finally:
         sock.close()
     return False
