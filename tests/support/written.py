@@ -64,18 +64,16 @@ class Written:
         self.environ = {"PATH": ":".join(path)}
         (folder / "puppet.py").write_bytes(Path(PUPPET).read_bytes())
         self.puppet = f"/usr/bin/python3 -IS {HERE}/puppet.py {HERE}/stage"
-        self.waiting: list[subprocess.Popen[str]] = []
+        self.waiting: list[subprocess.Popen[bytes]] = []
 
     def run(self, *words: str) -> Ended:
         """Run this in there to its end."""
         return self.machine.run(*words, environ=self.environ)
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
         """Begin this in there."""
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            self.machine.command(words, 0, 1024), env=self.environ, stdin=subprocess.DEVNULL, stdout=pipe, text=True
-        )
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(self.machine.command(words, 0, 1024), env=self.environ, stdin=null, stdout=null)
         self.waiting.append(process)
         return process
 
@@ -123,15 +121,15 @@ class Written:
         """The directory in which its supervisor stands."""
         return f"{LIVE}/servicedirs/{name}" if self.init == "s6-rc" else f"{HERE}/services/{name}"
 
-    def start(self, name: str) -> "subprocess.Popen[str]":
+    def start(self, name: str) -> "subprocess.Popen[bytes]":
         """Begin to start it: that ends when it is ready, where the init waits for that."""
         return self.begin(*self._words(name, "start"))
 
-    def once(self, name: str) -> "subprocess.Popen[str]":
+    def once(self, name: str) -> "subprocess.Popen[bytes]":
         """Begin to start what ends by itself: sv(8) waits for ever for one that has."""
         return self.begin("sv", "once", self.directory(name)) if self.init == "runit" else self.start(name)
 
-    def stop(self, name: str) -> "subprocess.Popen[str]":
+    def stop(self, name: str) -> "subprocess.Popen[bytes]":
         """Begin to stop it: that ends when it has ended."""
         return self.begin(*self._words(name, "stop"))
 
@@ -208,4 +206,4 @@ def written(init: str, folder: Path) -> Iterator[Written]:
                 print(f"{log}:\n{log.read_text()}")
             for process in made.waiting:
                 process.kill()
-                process.communicate()
+                process.wait()

@@ -35,6 +35,10 @@ def rows(definition: "Definition", by_signal: str) -> "list[Row]":
         ((f"{by_signal}:*",), said.restart in ON_SIGNAL),
         (("*",), said.restart in ON_CODE),
     ]
+    known: set[str] = set()
+    for at, (patterns, is_anew) in enumerate(found):
+        found[at] = (tuple(each for each in patterns if each not in known), is_anew)
+        known.update(patterns)
     found = [row for row in found if row[0]]
     while found and found[-1][1]:
         found.pop()

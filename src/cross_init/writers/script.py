@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cross_init.definitions.definition import Check, Command, Definition
+    from cross_init.writers.standing import Who
 
 # The keys of [Unit] that conditions() sees to.
 CHECKS = tuple(key for key in UNIT if key.startswith(("Condition", "Assert")))
@@ -162,6 +163,8 @@ def environment(definition: "Definition", remarks: list[str]) -> list[str]:
             found.append(f"{f'[ ! -e {name} ] || ' * may_lack}read_environment {name}")
     for said in context.unset_environment:
         name, equals, value = said.partition("=")
+        if is_daemons_alone(name):
+            continue
         same = f'[ "${{{name}-}}" != {shell(value)} ] || ' if equals else ""
         found.append(f"{same}unset {name}")
     return found
@@ -178,12 +181,8 @@ def variables(definition: "Definition", remarks: list[str]) -> list[tuple[str, s
     found: dict[str, str] = {}
     is_login = context.set_login_environment
     user = who(definition, remarks)
-    if user.name and user.home and is_login is not False:
-        found = {"HOME": user.home, "LOGNAME": user.name, "USER": user.name, "SHELL": user.shell}
-        if user.home == "/":
-            del found["HOME"]
-        if user.shell.rpartition("/")[2] in NO_SHELLS:
-            del found["SHELL"]
+    if is_login or (context.user and is_login is None):
+        found = login(user)
     for kind in KINDS:
         if there := paths(definition, kind):
             found[f"{kind.upper()}_DIRECTORY"] = ":".join(there)
@@ -192,6 +191,18 @@ def variables(definition: "Definition", remarks: list[str]) -> list[tuple[str, s
         if any(f"${name}" in word or f"${{{name}}}" in word for word in _all_words(definition)):
             note(remarks, f"Environment={name}: it is for the programs themselves, and not put into their words")
     return list(found.items())
+
+
+def login(user: "Who") -> dict[str, str]:
+    """HOME and the like, as this user has them."""
+    if not user.login:
+        return {}
+    found = {"HOME": user.home, "LOGNAME": user.login, "USER": user.login, "SHELL": user.shell}
+    if user.home == "/":
+        del found["HOME"]
+    if user.shell.rpartition("/")[2] in NO_SHELLS:
+        del found["SHELL"]
+    return found
 
 
 def _all_words(definition: "Definition") -> list[str]:
@@ -293,7 +304,8 @@ def after(definition: "Definition", remarks: list[str], with_stop: bool = False)
     stops = [*(commands.stop * with_stop), *commands.stop_post]
     found: list[str] = []
     if stops:
-        found = [*environment(definition, remarks), *place(definition, remarks)]
+        *inherited, folder = place(definition, remarks)
+        found = [*environment(definition, remarks), *inherited, f"{folder} || :"]
         found += ["set -f"] if splits(definition) else []
         found += [f"{in_shell(definition, remarks, each)} || :" for each in stops]
     there = paths(definition, "runtime")

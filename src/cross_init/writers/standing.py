@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Command, Context, Definition
 
-ROOTS = ("", "root", "0")
+ROOTS = ("root", "0")
 UNLIMITED = 1 << 63  # from here on, as for the kernel
 POLICIES = {"other": "--other", "batch": "--batch", "idle": "--idle", "fifo": "--fifo", "rr": "--rr"}
 IO_CLASSES = {"none": "0", "realtime": "1", "best-effort": "2", "idle": "3"}
@@ -24,10 +24,13 @@ PREFIXES = ("LD_", "PYTHON", "LC_", "_")
 
 
 class Who:
-    """A user. name: "" if it is who starts it. group: its first one. groups: all of them, None if nobody said."""
+    """A user. name: "" if it stays who starts it. group: its first one. groups: all, None if they are the user's own.
+
+    login, home, shell: as the machine's users have them; "" if it has no such user.
+    """
 
     def __init__(self) -> None:
-        self.name = self.group = self.home = self.shell = ""
+        self.name = self.group = self.login = self.home = self.shell = ""
         self.groups: list[str] | None = None
 
 
@@ -42,34 +45,41 @@ def who(definition: "Definition", remarks: list[str]) -> Who:
     context = definition.context
     found = Who()
     found.group = context.group
-    if context.user not in ROOTS:
-        _look_up(found, definition, remarks)
+    _look_up(found, definition, remarks)
     if context.supplementary_groups:
-        found.groups = list(dict.fromkeys((*_groups(found), *context.supplementary_groups)))
+        found.groups = list(dict.fromkeys((*(found.groups or _groups(found)), *context.supplementary_groups)))
     return found
 
 
 def _look_up(found: Who, definition: "Definition", remarks: list[str]) -> None:
     from pwd import getpwnam, getpwuid
 
-    user = definition.context.user
-    found.name = user
+    user = definition.context.user or "root"
     try:
         entry = getpwuid(int(user)) if user.isdigit() else getpwnam(user)
     except (KeyError, OverflowError):
+        found.name = user
         if definition.context.dynamic_user:
             from cross_init.running.identity import dynamic_number
 
             found.name = found.group = str(dynamic_number(user))
             note(remarks, f"DynamicUser=: it is the user {found.name}, a number that nobody has on this machine")
-            return
-        found.group = found.group or user
-        note(
-            remarks, f"User={user}: this machine has no such user: the group {found.group} is a guess, HOME is not set"
-        )
+        elif user.isdigit():
+            found.group = found.group or user
+        else:
+            found.group = found.group or user
+            note(
+                remarks, f"User={user}: there is no such user here: the group {found.group} is a guess, HOME is not set"
+            )
         return
-    found.home, found.shell = entry.pw_dir, entry.pw_shell
-    found.group = found.group or _group_name(entry.pw_gid)
+    found.login, found.home, found.shell = entry.pw_name, entry.pw_dir, entry.pw_shell
+    if user in ROOTS:
+        return
+    found.name = entry.pw_name
+    first = _group_name(entry.pw_gid)
+    found.group = found.group or first
+    if found.group not in (first, str(entry.pw_gid)):
+        found.groups = _groups(found)
 
 
 def _group_name(number: int) -> str:
@@ -82,13 +92,16 @@ def _group_name(number: int) -> str:
 
 
 def _groups(found: Who) -> list[str]:
-    from pwd import getpwnam
+    """Those that a user of this name and first group has."""
+    from grp import getgrnam
 
     try:
-        entry = getpwnam(found.name)
+        first = int(found.group) if found.group.isdigit() else getgrnam(found.group).gr_gid
     except KeyError:
         return [found.group] if found.group else []
-    return [_group_name(each) for each in posix.getgrouplist(entry.pw_name, entry.pw_gid)]
+    if not found.name:
+        return []
+    return [_group_name(each) for each in posix.getgrouplist(found.name, first)] if found.login else [found.group]
 
 
 def chain(definition: "Definition", remarks: list[str], command: "Command", target: str = "") -> list[str]:
@@ -183,6 +196,8 @@ def _env(definition: "Definition", is_main: bool, ignores_sigpipe: bool) -> list
     said: list[str] = []
     if is_main and context.ignore_sigpipe != ignores_sigpipe:
         said.append("--ignore-signal=PIPE" if context.ignore_sigpipe else "--default-signal=PIPE")
+    for each in context.unset_environment:
+        said += ["-u", each] if is_daemons_alone(each) and "=" not in each else []
     said += [f"{name}={value}" for name, value in daemons_alone(definition)]
     return ["env", *said] if said else []
 

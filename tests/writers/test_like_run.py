@@ -1,0 +1,66 @@
+"""A service without its unit (--expand) and by it (cross-init run): a process sees the same of itself."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.running.test_like_systemd import CASES, OWN, comparable
+from tests.support.command import ROOT
+from tests.support.waiting import until
+from tests.support.written import HERE, Written, written
+
+PROGRAM = (
+    '/bin/sh -c \'echo $$$$ >HERE/pid; export IGNORED="$$(sed -n s/^SigIgn:.//p /proc/self/status)"; '
+    'exec /usr/bin/python3 -IS HERE/self_seen.py "$$@"\' sh HERE/seen one ${A} $B "two words" $$x'
+)
+# What the init's own variables are, and what only cross-init run takes from the machine.
+OTHERS = {*OWN, "PATH", "LANG", "PWD", "SHLVL", "USER", "LC_CTYPE"}
+LEFT_OUT = {"data"}  # a remark says so
+INSTEAD = {"priorities": "Nice=5\nOOMScoreAdjust=123\nCoredumpFilter=0x7f"}
+VARIABLES = "# a comment\nA=from file\nB='quoted  twice'\n;C=no\n\nD=\"$x \"\n"
+# Folders of a service's go there; nobody else is to see them.
+OWN_FOLDERS = (
+    "cp -a /etc /run/etc && mount --bind /run/etc /etc && "
+    "for each in lib cache; do mount -t tmpfs none /var/$each || exit; done"
+)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    with written("runit", tmp_path_factory.mktemp("machine")) as made:
+        done = made.run("sh", "-c", OWN_FOLDERS)
+        assert done.code == 0, done.err
+        program = ROOT / "tests/support/self_seen.py"
+        (made.folder / "self_seen.py").write_bytes(program.read_bytes())
+        (made.folder / "variables").write_text(VARIABLES)
+        yield made
+
+
+def seen(machine: Written, *words: str) -> dict[str, Any]:
+    """What the probe has written when this was started."""
+    file = machine.folder / "seen"
+    for each in (file, machine.folder / "pid"):
+        each.unlink(missing_ok=True)
+    process = machine.begin("setsid", *words)
+    until(
+        lambda: process.poll() is not None or (file.exists() and file.read_text().endswith("}")), "it has written", 20
+    )
+    found: dict[str, Any] = json.loads(file.read_text())
+    machine.run("kill", (machine.folder / "pid").read_text().strip())
+    process.wait(20)
+    left = comparable(found)
+    return {key: value for key, value in left.items() if key.removeprefix("environment ") not in OTHERS}
+
+
+@pytest.mark.parametrize("case", sorted(CASES.keys() - LEFT_OUT))
+def test_a_process_sees_the_same(machine: Written, case: str) -> None:
+    name = f"probe{sorted(CASES).index(case)}"
+    lines = INSTEAD.get(case, CASES[case]).replace("NAME", name).replace("FOLDER", HERE)
+    machine.folder.chmod(0o777)
+    text = f"[Service]\n{lines}\nExecStart={PROGRAM}\n"
+    machine.translate_text(f"{name}.service", text, "--expand")
+    script = seen(machine, f"{HERE}/services/{name}/run")
+    ours = seen(machine, "cross-init", "run", "--init", "none", f"{HERE}/{name}.service")
+    assert script == ours
