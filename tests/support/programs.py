@@ -46,6 +46,8 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "memcached": ("memcached",),
     "mosquitto": ("mosquitto",),
     "nginx": ("nginx",),
+    "openssh-client": ("ssh-keygen",),
+    "openssh-server": ("sshd",),
     "openssl": ("openssl",),
     "php8.2-fpm": ("php-fpm8.2",),
     "podman": ("podman",),
@@ -125,6 +127,7 @@ _IN_TREES: dict[str, tuple[str, ...]] = {
 # What a program calls by a path of its own, of packages that its package only recommends, or has a choice of.
 CALLS: dict[str, tuple[str, ...]] = {
     "gcc": ("binutils",),
+    "openssh-server": ("openssh-client",),
     "podman": ("catatonit", "conmon", "crun"),  # catatonit is its "run --init"
     "redis-server": ("redis-tools",),
 }

@@ -17,7 +17,7 @@ SPLIT = "is split at its blanks by the shell, to which quotation marks in it mea
 
 def in_shell(definition: "Definition", remarks: list[str], command: "Command", target: str = "") -> str:
     """The command with its standing, for a shell that has its variables. target: see standing.chain()."""
-    standing = chain(definition, remarks, command, target)
+    standing = chain(definition, remarks, command, target, in_script=True)
     if not standing and "/" not in command.path and command not in definition.commands.start:
         standing = ["env"]  # it may be called as what the shell does itself
     words = [*map(shell, standing), shell(command.path)]

@@ -9,17 +9,24 @@ from cross_init.running.directories import KINDS, base_of, directories, paths
 from cross_init.writers.command_words import in_shell, line, splits
 from cross_init.writers.invocation import BRIDGE, of_unit, options
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.standing import daemons_alone, is_daemons_alone, note, who
+from cross_init.writers.standing import daemons_alone, is_daemons_alone, limits, note, who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cross_init.definitions.definition import Check, Command, Definition
     from cross_init.writers.standing import Who
 
 # The keys of [Unit] that conditions() sees to.
 CHECKS = tuple(key for key in UNIT if key.startswith(("Condition", "Assert")))
+# What shellcheck would say of what is meant: what is between single quotation marks is as the unit has it, a variable
+# without any is to be split, and Debian's shells have the ulimit of others.
+ALLOWED: "dict[str, Callable[[str], bool]]" = {
+    "SC2016": lambda text: "$" in "".join(text.split("'")[1::2]),
+    "SC2086": lambda text: "set -f\n" in text,
+    "SC3045": lambda text: "ulimit -n" in text,
+}
 HERE = "{here}"  # where the script was started, in what has the service stay down
 LOGS = ("journal", "kmsg", "syslog", "journal+console", "kmsg+console", "syslog+console", "inherit")
 NO_SHELLS = ("nologin", "false", "true")
@@ -47,14 +54,9 @@ READ_SO = 'EnvironmentFile=: of its lines NAME=VALUE and NAME="VALUE" are read; 
 def whole(lines: "Iterable[str]", remarks: "Iterable[str]" = ()) -> str:
     """A script of these lines, with the remarks on top."""
     text = "".join(f"{line}\n" for line in lines)
-    # What is between single quotation marks is as the unit has it, and a variable without any is to be split.
-    marks = [code for code, is_there in (("SC2016", "$" in _quoted(text)), ("SC2086", "set -f\n" in text)) if is_there]
+    marks = [code for code, holds in ALLOWED.items() if holds(text)]
     allowed = f"# shellcheck disable={','.join(marks)}\n" if marks else ""
     return f"#!/bin/sh\n{comments(remarks)}{allowed}{text}"
-
-
-def _quoted(text: str) -> str:
-    return "".join(text.split("'")[1::2])
 
 
 def run(
@@ -239,9 +241,13 @@ def _as_user(definition: "Definition", remarks: list[str]) -> list[str]:
 
 
 def place(definition: "Definition", remarks: list[str]) -> list[str]:
-    """Lines about what a process inherits: its umask, what is in its core, its working directory."""
+    """Lines about what a process inherits: its umask, limits, what is in its core; the last, its working directory."""
     context = definition.context
     found = [f"umask {context.umask:04o}"] * (context.umask != 0o022)
+    # Where nobody may raise one, it stays, as with systemd; prlimit(1) says so.
+    for said in limits(context, of_daemon=False, of_shell=True):
+        instead = 'ulimit -n "$(ulimit -Hn)"' if said.startswith("--nofile=") else ":"
+        found.append(f"prlimit --pid $$ {shell(said)} || {instead}")
     if context.coredump_filter is not None:
         found.append(f"echo {context.coredump_filter:#x} >/proc/self/coredump_filter")
     for field, key in (("timer_slack_nsec", "TimerSlackNSec"), ("personality", "Personality")):

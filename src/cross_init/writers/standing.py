@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOTS = ("root", "0")
 UNLIMITED = 1 << 63  # from here on, as for the kernel
+# Limits that would be a bound to the shell and the bridge as well.
+DAEMONS_LIMITS = ("AS", "CPU", "DATA", "FSIZE", "RTTIME", "STACK")
 POLICIES = {"other": "--other", "batch": "--batch", "idle": "--idle", "fifo": "--fifo", "rr": "--rr"}
 IO_CLASSES = {"none": "0", "realtime": "1", "best-effort": "2", "idle": "3"}
 # Variables that mean something to the shell, to the bridge or to these programs: only the daemon itself gets them.
@@ -104,8 +106,13 @@ def _groups(found: Who) -> list[str]:
     return [_group_name(each) for each in posix.getgrouplist(found.name, first)] if found.login else [found.group]
 
 
-def chain(definition: "Definition", remarks: list[str], command: "Command", target: str = "") -> list[str]:
-    """The words before a command of the unit's. target: for which init the bridge takes it. Raises Failure."""
+def chain(
+    definition: "Definition", remarks: list[str], command: "Command", target: str = "", in_script: bool = False
+) -> list[str]:
+    """The words before a command of the unit's. Raises Failure.
+
+    target: for which init the bridge takes it. in_script: there are lines for what a shell can have (script.place()).
+    """
     context = definition.context
     if context.root_directory not in ("", "/"):
         where = definition.where("root_directory")
@@ -118,7 +125,7 @@ def chain(definition: "Definition", remarks: list[str], command: "Command", targ
     keeps_user = is_full or command.privileges == "!"
     found = _scheduling(context)
     if not is_full:
-        found += _limits(context)
+        found += ["prlimit", *said] if (said := limits(context, in_script)) else []
         found += _setpriv(definition, remarks, keeps_user)
     return [*found, *_env(definition, is_main, target == "systemd")]
 
@@ -143,12 +150,14 @@ def _scheduling(context: "Context") -> list[str]:
     return found
 
 
-def _limits(context: "Context") -> list[str]:
-    """By prlimit(1), whose options are called as those of systemd's."""
-    said = [
-        f"--{name.lower()}={':'.join(dict.fromkeys(map(_bound, bounds)))}" for name, bounds in context.limits.items()
-    ]
-    return ["prlimit", *said] if said else []
+def limits(context: "Context", of_daemon: bool, of_shell: bool = False) -> list[str]:
+    """The options of prlimit(1), which are called as those of systemd's.
+
+    of_daemon: only those that a shell or the bridge may not have; of_shell: only the others.
+    """
+    names = [name for name in context.limits if not of_daemon or name in DAEMONS_LIMITS]
+    names = [name for name in names if not of_shell or name not in DAEMONS_LIMITS]
+    return [f"--{name.lower()}={':'.join(dict.fromkeys(map(_bound, context.limits[name])))}" for name in names]
 
 
 def _bound(value: int) -> str:
