@@ -61,7 +61,8 @@ def options(definition: "Definition", remarks: list[str], own: tuple[str, ...] =
 
     own: those that the init's own words say. waits: whether the init waits for a service that is ready later.
     """
-    clients, sockets = clients_at_a_time(definition), listen(definition)
+    clients = clients_at_a_time(definition)
+    sockets = [word for each in listen(definition) for word in ("--listen", each)]
     kind = definition.readiness.type
     taken: set[str] = set()
     words = signals(definition, taken)
