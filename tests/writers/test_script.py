@@ -12,6 +12,7 @@ from cross_init.definitions.definition import Command, Definition, Directory
 from cross_init.definitions.load import load
 from cross_init.errors import Failure
 from cross_init.running.command import words_of
+from cross_init.running.environment import read_file
 from cross_init.shapes.control import expand
 from cross_init.writers.command_words import in_shell, one_word
 from cross_init.writers.lost import lost
@@ -94,6 +95,36 @@ def test_variables_folders_and_remarks_break_out_of_nothing(
     found = dict(each.split("=", 1) for each in printed(run(definition, [remark], True, "exit")))
     assert {name: found.get(name) for name in variables} == variables
     assert list(made.iterdir()) == ([made / folder] if folder else [])
+
+
+NAMES = st.sampled_from(["A", "B_2", "export A", "2A", "A B", "", "A-", " A", "# A", ";A"])
+VALUES = st.text(st.sampled_from([*"aZ0 .;-=/$%&|<>(){}[]#!?*~`é"]), max_size=8)
+MARKS = st.sampled_from([("", ""), ("", ""), ('"', '"'), ("'", "'")])
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> str:
+    """A line of an environment file, without what a remark says is not read (a backslash, marks in the middle)."""
+    before, after = draw(MARKS)
+    value = draw(VALUES)
+    sign = draw(st.sampled_from(["=", "=", "=", ""]))
+    return f"{draw(NAMES)}{sign}{before}{value}{after}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(lines(), max_size=6))
+def test_an_environment_file_is_read_as_by_cross_init_run(
+    tmp_path_factory: pytest.TempPathFactory, said: list[str]
+) -> None:
+    file = tmp_path_factory.mktemp("made") / "variables"
+    file.write_text("\n".join(said))
+    definition = service([])
+    definition.commands.start = (Command("/usr/bin/env", ("/usr/bin/env", "-0"), AT),)
+    definition.context.environment = ()
+    definition.context.environment_files = ((str(file), False),)
+    found = dict(each.split("=", 1) for each in printed(run(definition, [], True, "exit")))
+    wanted = {name.decode(): value.decode() for name, value in read_file(str(file), False, "").items()}
+    assert {name: found.get(name) for name in ("A", "B_2")} == {name: wanted.get(name) for name in ("A", "B_2")}
 
 
 @given(texts)

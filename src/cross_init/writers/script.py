@@ -41,8 +41,8 @@ TESTS = {
 }
 # Lines NAME=VALUE, the value perhaps in quotation marks: what both systemd and people's files have.
 READ = """read_environment() {
-	while IFS= read -r _line || [ -n "$_line" ]; do
-		_name=${_line%%=*} _value=${_line#*=}
+	while read -r _line || [ -n "$_line" ]; do
+		_line=${_line#export } _name=${_line%%=*} _value=${_line#*=}
 		case $_name in "$_line" | '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
 		case $_value in \\"*\\" | \\'*\\') _value=${_value#?} _value=${_value%?} ;; esac
 		export "$_name=$_value"
