@@ -165,15 +165,16 @@ class Written:
     def stays_down(self, name: str) -> None:
         """Return when it is down, and meant to be."""
         directory = self.directory(name)
-        if self.init == "runit":
-            until(lambda: self.run("sv", "status", directory).out.startswith("down: "), f"{name} is down")
-            assert "want up" not in self.run("sv", "status", directory).out
-        elif self.init == "daemontools":
-            until(lambda: ": down" in self.run("svstat", directory).out, f"{name} is down")
-            assert "want up" not in self.run("svstat", directory).out
+        if self.init in ("runit", "daemontools"):
+            words: Words = ("sv", "status", directory) if self.init == "runit" else ("svstat", directory)
+
+            def is_down() -> bool:
+                out = self.run(*words).out  # of one that is to be started anew it says "want up"
+                return ("down: " in out or ": down" in out) and "want up" not in out
+
+            until(is_down, f"{name} is down")
         else:
-            words = ("s6-svstat", "-o", "up,wantedup", directory)
-            becomes(lambda: self.run(*words).out, "false false\n")
+            becomes(lambda: self.run("s6-svstat", "-o", "up,wantedup", directory).out, "false false\n")
 
     def processes(self) -> list[str]:
         """The command lines of all that runs there, but for the init's own and what was there before."""

@@ -32,7 +32,7 @@ def spoken(port: int, says: str) -> tuple[str, ...]:
     """A command that says this there, and prints what is answered first."""
     code = (
         f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 5); s.sendall({says.encode()!r}); "
-        "print(s.recv(200).decode())"
+        "print(s.recv(200).decode('latin-1'))"
     )
     return ("/usr/bin/python3", "-IS", "-c", code)
 
