@@ -6,7 +6,6 @@ is, is looked up on this machine: that the other one has the same users is a rem
 
 import posix
 
-from cross_init.definitions.definition import CAPABILITIES_ALL
 from cross_init.definitions.restrictions import CAPABILITIES, SECURE_BITS
 from cross_init.errors import Failure
 
@@ -170,8 +169,8 @@ def _setpriv(definition: "Definition", remarks: list[str], keeps_user: bool) -> 
     if not keeps_user:
         said += _identity(who(definition, remarks))
     ambient = 0 if keeps_user else context.ambient_capabilities
-    if context.capability_bounding_set != CAPABILITIES_ALL:
-        said.append(f"--bounding-set=-all{_capabilities(context.capability_bounding_set)}")
+    if bound := _bounding_set(context.capability_bounding_set):
+        said.append(f"--bounding-set={bound}")
     if ambient:
         said.append(f"--inh-caps=-all{_capabilities(ambient)}")
         said.append(f"--ambient-caps=-all{_capabilities(ambient)}")
@@ -193,6 +192,13 @@ def _identity(found: Who) -> list[str]:
     if found.name:
         return [*said, "--clear-groups"]
     return [*said, "--keep-groups"] if said else []
+
+
+def _bounding_set(mask: int) -> str:
+    """What is left, or what is taken where the rest is whatever the kernel has; "" if that is nothing."""
+    if mask >> len(CAPABILITIES):
+        return ",".join(f"-{name}" for number, name in enumerate(CAPABILITIES) if not mask >> number & 1)
+    return f"-all{_capabilities(mask)}"
 
 
 def _capabilities(mask: int) -> str:
