@@ -134,6 +134,11 @@ def test_s6_rc_starts_what_is_required_first(tmp_path: Path, form: str) -> None:
         assert said(init) == "first\nsecond\nlast\n"
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 def test_a_service_for_each_client(init: Written, form: tuple[str, ...]) -> None:
     (init.folder / "web.socket").write_text(f"[Socket]\nListenStream={HERE}/web.sock\nAccept=yes\n")
     text = "[Service]\nStandardInput=socket\nExecStart=/bin/sed -u s/^/hello-/\n"
@@ -143,7 +148,7 @@ def test_a_service_for_each_client(init: Written, form: tuple[str, ...]) -> None
     init.up(name)
     starting = init.start(name)
     if init.init == "daemontools":
-        until((init.folder / "web.sock").exists, "it listens")
+        until(lambda: listens(init.folder / "web.sock"), "it listens")
     else:
         assert starting.wait(LONGEST_S) == 0
     for _ in range(2):

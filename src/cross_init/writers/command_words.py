@@ -32,6 +32,8 @@ def _word(text: str, command: "Command", remarks: list[str]) -> str:
     if command.literal or "$" not in text:
         return shell(text)
     name = text.removeprefix("$")
+    if name == "MAINPID":
+        return '"${MAINPID-}"'  # a number
     if name != text and is_name(name):
         note(remarks, f"${name} {SPLIT}")
         return f"${{{name}-}}"
@@ -41,7 +43,9 @@ def _word(text: str, command: "Command", remarks: list[str]) -> str:
 def splits(definition: "Definition") -> bool:
     """Whether a variable is a word of its own somewhere, which becomes several, but no names of files."""
     commands = (each for kind in vars(definition.commands).values() for each in kind if not each.literal)
-    return any(word[:1] == "$" and is_name(word[1:]) for each in commands for word in each.argv[1:])
+    return any(
+        word[:1] == "$" and is_name(word[1:]) and word != "$MAINPID" for each in commands for word in each.argv[1:]
+    )
 
 
 def is_name(text: str) -> bool:

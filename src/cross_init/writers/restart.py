@@ -3,7 +3,7 @@
 Such a script is given how the run script ended: its exit code, or a word that stands for "of a signal", and the signal.
 """
 
-from cross_init.definitions.definition import SECOND
+from cross_init.definitions.definition import INFINITY, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ SIGABRT = "6"  # what the watchdog sends
 def rows(definition: "Definition", by_signal: str) -> "list[Row]":
     """Patterns of CODE:SIGNAL, and whether it is started anew then; the first that fits counts, and else it is."""
     said = definition.ending
+    if said.restart_delay == INFINITY:
+        return [(("*",), False)]
     codes, signals = said.success_exit_status
     cleanly = CLEAN_SIGNALS if definition.readiness.type != "oneshot" else ()
     clean = _patterns(((0, *codes), (*cleanly, *signals)), by_signal)
@@ -42,9 +44,14 @@ def rows(definition: "Definition", by_signal: str) -> "list[Row]":
     found = [row for row in found if row[0]]
     while found and found[-1][1]:
         found.pop()
-    while len(found) > 1 and not found[-1][1] and not found[-2][1] and found[-1][0] == ("*",):
-        del found[-2]  # what comes behind takes it as well
-    return found
+    merged: list[Row] = []
+    for patterns, is_anew in found:
+        if merged and merged[-1][1] == is_anew:
+            before = () if patterns == ("*",) else merged[-1][0]  # it takes all that the others do
+            merged[-1] = ((*before, *patterns), is_anew)
+        else:
+            merged.append((patterns, is_anew))
+    return merged
 
 
 def _patterns(statuses: tuple[tuple[int, ...], tuple[int, ...]], by_signal: str) -> tuple[str, ...]:
