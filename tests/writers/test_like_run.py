@@ -18,6 +18,16 @@ PROGRAM = (
 # What the init's own variables are, and what only cross-init run takes from the machine.
 OTHERS = {*OWN, "PATH", "LANG", "PWD", "SHLVL", "USER", "LC_CTYPE"}
 LEFT_OUT = {"data"}  # a remark says so
+MORE = {
+    "dynamic user": "DynamicUser=yes\nUser=nobody-yet\nStateDirectory=NAME\nSupplementaryGroups=audio",
+    "unknown number": "User=54321\nRuntimeDirectory=NAME",
+    "group of another number": "User=daemon\nGroup=54321",
+    "limits of time and memory": "LimitAS=2G\nLimitCPU=3600\nLimitFSIZE=1G\nLimitDATA=1G\nUser=daemon",
+    "inverted, and a device's": "CapabilityBoundingSet=~CAP_NET_RAW\nPrivateDevices=yes\nUser=daemon",
+    "idle": "IOSchedulingClass=idle\nCPUSchedulingPolicy=idle\nNice=-3",
+    "privileged": "PermissionsStartOnly=yes\nUser=daemon\nExecStartPre=/bin/mkdir -p /run/NAME-root",
+    "variables for the shell": 'Environment=IFS=x ENV=/nowhere "LD_LIBRARY_PATH=/a b" _=y PYTHONPATH=/z',
+}
 INSTEAD = {"priorities": "Nice=5\nOOMScoreAdjust=123\nCoredumpFilter=0x7f"}
 VARIABLES = "# a comment\nA=from file\nB='quoted  twice'\n;C=no\n\nD=\"$x \"\n"
 # Folders of a service's go there; nobody else is to see them.
@@ -54,10 +64,10 @@ def seen(machine: Written, *words: str) -> dict[str, Any]:
     return {key: value for key, value in left.items() if key.removeprefix("environment ") not in OTHERS}
 
 
-@pytest.mark.parametrize("case", sorted(CASES.keys() - LEFT_OUT))
+@pytest.mark.parametrize("case", sorted({*CASES, *MORE} - LEFT_OUT))
 def test_a_process_sees_the_same(machine: Written, case: str) -> None:
-    name = f"probe{sorted(CASES).index(case)}"
-    lines = INSTEAD.get(case, CASES[case]).replace("NAME", name).replace("FOLDER", HERE)
+    name = f"probe{sorted({*CASES, *MORE}).index(case)}"
+    lines = {**CASES, **MORE, **INSTEAD}[case].replace("NAME", name).replace("FOLDER", HERE)
     machine.folder.chmod(0o777)
     text = f"[Service]\n{lines}\nExecStart={PROGRAM}\n"
     machine.translate_text(f"{name}.service", text, "--expand")

@@ -61,9 +61,10 @@ def _look_up(found: Who, definition: "Definition", remarks: list[str]) -> None:
     except (KeyError, OverflowError):
         found.name = user
         if definition.context.dynamic_user:
-            from cross_init.running.identity import dynamic_number
+            from cross_init.running.identity import NOLOGIN, dynamic_number
 
             found.name = found.group = str(dynamic_number(user))
+            found.login, found.home, found.shell = user, "/", NOLOGIN
             note(remarks, f"DynamicUser=: it is the user {found.name}, a number that nobody has on this machine")
         elif user.isdigit():
             found.group = found.group or user
@@ -100,8 +101,8 @@ def _groups(found: Who) -> list[str]:
         first = int(found.group) if found.group.isdigit() else getgrnam(found.group).gr_gid
     except KeyError:
         return [found.group] if found.group else []
-    if not found.name:
-        return []
+    if not found.name or found.name.isdigit():
+        return [found.group] if found.group else []
     return [_group_name(each) for each in posix.getgrouplist(found.name, first)] if found.login else [found.group]
 
 
@@ -187,10 +188,8 @@ def _identity(found: Who) -> list[str]:
     said += [f"--regid={found.group}"] if found.group else []
     if found.groups is not None:
         return [*said, f"--groups={','.join(found.groups)}"]
-    if found.name and not found.name.isdigit():
-        return [*said, "--init-groups"]
     if found.name:
-        return [*said, "--clear-groups"]
+        return [*said, f"--groups={found.group}" if found.name.isdigit() else "--init-groups"]
     return [*said, "--keep-groups"] if said else []
 
 
