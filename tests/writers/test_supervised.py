@@ -84,7 +84,10 @@ def test_notify(init: Written, form: tuple[str, ...], kind: str) -> None:
     second = init.stage.puppet()
     second.tell("notify READY=1")
     second.hear("notified")
+    assert (init.machine.root / "run/web").exists()
     stop(init, second)
+    if form and waits(init):  # what is run at its end (./finish) sees to that
+        assert not (init.machine.root / "run/web").exists()
 
 
 @pytest.mark.parametrize("kind", ["simple", "exec"])
