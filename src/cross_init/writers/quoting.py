@@ -27,9 +27,15 @@ def execline(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def comments(remarks: "Iterable[str]") -> str:
-    """Lines that begin with #, one for each; none goes on in the next."""
-    return "".join(f"# {_one_line(each)}\n" for each in remarks)
+def comments(remarks: "Iterable[str]", width: int = 0) -> str:
+    """Lines that begin with #, one for each, or as many as it takes in this width; none goes on in the next."""
+    lines = [f"# {_one_line(each)}" for each in remarks]
+    if width:
+        from textwrap import TextWrapper
+
+        fold = TextWrapper(width, subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False)
+        lines = [part for line in lines for part in fold.wrap(line)]
+    return "".join(f"{line.rstrip(chr(92))}\n" for line in lines)
 
 
 def _one_line(text: str) -> str:

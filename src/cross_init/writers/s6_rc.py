@@ -7,7 +7,7 @@ from cross_init.definitions.definition import INFINITY, SECOND, Definition
 from cross_init.writers import s6
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.quoting import comments, execline
-from cross_init.writers.script import after, before, oneshot, streams
+from cross_init.writers.script import WIDTH, after, before, oneshot, streams
 
 WRITES = (*s6.WRITES, "Requires", "Requisite", "BindsTo", "BindTo", "Wants", "After")
 STARTS_WITHIN = 90 * SECOND  # where nobody said how long a start may take
@@ -54,7 +54,7 @@ def _oneshot(definition: Definition, remarks: list[str], expand: bool) -> dict[s
         command = " ".join(map(execline, of_unit(definition))) + "\n"
         if definition.relations.checks:
             remarks.append("Condition...=: they are not looked at")
-    found["up"] = comments(remarks) + command
+    found["up"] = comments(remarks, WIDTH) + command
     said = definition.ending.timeout_start
     if said not in (None, INFINITY) and said:
         found["timeout-up"] = f"{said // 1000}\n"

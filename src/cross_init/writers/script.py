@@ -27,6 +27,7 @@ ALLOWED: "dict[str, Callable[[str], bool]]" = {
     "SC2086": lambda text: "set -f\n" in text,
     "SC3045": lambda text: "ulimit -n" in text,
 }
+WIDTH = 100  # of a comment
 HERE = "{here}"  # where the script was started, in what has the service stay down
 LOGS = ("journal", "kmsg", "syslog", "journal+console", "kmsg+console", "syslog+console", "inherit")
 NO_SHELLS = ("nologin", "false", "true")
@@ -56,7 +57,7 @@ def whole(lines: "Iterable[str]", remarks: "Iterable[str]" = ()) -> str:
     text = "".join(f"{line}\n" for line in lines)
     marks = [code for code, holds in ALLOWED.items() if holds(text)]
     allowed = f"# shellcheck disable={','.join(marks)}\n" if marks else ""
-    return f"#!/bin/sh\n{comments(remarks)}{allowed}{text}"
+    return f"#!/bin/sh\n{comments(remarks, WIDTH)}{allowed}{text}"
 
 
 def run(
