@@ -17,7 +17,7 @@ BEGIN = (
 
 
 class Daemon:
-    """A daemon. prepare: a shell's line in the machine. answers: whether it serves. pid: of whom it is to be."""
+    """A daemon. prepare: a shell's line in the machine. user: as whom it runs. answer: what it says to asks."""
 
     def __init__(self, package: str, unit: str, user: str, prepare: str, asks: tuple[str, ...], answer: str) -> None:
         self.package = package
@@ -45,6 +45,14 @@ DAEMONS = {
         "install -d -o redis -g redis /var/lib/redis /var/log/redis",
         spoken(6379, "PING\r\n"),
         "+PONG",
+    ),
+    "dbus": Daemon(
+        "dbus",
+        "dbus.service",
+        "messagebus",
+        ":",
+        ("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.GetId"),
+        "string",
     ),
     "memcached": Daemon("memcached", "memcached.service", "memcache", ":", spoken(11211, "version\r\n"), "VERSION"),
     "nginx": Daemon(
@@ -80,7 +88,7 @@ def init(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Written]:
 @pytest.mark.parametrize("which", DAEMONS)
 def test_a_daemon_of_debian(init: Written, which: str, form: str) -> None:
     daemon = DAEMONS[which]
-    need(daemon.package)
+    need(daemon.package, "dbus-bin")
     done = init.run("sh", "-c", daemon.prepare)
     assert done.code == 0, done.err
     name = daemon.unit.removesuffix(".service")
@@ -94,6 +102,7 @@ def test_a_daemon_of_debian(init: Written, which: str, form: str) -> None:
     if init.init == "daemontools" or which == "memcached":
         until(answers, "it answers")
     assert answers(), "it is ready when it serves"
+    assert daemon.user in init.run("ps", "-eo", "user:32=").out.split()
     init.reload(name) if which != "memcached" else None
     until(answers, "it still does")
     assert init.stop(name).wait(LONGEST_S) == 0

@@ -85,10 +85,10 @@ def line(definition: "Definition", remarks: list[str], command: "Command") -> st
 
 
 def one_word(commands: "tuple[Command, ...]", definition: "Definition", remarks: list[str]) -> str:
-    """They, as the bridge splits them again (commands/exec_line.py); several are a shell's."""
+    """They, as the bridge splits them again (commands/exec_line.py), whose limits they have; several are a shell's."""
     if len(commands) == 1:
         command = commands[0]
-        standing = [each.replace("$", "$$") for each in chain(definition, remarks, command)]
+        standing = [each.replace("$", "$$") for each in chain(definition, remarks, command, in_script=True)]
         own = [each.replace("$", "$$") if command.literal else each for each in command.argv[1:]]
         words = [*standing, command.path.replace("$", "$$"), *own]
         return ("-" if command.may_fail else "") + " ".join(map(unit_word, words))

@@ -242,10 +242,12 @@ def _as_user(definition: "Definition", remarks: list[str]) -> list[str]:
 
 
 def place(definition: "Definition", remarks: list[str]) -> list[str]:
-    """Lines about what a process inherits: its umask, limits, what is in its core; the last, its working directory."""
+    """Lines about what a process inherits: umask, limits, what is in its core; the last one, its working directory."""
     context = definition.context
     found = [f"umask {context.umask:04o}"] * (context.umask != 0o022)
-    # Where nobody may raise one, it stays, as with systemd; prlimit(1) says so.
+    # Where nobody may, these stay as they are, as with systemd; the programs say so.
+    if context.oom_score_adjust is not None:
+        found.append(f"choom -n {context.oom_score_adjust} -p $$ >/dev/null || :")
     for said in limits(context, of_daemon=False, of_shell=True):
         instead = 'ulimit -n "$(ulimit -Hn)"' if said.startswith("--nofile=") else ":"
         found.append(f"prlimit --pid $$ {shell(said)} || {instead}")

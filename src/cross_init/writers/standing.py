@@ -123,16 +123,16 @@ def chain(
     is_main = command in definition.commands.start
     is_full = command.privileges == "+" or (context.permissions_start_only and not is_main)
     keeps_user = is_full or command.privileges == "!"
-    found = _scheduling(context)
+    found = _scheduling(context, in_script)
     if not is_full:
         found += ["prlimit", *said] if (said := limits(context, in_script)) else []
         found += _setpriv(definition, remarks, keeps_user)
     return [*found, *_env(definition, is_main, target == "systemd")]
 
 
-def _scheduling(context: "Context") -> list[str]:
+def _scheduling(context: "Context", in_script: bool) -> list[str]:
     found: list[str] = []
-    if context.oom_score_adjust is not None:
+    if context.oom_score_adjust is not None and not in_script:
         found += ["choom", "-n", str(context.oom_score_adjust), "--"]
     if context.nice:
         found += ["nice", "-n", str(context.nice)]
