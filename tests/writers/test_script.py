@@ -149,6 +149,22 @@ def test_a_folder_in_another_users_folder_is_made_by_that_user() -> None:
     assert "setpriv --reuid=daemon --regid=daemon --clear-groups install -d -m 0755 /run/web/a" in lines
 
 
+@pytest.mark.parametrize(
+    ("said", "option"),
+    [
+        ("CAP_CHOWN CAP_CHECKPOINT_RESTORE", "--bounding-set=-all,+chown,+checkpoint_restore"),
+        ("~CAP_NET_RAW", "--bounding-set=-net_raw"),  # whatever else the kernel has
+        ("", "--bounding-set=-all"),
+    ],
+)
+def test_a_bounding_set_has_the_kernels_names(tmp_path: Path, said: str, option: str) -> None:
+    unit = tmp_path / "web.service"
+    unit.write_text(f"[Service]\nExecStart=/bin/cat\nCapabilityBoundingSet={said}\n")
+    read = load(str(unit))
+    assert read.remarks == []
+    assert f"\nexec setpriv {option} env --ignore-signal=PIPE /bin/cat\n" in run(read.definition, [], True, "exit")
+
+
 def test_shellcheck_has_nothing_to_say_about_the_units_of_debians_packages(tmp_path: Path) -> None:
     need("shellcheck")
     texts: dict[str, str] = {}  # many are alike
