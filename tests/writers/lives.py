@@ -17,8 +17,8 @@ KINDS = {
     "Environment=\"SAID=a 'b' $c %%d\" TWO=2",
     "notify": "Type=notify\nExecStart=PUPPET\nRestart=always\nRestartSec=0\nLimitNOFILE=600:700",
     "notify-reload": "Type=notify-reload\nExecStart=PUPPET\nRestart=no\nWorkingDirectory=/tmp",
-    "forking": "Type=forking\nPIDFile=HERE/pid\n"
-    "ExecStart=/bin/sh -c 'exec 3<>HERE/go; PUPPET 3<&- & read -r ready <&3; echo $! > HERE/pid'\nRestart=no",
+    "forking": "Type=forking\nPIDFile=PIDFILE\n"
+    "ExecStart=/bin/sh -c 'exec 3<>HERE/go; PUPPET 3<&- & read -r ready <&3; echo $! > PIDFILE'\nRestart=no",
     "oneshot": "Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo one >> HERE/done'\n"
     "ExecStart=/bin/sh -c 'echo \"two  2\" >> HERE/done'\nExecStop=/bin/sh -c 'echo stopped >> HERE/done'",
     "socket": "Type=notify\nExecStart=PUPPET\nRestart=always",
@@ -31,6 +31,7 @@ SIGHUP = "ExecReload=/bin/kill -HUP $MAINPID\n"
 def units(driver: Written, kind: str) -> dict[str, str]:
     """The unit of this kind, and its socket."""
     text = KINDS[kind].replace("PUPPET", f"{driver.puppet} HERE").replace("HERE", driver.here)
+    text = text.replace("PIDFILE", driver.daemons_pid_file)
     reload = SIGHUP if kind in RELOADS and kind != "notify-reload" else ""
     wanted = "[Install]\nWantedBy=multi-user.target\n"
     unit = f'[Unit]\nDescription=The "daemon" 100%%, {driver.name}\nAfter=network.target\n'

@@ -50,6 +50,11 @@ class Written(Driver):
     def reload(self) -> None:
         """Have the init reload it."""
 
+    @property
+    def daemons_pid_file(self) -> str:
+        """Where a daemon that forks away writes its number."""
+        return f"{self.here}/pid"
+
     def left(self) -> set[int]:
         """The processes that are the service's: the init's own, of which some name its folder, are none."""
         return {*processes(self.here), *processes(f"{self.name}.service")} - self.own()
@@ -74,6 +79,10 @@ class Inside(Written):
     @abstractmethod
     def command(self, *words: str) -> str:
         """Run this inside; what it says on standard output, and in self.said on standard error."""
+
+    @property
+    def daemons_pid_file(self) -> str:
+        return f"/run/{self.name}.pid"  # as daemons have it, which is nobody else's then
 
     def prepare(self) -> None:
         """Have our programs where a machine has them."""

@@ -59,6 +59,10 @@ class Init(Base):
         self.socket = environ.get(b"NOTIFY_SOCKET", b"")
         return None
 
+    def waits_for_it(self, environ: Environment) -> str:
+        """By its socket; a command that is waited for is over anyway."""
+        return "start-stop-daemon waits for readiness (--notify-await)" if self.hears == MESSAGE else ""
+
     def strip(self, environ: Environment) -> None:
         """start-stop-daemon's socket, also one of a start that is over."""
         if AWAITED in environ.get(b"NOTIFY_SOCKET", b""):

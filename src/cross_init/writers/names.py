@@ -9,4 +9,5 @@ WRITERS = {
     "openrc": "openrc",
     "dinit": "dinit",
     "upstart": "upstart",
+    "sysv": "sysv",
 }

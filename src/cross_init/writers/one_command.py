@@ -67,6 +67,14 @@ def words(definition: Definition, remarks: list[str], stays: bool = True) -> lis
     return in_a_shell([*lines, *more])
 
 
+def program_first(line: str) -> list[str]:
+    """A shell's command line as its program's path, and all else: where no bridge is needed, it may begin with any."""
+    program, _, rest = line.partition(" ")
+    if program == BRIDGE:
+        return [f"/usr/bin/{program}", rest]
+    return [program, rest] if program.startswith("/") else ["/usr/bin/env", line]
+
+
 def in_a_shell(lines: list[str]) -> list[str]:
     """These lines as one word of a shell's."""
     return ["/bin/sh", "-ec", "; ".join(lines)]

@@ -6,7 +6,8 @@ needs no process that stays: OpenRC knows by itself that it was started.
 """
 
 from cross_init.writers import told
-from cross_init.writers.invocation import BRIDGE, is_awaited, of_unit
+from cross_init.writers.invocation import is_awaited, of_unit
+from cross_init.writers.one_command import program_first
 from cross_init.writers.quoting import comments, shell
 from cross_init.writers.script import after, before, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
@@ -26,6 +27,7 @@ FACILITIES = {
     "time": "ntp-client",
     "rpc": "rpcbind",
 }
+BACKGROUND = ["command_background=yes", "pidfile=/run/$RC_SVCNAME.init.pid"]  # without "init" it may be the daemon's
 LONGEST_S = 86400  # for what has no bound
 SIGNALS = {
     "supervise-daemon": 'supervise-daemon "$RC_SVCNAME" --signal HUP',
@@ -44,7 +46,9 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     elif service.is_task:
         functions = _task(service, [" ".join(map(shell, absolute(of_unit(definition))))])
     else:
-        words = _split(main_line(definition, remarks)) if expand else [*map(shell, absolute(of_unit(definition)))]
+        words = (
+            program_first(main_line(definition, remarks)) if expand else [*map(shell, absolute(of_unit(definition)))]
+        )
         parts.append("".join(f"{each}\n" for each in _process(service, words, supervisor, expand)))
         if expand:
             functions = [_function("start_pre", _before(service)), _function("stop_post", _after(service))]
@@ -52,14 +56,6 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
             functions.append(_told("reload", "Reloading", [SIGNALS[supervisor]]))
     parts += [_depend(service), *functions]
     return {service.name: "#!/sbin/openrc-run\n" + comments(remarks) + "\n".join(filter(None, parts))}
-
-
-def _split(line: str) -> list[str]:
-    """The program, and all else: where the bridge is not needed, what is first may be any program."""
-    program, _, rest = line.partition(" ")
-    if program == BRIDGE:
-        return [f"/usr/bin/{program}", rest]
-    return [program, rest] if program.startswith("/") else ["/usr/bin/env", line]
 
 
 def _command(words: list[str]) -> list[str]:
@@ -74,7 +70,7 @@ def _command(words: list[str]) -> list[str]:
 def _process(service: Told, words: list[str], supervisor: str, expand: bool) -> list[str]:
     """The variables that say what runs, and how it is watched."""
     context = service.definition.context
-    found = [f"supervisor={supervisor}"] if supervisor else ["command_background=yes", "pidfile=/run/$RC_SVCNAME.pid"]
+    found = [f"supervisor={supervisor}"] if supervisor else BACKGROUND
     found += _command(words)
     if expand:
         # What it is run by looks at these before the unit's own commands have made a folder.
