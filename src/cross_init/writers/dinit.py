@@ -30,6 +30,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     if expand:
         found += _expanded(service, files, is_task)
     else:
+        service.no_checks()
         found.append(f"command = {line(absolute(of_unit(definition)))}")
     if is_awaited(definition) and not is_task:
         found.append("ready-notification = pipefd:3")

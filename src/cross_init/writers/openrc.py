@@ -9,7 +9,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import program_first
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, main_line, oneshot
+from cross_init.writers.script import after, before, conditions, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
 
 TYPE_CHECKING = False
@@ -44,7 +44,8 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     if expand and definition.readiness.type == "oneshot":
         functions = _task(service, [*_before(service), *oneshot(definition, remarks)])
     elif service.is_task:
-        functions = _task(service, [" ".join(map(shell, absolute(of_unit(definition))))])
+        run = " ".join(map(shell, absolute(of_unit(definition))))
+        functions = _task(service, [*conditions(definition, remarks, "return 1"), run])
     else:
         words = (
             program_first(main_line(definition, remarks)) if expand else [*map(shell, absolute(of_unit(definition)))]
@@ -52,6 +53,8 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
         parts.append("".join(f"{each}\n" for each in _process(service, words, supervisor, expand)))
         if expand:
             functions = [_function("start_pre", _before(service)), _function("stop_post", _after(service))]
+        else:
+            functions = [_function("start_pre", conditions(definition, remarks, "return 1"))]
         if service.reloads:
             functions.append(_told("reload", "Reloading", [SIGNALS[supervisor]]))
     parts += [_depend(service), *functions]

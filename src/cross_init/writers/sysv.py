@@ -8,7 +8,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import program_first, sets_folder
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, main_line, oneshot
+from cross_init.writers.script import after, before, conditions, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ def _head(service: Told) -> str:
 def _daemon(service: Told, expand: bool) -> str:
     definition, remarks = service.definition, service.remarks
     words = [*map(shell, absolute(of_unit(definition)))]
-    lines: list[str] = []
+    lines = [] if expand else conditions(definition, remarks, "exit 0")
     context = definition.context
     options: list[str] = []
     if expand:
@@ -88,7 +88,7 @@ def _daemon(service: Told, expand: bool) -> str:
 
 def _task(service: Told, expand: bool) -> str:
     definition, remarks = service.definition, service.remarks
-    starts = [" ".join(map(shell, absolute(of_unit(definition))))]
+    starts = [*conditions(definition, remarks, "exit 0"), " ".join(map(shell, absolute(of_unit(definition))))]
     stops: list[str] = []
     if expand:
         starts = ["set -e", *before(definition, remarks, "exit 0"), *oneshot(definition, remarks)]

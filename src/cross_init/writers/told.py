@@ -5,6 +5,7 @@ Each writer has words for these. What is of systemd alone (its targets, its own 
 
 from cross_init.definitions.definition import INFINITY, SECOND
 from cross_init.errors import Failure
+from cross_init.writers.script import CHECKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ WRITES = (
     *("After", "Before", "Wants", "Requires", "RequiresOverridable", "Requisite", "RequisiteOverridable"),
     *("BindsTo", "BindTo", "Upholds", "Conflicts"),
     *("Restart", "RestartSec", "StartLimitBurst", "StartLimitInterval", "StartLimitIntervalSec"),
+    *CHECKS,
 )
 TO_A_LOG = ("inherit", "journal", "kmsg", "journal+console", "kmsg+console")
 
@@ -141,6 +143,12 @@ class Told:
         self.start_s = None if start is None or start >= INFINITY else phases * start / SECOND
         phases = len(commands.stop) + len(commands.stop_post) + 1
         self.stop_s = None if ending.timeout_stop >= INFINITY else phases * ending.timeout_stop / SECOND
+
+    def no_checks(self) -> None:
+        """For an init that looks at no conditions, and starts the unit without a shell."""
+        if checks := self.definition.relations.checks:
+            said = [f"{'Assert' if each.is_assert else 'Condition'}{each.kind}=" for each in checks]
+            self.lose(" ".join(dict.fromkeys(said)), "it is started whether that holds or not")
 
     def no_facilities(self, init: str) -> None:
         """For an init that has no names for these."""

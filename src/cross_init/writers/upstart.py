@@ -9,7 +9,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import BRIDGE, is_awaited, of_unit
 from cross_init.writers.one_command import sets_folder, taken
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, environment, main_line, oneshot, variables
+from cross_init.writers.script import after, before, conditions, environment, main_line, oneshot, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, at_least
 
@@ -34,7 +34,9 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     if expand:
         parts += _expanded(service, is_awaited_for)
     else:
-        parts += [_policy(service, is_awaited_for), [f"exec {' '.join(map(shell, absolute(of_unit(definition))))}"]]
+        first = script("pre-start", conditions(definition, remarks, DOWN))
+        run = [f"exec {' '.join(map(shell, absolute(of_unit(definition))))}"]
+        parts += [_policy(service, is_awaited_for), first, run]
     text = "\n".join("".join(f"{each}\n" for each in part) for part in parts if part)
     return {f"{service.name}.conf": comments(remarks) + text}
 
