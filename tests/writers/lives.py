@@ -4,9 +4,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 
 from cross_init.writers.unit_words import literal, word
+from tests.support.processes import descendants
 from tests.support.puppet import Puppet
 from tests.support.waiting import until
 from tests.writers.written import Written
@@ -120,6 +123,8 @@ def runs_once(driver: Written) -> None:
     until(lambda: done.exists() and done.read_text() == "one\ntwo  2\n", "it was run")
     if driver.waits:
         until(driver.is_ready, "the init says that it is ready", 20)
+    else:
+        until(lambda: "sleep" in programs(driver.main_pid()), "what stays has come")
     driver.stop()
     until(driver.is_down, "it is down", 20)
     until(lambda: done.read_text() == "one\ntwo  2\nstopped\n", "its command for a stop was run")
@@ -164,3 +169,12 @@ def words_arrive(driver: Written, words: tuple[str, ...] = WORDS) -> None:
     assert said.read_text().split("\n")[:-1] == list(words)
     driver.stop()
     is_over(driver)
+
+
+def programs(pid: int) -> list[str]:
+    """What this process, and those that it has started, run, as far as they are still there."""
+    found = []
+    for each in (pid, *descendants(pid)):
+        with suppress(OSError):
+            found.append(Path(f"/proc/{each}/comm").read_text().strip())
+    return found

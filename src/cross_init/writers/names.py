@@ -10,4 +10,6 @@ WRITERS = {
     "dinit": "dinit",
     "upstart": "upstart",
     "sysv": "sysv",
+    "supervisord": "supervisord",
+    "circus": "circus",
 }

@@ -50,10 +50,11 @@ def sets_folder(definition: Definition) -> bool:
     return context.working_directory != "~" and not context.working_directory_may_lack and not made
 
 
-def words(definition: Definition, remarks: list[str], stays: bool = True) -> list[str]:
+def words(definition: Definition, remarks: list[str], stays: bool = True, waits: bool = True) -> list[str]:
     """The main process, and what comes before it. Its variables are the init's to set, and its folder if sets_folder().
 
-    stays: something has to stay of a Type=oneshot with RemainAfterExit=yes. Raises Failure.
+    stays: something has to stay of a Type=oneshot with RemainAfterExit=yes. waits: the init waits for readiness.
+    Raises Failure.
     """
     lines = _lines(definition, remarks)
     is_oneshot = definition.readiness.type == "oneshot"
@@ -62,7 +63,7 @@ def words(definition: Definition, remarks: list[str], stays: bool = True) -> lis
         return absolute(plain(definition, remarks))
     more = oneshot(definition, remarks) if is_oneshot else []
     if not is_oneshot or (stays and definition.readiness.remain_after_exit):
-        main = main_line(definition, remarks)
+        main = main_line(definition, remarks, (), waits)
         more.append(f"exec {'/usr/bin/' * main.startswith(BRIDGE)}{main}")
     return in_a_shell([*lines, *more])
 

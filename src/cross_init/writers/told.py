@@ -144,6 +144,16 @@ class Told:
         phases = len(commands.stop) + len(commands.stop_post) + 1
         self.stop_s = None if ending.timeout_stop >= INFINITY else phases * ending.timeout_stop / SECOND
 
+    def alone(self, init: str, number: str) -> None:
+        """For an init that knows no order by names."""
+        others = [*self.needs, *self.wants, *self.after, *self._targets()]
+        if others := list(dict.fromkeys(others)):
+            self.lose(f"After={' '.join(others)}", f"{init} knows an order by {number} alone")
+        if self.before:
+            self.lose(f"Before={' '.join(self.before)}", f"{init} knows an order by {number} alone")
+        for each in self.conflicts:
+            self.lose(f"Conflicts={each}", f"{init} stops no service for another one")
+
     def no_checks(self) -> None:
         """For an init that looks at no conditions, and starts the unit without a shell."""
         if checks := self.definition.relations.checks:
