@@ -12,4 +12,6 @@ WRITERS = {
     "sysv": "sysv",
     "supervisord": "supervisord",
     "circus": "circus",
+    "finit": "finit",
+    "shepherd": "shepherd",
 }

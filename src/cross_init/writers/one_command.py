@@ -50,22 +50,26 @@ def sets_folder(definition: Definition) -> bool:
     return context.working_directory != "~" and not context.working_directory_may_lack and not made
 
 
-def words(definition: Definition, remarks: list[str], stays: bool = True, waits: bool = True) -> list[str]:
+def words(
+    definition: Definition, remarks: list[str], stays: bool = True, waits: bool = True, more: tuple[str, ...] = ()
+) -> list[str]:
     """The main process, and what comes before it. Its variables are the init's to set, and its folder if sets_folder().
 
     stays: something has to stay of a Type=oneshot with RemainAfterExit=yes. waits: the init waits for readiness.
-    Raises Failure.
+    more: further options of the bridge. Raises Failure.
     """
     lines = _lines(definition, remarks)
     is_oneshot = definition.readiness.type == "oneshot"
     variables = not is_oneshot and any("$" in word for word in definition.commands.start[-1].argv[1:])
     if not lines and not is_oneshot and not (variables and not definition.commands.start[-1].literal):
-        return absolute(plain(definition, remarks))
-    more = oneshot(definition, remarks) if is_oneshot else []
+        said = absolute(plain(definition, remarks))
+        return [said[0], *more, *said[1:]] if said[0].endswith(f"/{BRIDGE}") else said
+    last = oneshot(definition, remarks) if is_oneshot else []
     if not is_oneshot or (stays and definition.readiness.remain_after_exit):
         main = main_line(definition, remarks, (), waits)
-        more.append(f"exec {'/usr/bin/' * main.startswith(BRIDGE)}{main}")
-    return in_a_shell([*lines, *more])
+        bridge = " ".join(("/usr/bin/" + BRIDGE, *map(shell, more)))
+        last.append(f"exec {bridge + main.removeprefix(BRIDGE) if main.startswith(BRIDGE) else main}")
+    return in_a_shell([*lines, *last])
 
 
 def program_first(line: str) -> list[str]:
