@@ -14,4 +14,5 @@ WRITERS = {
     "circus": "circus",
     "finit": "finit",
     "shepherd": "shepherd",
+    "container": "container",
 }
