@@ -25,7 +25,7 @@ LONGEST_S = 86400
 def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[str, str]:
     """The watcher's file. Raises Failure."""
     service = Told(definition, remarks)
-    service.alone("Circus", "priority =")
+    service.alone("Circus", "no order but by priority =")
     if is_awaited(definition):
         service.lose("its readiness", "Circus waits for no process")
     env: list[tuple[str, str]] = []

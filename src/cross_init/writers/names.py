@@ -14,5 +14,6 @@ WRITERS = {
     "circus": "circus",
     "finit": "finit",
     "shepherd": "shepherd",
+    "launchd": "launchd",
     "container": "container",
 }

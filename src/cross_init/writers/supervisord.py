@@ -25,7 +25,7 @@ LONGEST_S = 86400
 def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[str, str]:
     """The program's file. Raises Failure."""
     service = Told(definition, remarks)
-    service.alone("supervisord", "priority=")
+    service.alone("supervisord", "no order but by priority=")
     if is_awaited(definition):
         service.lose("its readiness", "supervisord waits for no program")
     found = _expanded(service) if expand else [f"command={line(absolute(of_unit(definition)))}"]

@@ -144,13 +144,13 @@ class Told:
         phases = len(commands.stop) + len(commands.stop_post) + 1
         self.stop_s = None if ending.timeout_stop >= INFINITY else phases * ending.timeout_stop / SECOND
 
-    def alone(self, init: str, number: str) -> None:
-        """For an init that knows no order by names."""
+    def alone(self, init: str, order: str) -> None:
+        """For an init that knows no order by names. order: what it knows instead."""
         others = [*self.needs, *self.wants, *self.after, *self._targets()]
         if others := list(dict.fromkeys(others)):
-            self.lose(f"After={' '.join(others)}", f"{init} knows an order by {number} alone")
+            self.lose(f"After={' '.join(others)}", f"{init} knows {order}")
         if self.before:
-            self.lose(f"Before={' '.join(self.before)}", f"{init} knows an order by {number} alone")
+            self.lose(f"Before={' '.join(self.before)}", f"{init} knows {order}")
         for each in self.conflicts:
             self.lose(f"Conflicts={each}", f"{init} stops no service for another one")
 
