@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WRITES = told.WRITES
 BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+:,@%=")
-LIMITS = {"NOFILE": "nofile", "CORE": "core", "DATA": "data", "AS": "addrspace"}
+LIMITS = {"NOFILE": "nofile", "CORE": "core"}  # the others that it knows would be the bridge's as well
 RESTARTS = {"no": "no", "always": "yes", "on-failure": "on-failure"}
 IO_CLASSES = {"none": "none", "realtime": "realtime", "best-effort": "best-effort", "idle": "idle"}
 

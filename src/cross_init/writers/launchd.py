@@ -23,17 +23,13 @@ WRITES = told.WRITES
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 """
-# SoftResourceLimits and HardResourceLimits.
+# SoftResourceLimits and HardResourceLimits, as far as the bridge may have them as well (writers/standing.py).
 LIMITS = {
     "CORE": "Core",
-    "CPU": "CPU",
-    "DATA": "Data",
-    "FSIZE": "FileSize",
     "MEMLOCK": "MemoryLock",
     "NOFILE": "NumberOfFiles",
     "NPROC": "NumberOfProcesses",
     "RSS": "ResidentSetSize",
-    "STACK": "Stack",
 }
 
 

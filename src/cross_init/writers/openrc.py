@@ -9,7 +9,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import program_first
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, conditions, main_line, oneshot
+from cross_init.writers.script import WIDTH, after, allowed, before, conditions, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
 
 TYPE_CHECKING = False
@@ -58,7 +58,10 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
         if service.reloads:
             functions.append(_told("reload", "Reloading", [SIGNALS[supervisor]]))
     parts += [_depend(service), *functions]
-    return {service.name: "#!/sbin/openrc-run\n" + comments(remarks) + "\n".join(filter(None, parts))}
+    text = "\n".join(filter(None, parts))
+    # Its variables are openrc-run's, which reads command_args once more.
+    marks = allowed(text, "SC2034", "SC2016", shell="shell=sh ")
+    return {service.name: f"#!/sbin/openrc-run\n{comments(remarks, WIDTH)}{marks}{text}"}
 
 
 def _command(words: list[str]) -> list[str]:
@@ -125,7 +128,7 @@ def _after(service: Told, with_stop: bool = False) -> list[str]:
 
 
 def _or_fail(line: str) -> str:
-    plain = ("export ", "unset ", "read_environment() ", "[ ")
+    plain = ("export ", "unset ", "set -f", "read_environment() ", "[ ")
     return line if line.startswith(plain) or line.endswith(("|| :", "|| return 1")) else f"{line} || return 1"
 
 

@@ -55,9 +55,13 @@ READ_SO = 'EnvironmentFile=: of its lines NAME=VALUE and NAME="VALUE" are read; 
 def whole(lines: "Iterable[str]", remarks: "Iterable[str]" = ()) -> str:
     """A script of these lines, with the remarks on top."""
     text = "".join(f"{line}\n" for line in lines)
-    marks = [code for code, holds in ALLOWED.items() if holds(text)]
-    allowed = f"# shellcheck disable={','.join(marks)}\n" if marks else ""
-    return f"#!/bin/sh\n{comments(remarks, WIDTH)}{allowed}{text}"
+    return f"#!/bin/sh\n{comments(remarks, WIDTH)}{allowed(text)}{text}"
+
+
+def allowed(text: str, *always: str, shell: str = "") -> str:
+    """The comment by which shellcheck takes what is meant in this script. always: what else it is to take."""
+    marks = dict.fromkeys((*always, *(code for code, holds in ALLOWED.items() if holds(text))))
+    return f"# shellcheck {shell}disable={','.join(marks)}\n" if marks else ""
 
 
 def run(

@@ -8,7 +8,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import program_first, sets_folder
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, conditions, main_line, oneshot
+from cross_init.writers.script import WIDTH, after, allowed, before, conditions, main_line, oneshot
 from cross_init.writers.told import Told, absolute, at_least
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     is_over = service.is_task or (expand and definition.readiness.type == "oneshot")
     text = _task(service, expand) if is_over else _daemon(service, expand)
     head = _head(service)
-    return {service.name: f"#!/bin/sh\n{head}{comments(remarks)}{text}"}
+    return {service.name: f"#!/bin/sh\n{head}{comments(remarks, WIDTH)}{allowed(text)}{text}"}
 
 
 def _head(service: Told) -> str:
@@ -115,5 +115,5 @@ def _cases(starts: list[str], stops: list[str], status: str, reload: str) -> str
 
 
 def _function(name: str, lines: list[str]) -> str:
-    """In a shell of its own, so that what it sets and where it ends is its own."""
-    return f"{name}() (\n" + "".join(f"\t{line}\n" for each in lines for line in each.split("\n")) + ")\n"
+    """Each is the last that the script does, so what it sets and where it ends is no matter."""
+    return f"{name}() {{\n" + "".join(f"\t{line}\n" for each in lines for line in each.split("\n")) + "}\n"

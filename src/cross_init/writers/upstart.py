@@ -9,7 +9,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import BRIDGE, is_awaited, of_unit
 from cross_init.writers.one_command import sets_folder, taken
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, conditions, environment, main_line, oneshot, variables
+from cross_init.writers.script import after, before, conditions, environment, main_line, oneshot, place, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, at_least
 
@@ -23,7 +23,8 @@ THERE = ("network", "local files", "remote files", "log")
 DOWN = "{ stop; exit 0; }"  # cancels the start
 LONGEST_S = 86400
 CLEAN = ("HUP", "INT", "PIPE", "TERM")  # signals that are no failure (systemd.service(5), SuccessExitStatus=)
-LIMITS = ("AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO")
+# Those that the bridge may have as well (writers/standing.py).
+LIMITS = ("CORE", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "SIGPENDING")
 
 
 def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[str, str]:
@@ -124,7 +125,7 @@ def _expanded(service: Told, is_awaited_for: bool) -> list[list[str]]:
         return [own, script("pre-start", [*lines, *oneshot(rest, remarks)]), _stopped(service, rest)]
     main = main_line(rest, remarks)
     main = f"exec {'/usr/bin/' * main.startswith(BRIDGE)}{main}"
-    files = _own_lines(service, environment(rest, remarks))
+    files = _own_lines(service, [*environment(rest, remarks), *place(rest, remarks)])
     runs = script("script", [*files, main]) if files or set("\\#\n") & set(main) else [main]
     first = script("pre-start", lines) if lines != files else []
     return [own, _policy(service, is_awaited_for), first, runs, _stopped(service, rest)]
@@ -133,7 +134,7 @@ def _expanded(service: Told, is_awaited_for: bool) -> list[list[str]]:
 def _stopped(service: Told, rest: "Definition") -> list[str]:
     is_oneshot = rest.readiness.type == "oneshot"
     lines = _own_lines(service, after(rest, service.remarks, is_oneshot))
-    files = _own_lines(service, environment(rest, service.remarks))
+    files = _own_lines(service, [*environment(rest, service.remarks), *place(rest, service.remarks)])
     return script("post-stop", lines) if lines != files else []
 
 
