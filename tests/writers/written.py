@@ -99,7 +99,7 @@ class Inside(Written):
         words = ("translate", f"{self.name}.service", "--to", self.to, "-o", folder, *["--expand"] * expand)
         paths = self.command("/usr/bin/cross-init", *words).splitlines()
         self.files = {path.removeprefix(f"{folder}/"): (self.at / path.lstrip("/")).read_text() for path in paths}
-        if expand:
+        if expand and units:
             self.command("rm", *(f"/{UNITS}/{name}" for name in units))
         self.take(folder)
 
@@ -142,7 +142,7 @@ class Local(Written, Supervised):
         for name, text in units.items():
             (self.folder / name).write_text(text)
         self.files, self.said = translated(self.folder / f"{self.name}.service", self.to, expand)
-        if expand:
+        if expand and units:
             for name in units:
                 (self.folder / name).unlink()
         self.take()
