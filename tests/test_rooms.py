@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
     "resident": "bounds commands detect errors kernel launch model notify readiness request shapes sockets store watch",
-    "running": "bounds definitions errors kernel launch shapes watch",
+    "running": "bounds definitions errors kernel launch shapes sockets watch",
     "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",

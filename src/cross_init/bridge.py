@@ -108,7 +108,7 @@ def prepare(start: Start, plan: "Plan") -> None:
 
     Raises Failure, OSError.
     """
-    request, init, target = start.request, start.init, start.target
+    request, init, target, unit = start.request, start.init, start.target, start.unit
     refuse(request, plan)
     start.conditions = request.conditions
     if request.waits and plan.shape != EXEC:
@@ -155,6 +155,8 @@ def prepare(start: Start, plan: "Plan") -> None:
 
         start.store, kept = open_store(request, init)
         start.sockets = start.sockets + kept  # behind them, as systemd passes it
+    if unit is not None:
+        start.sockets = start.sockets + unit.opened()
     if start.sockets and target.first_fd:
         from cross_init.sockets.passed import place
 

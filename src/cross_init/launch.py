@@ -41,6 +41,9 @@ if TYPE_CHECKING:
         def enter(self, start: "Start") -> None:
             """In the process that becomes the daemon: be what the unit says. Raises Failure."""
 
+        def opened(self) -> "list[Passed]":
+            """What is opened for it, and passed behind its sockets. Raises Failure."""
+
         def steps(self, kind: str) -> "Sequence[Step]":
             """The commands of a kind: start_post, reload, stop."""
 

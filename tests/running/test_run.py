@@ -82,6 +82,12 @@ BROKEN = {
         "ConfigurationDirectory=passwd/x\nExecStartPre=LOG not\nExecStart=LOG not\nExecStopPost=LOG not",
         ":2: ConfigurationDirectory=passwd/x: /etc/passwd/x: Not a directory",
     ),
+    "no credential": ("LoadCredential=a:/nowhere\nExecStart=LOG not", ":2: LoadCredential=a:/nowhere: No such file"),
+    "an encrypted one": (
+        "LoadCredentialEncrypted=a:/a\nExecStart=LOG not",
+        ":2: LoadCredentialEncrypted=a:/a: the key",
+    ),
+    "no file to open": ("OpenFile=/nowhere\nExecStart=LOG not", ":2: OpenFile=/nowhere: No such file"),
     "images": ("RootImage=/a\nExecStart=/bin/true", ":2: RootImage=/a: images of disks are systemd's own; --ignore"),
 }
 
@@ -256,6 +262,38 @@ def test_runtime_folders_go_and_no_link_of_anothers_is_followed(folder: Folder) 
             runtime.unlink()
         elif runtime.exists():
             runtime.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to give away")
+@pytest.mark.parametrize("may_mount", [True, False])
+def test_credentials_go_with_the_service(tmp_path: Path, may_mount: bool) -> None:
+    name = f"cross-init-test-{os.getpid()}.service"
+    place = Path("/run/credentials", name)
+    (tmp_path / name).write_text(
+        "[Service]\nSetCredential=a:secret\nUser=daemon\n"
+        "ExecStart=/bin/sh -c 'cat $$CREDENTIALS_DIRECTORY/a; exec sleep infinity'\n"
+    )
+    words = [] if may_mount else ["setpriv", "--bounding-set=-sys_admin"]
+    process = subprocess.Popen(
+        [*words, str(FRONT_DOOR), "run", "--init", "none", str(tmp_path / name)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.read(6) == "secret"
+        assert os.path.ismount(place) == may_mount
+        assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o500, 1)
+        assert ((place / "a").stat().st_mode & 0o777, (place / "a").stat().st_uid) == (0o400, 1)
+        process.terminate()
+        _, said = process.communicate(timeout=RUN_S)
+        assert ("which may be swapped" in said) != may_mount
+        assert not place.exists()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_plain_unit_needs_no_more_than_small_modules_of_ours(folder: Folder) -> None:

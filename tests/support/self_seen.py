@@ -42,6 +42,8 @@ def seen() -> dict[str, object]:
         "leads a session": os.getsid(0) == os.getpid(),
         "leads its group": os.getpgrp() == os.getpid(),
         "folders": _folders(),
+        "credentials": _credentials(),
+        "memory policy": _read("/proc/self/numa_maps").split("\n")[0].split(" ")[1:2],
         "user": _name(pwd.getpwuid, os.getuid()),
         "group": _name(grp.getgrgid, os.getgid()),
     }
@@ -86,7 +88,7 @@ def _folders() -> dict[str, tuple[str, str, str]]:
     """The service's own, with their modes and owners."""
     found = {}
     for name, value in os.environ.items():
-        if name.endswith("_DIRECTORY"):
+        if name.endswith("_DIRECTORY") and name != "CREDENTIALS_DIRECTORY":
             for path in value.split(":"):
                 status = os.stat(path)
                 found[path] = (
@@ -95,6 +97,21 @@ def _folders() -> dict[str, tuple[str, str, str]]:
                     _name(grp.getgrgid, status.st_gid),
                 )
     return found
+
+
+def _credentials() -> dict[str, object]:
+    """What there is, whose and with which rights; and where it is kept."""
+    place = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not place:
+        return {}
+    found: dict[str, object] = {name: _read(f"{place}/{name}") for name in sorted(os.listdir(place))}
+    paths = (place, *(f"{place}/{name}" for name in found))
+    whose = [(oct(os.stat(path).st_mode), os.stat(path).st_uid, os.stat(path).st_gid) for path in paths]
+    others = {os.stat(path).st_mode & 0o007 for path in paths}
+    mounts = [line.split() for line in _read("/proc/self/mountinfo").split("\n") if f" {place} " in line]
+    kinds = ["never swapped" for words in mounts if "ramfs" in words or "noswap" in words[-1]]
+    flags = [sorted({"nosuid", "nodev", "noexec"} & set(words[5].split(","))) for words in mounts]
+    return {**found, "whose": whose, "for others": sorted(others), "kept": kinds, "flags": flags}
 
 
 def main() -> None:

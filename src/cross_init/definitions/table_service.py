@@ -95,7 +95,7 @@ SERVICE: "Rows" = {
         INITS,
         "its control group is the init's",
     ),
-    "OpenFile": ("streams.open_file", "context.open_file", NOT_YET, ""),
+    "OpenFile": ("streams.open_file", "context.open_file", DONE, ""),
     "USBFunctionDescriptors": ("raw", "", CANNOT, "USB functions are systemd's own"),
     "USBFunctionStrings": ("raw", "", CANNOT, "USB functions are systemd's own"),
     "LUOSession": ("raw", "", CANNOT, "live updates of the kernel are systemd's own"),

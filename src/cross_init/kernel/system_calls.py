@@ -18,6 +18,7 @@ CLONE_NEWNET = 0x40000000
 SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "loongarch64": 30}  # the C library has no function for it
+SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237, "loongarch64": 237}  # likewise
 PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38  # linux/prctl.h
 CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
@@ -66,6 +67,24 @@ def inotify_add(fd: int, path: str, events: int) -> None:
 def move_to_network(network: int) -> None:
     """Let this thread be in the network namespace of this descriptor (setns(2)). Raises OSError, Failure."""
     _call("setns", network, CLONE_NEWNET)
+
+
+def mount(source: bytes, target: bytes, kind: bytes, flags: int, options: bytes = b"") -> None:
+    """Mount it, or change a mount (mount(2)). kind: of file system. What is empty is not said. Raises OSError."""
+    _call("mount", source or 0, target, kind or 0, flags, options or 0)
+
+
+def unmount(target: bytes, flags: int = 0) -> None:
+    """Unmount it (umount2(2)). Raises OSError, Failure."""
+    _call("umount2", target, flags)
+
+
+def set_memory_policy(policy: int, nodes: bytes, bits: int) -> None:
+    """Which nodes' memory this process takes (set_mempolicy(2)). nodes: a mask of so many bits less one, or none."""
+    machine = posix.uname().machine
+    if machine not in SET_MEMPOLICY:
+        raise OSError(38, f"nobody has said which number set_mempolicy(2) has on {machine}")
+    _call("syscall", SET_MEMPOLICY[machine], policy, nodes or 0, bits if nodes else 0)
 
 
 def adopt_orphans() -> None:

@@ -143,21 +143,22 @@ def remove_runtime(definition: "Definition") -> None:
         try:
             parent = open_folder(parent_path)
             try:
-                _remove(name, parent)
+                remove(name, parent)
             finally:
                 posix.close(parent)
         except OSError:
             pass  # it is gone, or a daemon's user has made of it what is not ours to remove
 
 
-def _remove(name: str, parent: int) -> None:
+def remove(name: str, parent: int) -> None:
+    """Remove what has this name in the folder parent, with all that is in it. Raises OSError."""
     if posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & KIND != FOLDER:
         posix.unlink(name, dir_fd=parent)
         return
     inside = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=parent)
     try:
         for each in names(inside, ENTRIES_MOST):
-            _remove(each, inside)
+            remove(each, inside)
     finally:
         posix.close(inside)
     posix.rmdir(name, dir_fd=parent)

@@ -107,6 +107,14 @@ class Process:
                 f"CPUSchedulingPolicy={context.cpu_scheduling_policy}",
                 lambda: posix.sched_setscheduler(0, policy | flags, posix.sched_param(priority)),
             )
+        if context.numa_policy:
+            from cross_init.running.numa import apply
+
+            self._try("numa_policy", f"NUMAPolicy={context.numa_policy}", lambda: apply(self.definition))
+        if context.cpu_affinity_from_numa:
+            from cross_init.running.numa import processors
+
+            self._try("cpu_affinity", "CPUAffinity=", lambda: posix.sched_setaffinity(0, processors(self.definition)))
         if context.cpu_affinity:
             self._try("cpu_affinity", "CPUAffinity=", lambda: posix.sched_setaffinity(0, context.cpu_affinity))
         if context.io_scheduling_class or context.io_scheduling_priority is not None:

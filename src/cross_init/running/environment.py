@@ -45,6 +45,10 @@ def variables(definition: "Definition", identity: "Identity", given: "Environmen
     if definition.readiness.pid_file:
         found[b"PIDFILE"] = encoded(definition.readiness.pid_file)
     found |= folders(definition)
+    if has_credentials(definition):
+        from cross_init.running.credentials import VARIABLE, folder_of
+
+        found[VARIABLE] = encoded(folder_of(definition))
     if context.exec_search_path:
         found[b"PATH"] = encoded(":".join(context.exec_search_path))
     for name in map(encoded, context.pass_environment):
@@ -59,6 +63,12 @@ def variables(definition: "Definition", identity: "Identity", given: "Environmen
         if name in found and (not equals or found[name] == value):
             del found[name]
     return found
+
+
+def has_credentials(definition: "Definition") -> bool:
+    """Whether there are some to be provided."""
+    context = definition.context
+    return bool(context.load_credential or context.set_credential or context.import_credential)
 
 
 def _login(identity: "Identity") -> "Environment":

@@ -10,7 +10,7 @@ from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure, print_error
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.environment import FOLDERS, variables
+from cross_init.running.environment import FOLDERS, has_credentials, variables
 from cross_init.running.identity import identity_of
 from cross_init.running.result import result, say
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.linux import Environment
     from cross_init.launch import Start
     from cross_init.running.steps import Step
+    from cross_init.sockets.passed import Passed
 
 KEYS = {
     "condition": "ExecCondition",
@@ -40,6 +41,7 @@ class Unit:
         """given: the variables that we were started with. more: further arguments. Raises Failure."""
         self.definition = definition
         self.identity = identity_of(definition)
+        self.given = given
         self.environ = variables(definition, self.identity, given)
         self.taken: set[str] = set()
         # What is there of a Type=oneshot, once all of it was run (RemainAfterExit=yes): somebody to be stopped.
@@ -71,7 +73,9 @@ class Unit:
             for kind in (*(("start_post",) * (not self.is_oneshot)), "reload", "stop", "stop_post")
             if self.steps(kind)
         ]
-        return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)" if kinds else ""
+        if kinds:
+            return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)"
+        return "somebody has to stay and remove its credentials" if has_credentials(self.definition) else ""
 
     def before(self, start: "Start") -> None:
         """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
@@ -79,16 +83,28 @@ class Unit:
         self.has_begun = True
         self._run_first(("condition", "start_pre", *(("start", "start_post") * self.is_oneshot)))
 
+    def opened(self) -> "list[Passed]":
+        """The files of OpenFile=. Raises Failure."""
+        if not self.definition.context.open_file:
+            return []
+        from cross_init.running.open_files import opened
+
+        return opened(self.definition)
+
     def _make_folders(self) -> None:
         """So that one that cannot be made is told once, and before anything is run. Raises Failure."""
-        if any(getattr(self.definition.context, f"{kind}_directory") for kind in FOLDERS):
-            from cross_init.running.directories import make_all
+        try:
+            if any(getattr(self.definition.context, f"{kind}_directory") for kind in FOLDERS):
+                from cross_init.running.directories import make_all
 
-            try:
                 make_all(self.definition, self.identity.owner)
-            except Failure:
-                self._remove_folders()
-                raise
+            if has_credentials(self.definition):
+                from cross_init.running.credentials import provide
+
+                provide(self.definition, self.identity.owner, self.given)
+        except Failure:
+            self._remove_folders()
+            raise
 
     def _run_first(self, kinds: tuple[str, ...]) -> None:
         """Raises Failure."""
@@ -208,6 +224,10 @@ class Unit:
             self._remove_folders()
 
     def _remove_folders(self) -> None:
+        if has_credentials(self.definition):
+            from cross_init.running.credentials import remove_all
+
+            remove_all(self.definition)
         if self.definition.context.runtime_directory:
             from cross_init.running.directories import remove_runtime
 
