@@ -107,6 +107,7 @@ daemons: venv
 # The same daemons by the units of their packages, with cross-init run; the table is docs/run.md's.
 units: venv
 	$(TESTS) tests.survey --units --init s6 container --table docs/run.md $(UNITS_ARGS)
+	$(TESTS) tests.survey --units --ten --table docs/run.md $(UNITS_ARGS)
 
 # Made anew for other requirements, and for another PYTHON.
 venv:

@@ -72,7 +72,8 @@ def keeps(request: "Request") -> bool:
 
 def is_one_contract(request: "Request") -> bool:
     """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
-    return request.init.hears in (EXIT, FILE) and request.target.forks and not asks_for_more(request)
+    is_told = request.init.hears in (EXIT, FILE) and request.followed is None
+    return is_told and request.target.forks and not asks_for_more(request)
 
 
 def asks_for_more(request: "Request") -> str:
@@ -97,7 +98,8 @@ def why_supervise(request: "Request") -> str:
         return request.stays
     if target.forks and not is_one_contract(request):
         if init.hears in (EXIT, FILE):
-            return f"{init.called} sees a daemon leave, and not what else was asked for ({asks_for_more(request)})"
+            more = asks_for_more(request) or "--pid-file"
+            return f"{init.called} sees a daemon leave, and not what else was asked for ({more})"
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.lasting for condition in request.conditions) and init.from_whom != ANYONE:
         return "the daemon's output goes through us for as long as it lives (--ready-when log:)"

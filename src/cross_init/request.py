@@ -37,6 +37,7 @@ class Request:
     they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
     own_watcher, need_resident: whether a resident (resident/) may not, or has to, watch the daemon. words: all options.
+    followed: where --pid-file is the init's, although the daemon forks away: the file that it writes itself, or "".
     stays: why somebody has to stay, if a unit says so. of_unit: a unit says it all, so it is no fault
     if the init does not wait, and "started" is what systemd goes by.
     """
@@ -58,7 +59,7 @@ class Request:
         *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
         *("need_resident", "own_watcher", "words"),
-        *("of_unit", "stays"),
+        *("followed", "of_unit", "stays"),
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -70,6 +71,7 @@ class Request:
         self.own_watcher = options.own_watcher
         self.need_resident = options.need_resident
         self.lost = self.stays = ""
+        self.followed: str | None = None
         self.of_unit = False
         self.between: Between | None = None
         self.init = init

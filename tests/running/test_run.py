@@ -1,6 +1,7 @@
 """cross-init run from a shell: what comes before and after the main process, and units that cannot be run."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -294,6 +295,29 @@ def test_credentials_go_with_the_service(tmp_path: Path, may_mount: bool) -> Non
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_an_init_script_has_its_pid_file_beside_the_daemons_own(tmp_path: Path, says: bool) -> None:
+    own, inits, unit = tmp_path / "own.pid", tmp_path / "inits.pid", tmp_path / "a.service"
+    daemon = f"sleep 600 & echo $$! > {own}" if says else "sleep 600 &"
+    pid_file = f"PIDFile={own}\n" if says else ""
+    unit.write_text(
+        f"[Service]\nType=forking\n{pid_file}ExecStart=/bin/sh -c '{daemon}'\nExecStopPost=/bin/rm -f {own}\n"
+    )
+    words = [str(FRONT_DOOR), "run", "--init", "sysv", "--pid-file", str(inits), str(unit)]
+    ran = subprocess.run(words, stdin=subprocess.DEVNULL, timeout=RUN_S)
+    assert ran.returncode == 0
+    main = int(inits.read_text())
+    fd = os.pidfd_open(main)
+    try:
+        if says:
+            assert Path(f"/proc/{own.read_text().strip()}").exists()
+        os.kill(main, signal.SIGTERM)
+        select.select([fd], [], [], RUN_S)
+    finally:
+        os.close(fd)
+    until(lambda: not own.exists() and not inits.exists(), "nothing is left")
 
 
 def test_a_plain_unit_needs_no_more_than_small_modules_of_ours(folder: Folder) -> None:

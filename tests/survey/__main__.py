@@ -21,19 +21,23 @@ from tests.support.beginning import begin
 from tests.support.packages import need
 from tests.support.programs import close_path, open_path
 from tests.survey.judged import INITS, judge
-from tests.survey.table import NOT_ASKED, RIGHT, Daemon, as_markdown, daemons, write
+from tests.survey.others import OTHERS, TEN
+from tests.survey.table import NOT_ASKED, OF_DAEMONS, OF_TEN, OF_UNITS, RIGHT, Daemon, as_markdown, daemons, write
 from tests.survey.units import units
 
 JOBS = 6
-COLUMNS = tuple(INITS)
+WITH_OTHERS = ("runit", "upstart")  # of the survey's own inits, beside the others
+UPSTART = "CROSS_INIT_TEST_UPSTART"
+COLUMNS = (*INITS, *OTHERS)
 
 
 def main(words: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("--init", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--init", nargs="+", choices=COLUMNS, default=list(INITS))
     parser.add_argument("--units", action="store_true", help="run them by their own units, with cross-init run")
+    parser.add_argument("--ten", action="store_true", help="with --units: ten of them, under each other init")
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--table", type=Path, help="write the table into this document")
     wish = parser.parse_args(words)
@@ -55,11 +59,14 @@ def run(wish: argparse.Namespace) -> int:
         batch: tuple(sorted({name for each in known if each.batch == batch for name in each.packages}))
         for batch in {each.batch for each in known}
     }
+    if wish.ten:
+        wish.only, wish.init = wish.only or TEN, [*WITH_OTHERS, *OTHERS]
     chosen = [each for each in (units() if wish.units else known) if not wish.only or each.name in wish.only]
 
     def cell(task: tuple[Daemon, str]) -> str:
         daemon, init = task
-        if init == "upstart" and not os.environ.get("CROSS_INIT_TEST_UPSTART"):
+        variable = UPSTART if init == "upstart" else OTHERS[init].variable if init in OTHERS else ""
+        if (variable and not os.environ.get(variable)) or (init in OTHERS and daemon.name not in TEN):
             return NOT_ASKED
         try:
             found, said = judge(daemon, init, packages[daemon.batch])
@@ -79,7 +86,7 @@ def run(wish: argparse.Namespace) -> int:
     text = as_markdown(wish.init, cells, chosen)
     print(text)
     if wish.table:
-        write(wish.table, text)
+        write(wish.table, text, OF_TEN if wish.ten else OF_UNITS if wish.units else OF_DAEMONS)
     return int(any(found not in (RIGHT, NOT_ASKED) for found in cells.values()))
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.alone import ALONE
 from tests.support.programs import USUAL
 from tests.support.real_upstart import checked_prefix
 from tests.support.trees import FOLDER, made
+from tests.survey.others import Other
 
 WHERE = FOLDER / "daemons"
 SUITE = "bookworm"
@@ -42,12 +44,24 @@ printf '%s\\n' "$@" > "$folder/packages"
 """
 
 
-def layers(batch: str, packages: Iterable[str]) -> Path:
+def layers(batch: str, packages: Iterable[str], init: str = "", other: Other | None = None) -> Path:
     """The folders of an overlay's lower layers, as mount(8) has them. Raises RuntimeError.
 
-    Where there is an Upstart to be had, its programs are in /opt/upstart.
+    Where there is an Upstart to be had, its programs are in /opt/upstart; those of another init have a layer as well.
     """
     base = made(WHERE / "base", SUITE, BASE)
+    found = [*_upstart(base), _installed(batch, packages, base)]
+    if other is not None and other.packages:
+        found.append(_installed(f"init-{init}", other.packages, base))
+    if other is not None and other.modules:
+        found.insert(0, _modules(init, other.modules))
+    if other is not None and other.variable:
+        found.insert(0, _copied(base, init, other.variable, other.programs))
+    return Path(":".join(map(str, (*found, base))))
+
+
+def _installed(batch: str, packages: Iterable[str], base: Path) -> Path:
+    """The folder that has these packages, above the base. Raises RuntimeError."""
     folder, wanted = WHERE / batch, sorted(set(packages))
     with (WHERE / f".{batch}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,29 +78,46 @@ def layers(batch: str, packages: Iterable[str]) -> Path:
             if ran.returncode:
                 last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise RuntimeError(f"installing the packages of {batch} failed: {last}")
-    return Path(":".join(map(str, (*_upstart(base), folder / "upper", base))))
+    return folder / "upper"
+
+
+def _upstart(base: Path) -> tuple[Path, ...]:
+    """Upstart's, if there is one to be had."""
+    if not os.environ.get("CROSS_INIT_TEST_UPSTART"):
+        return ()
+    checked_prefix()
+    return (_copied(base, "upstart", "CROSS_INIT_TEST_UPSTART", ("init", "initctl")),)
 
 
 @cache
-def _upstart(base: Path) -> tuple[Path, ...]:
-    """A layer with Upstart's programs, and those of their libraries that the tree has not."""
-    prefix = os.environ.get("CROSS_INIT_TEST_UPSTART")
-    if not prefix:
-        return ()
+def _modules(name: str, names: tuple[str, ...]) -> Path:
+    """A layer with modules of our own Python in /opt, which the tree's own takes if it is of the same version."""
     layer = Path(mkdtemp(prefix="cross-init-test."))
     atexit.register(shutil.rmtree, layer)
     layer.chmod(0o755)
-    programs = layer / "opt/upstart"
+    for each in names:
+        shutil.copytree(Path(sysconfig.get_path("platlib"), each), layer / "opt" / name / each)
+    return layer
+
+
+@cache
+def _copied(base: Path, name: str, variable: str, names: tuple[str, ...]) -> Path:
+    """A layer with an init's programs in /opt, and those of their libraries that the tree has not."""
+    prefix = os.environ[variable]
+    layer = Path(mkdtemp(prefix="cross-init-test."))
+    atexit.register(shutil.rmtree, layer)
+    layer.chmod(0o755)
+    programs = layer / "opt" / name
     programs.mkdir(parents=True)
-    for name in ("init", "initctl"):
-        shutil.copy(Path(checked_prefix(), "sbin", name), programs)
-        shown = subprocess.run(["ldd", programs / name], env={"PATH": USUAL}, capture_output=True, text=True).stdout
+    for each in names:
+        shutil.copy(Path(prefix, "sbin", each), programs)
+        shown = subprocess.run(["ldd", programs / each], env={"PATH": USUAL}, capture_output=True, text=True).stdout
         for path in re.findall(r"=> (/\S+)", shown):
             place = Path("usr", path.lstrip("/").removeprefix("usr/"))
             if not (base / place).exists():
                 (layer / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, layer / place)
-    return (layer,)
+    return layer
 
 
 def _has(folder: Path, packages: list[str]) -> bool:

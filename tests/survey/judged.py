@@ -10,21 +10,20 @@ import os
 import re
 import select
 import signal
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection
 
 from tests.support.containers import BRIDGE, INSIDE
 from tests.support.roots import Root, rooted
 from tests.support.waiting import until
 from tests.survey import client
+from tests.survey.asked import CHECK, READY_S, RUN, STOP_S, Init
 from tests.survey.batches import layers
+from tests.survey.others import OTHERS
 from tests.survey.table import RIGHT, UNIT, Daemon
 
-READY_S, STOP_S, GONE_S = 20, 15, 3
+GONE_S = 3
 CLIENT = ("/usr/bin/python3", "-IS", f"{INSIDE}/tests/survey/client.py")
 INITCTL = "/opt/upstart/initctl"
-RUN = f"{INSIDE}/bin/cross-init run"
-CHECK = f"{INSIDE}/bin/cross-init check"
 # Before the daemon's own lines. 0x8914: SIOCSIFFLAGS (netdevice(7)), IFF_UP.
 PREPARE = """
 python3 -ISc 'import fcntl, socket, struct
@@ -48,22 +47,6 @@ esac
 esac
 done
 """
-
-
-class Init(NamedTuple):
-    """How an init is asked: shell lines. BRIDGE: the bridge's command line, PID: the daemon's main process, inside.
-
-    pid_1: becomes process 1. up: returns when the init can be asked. start, again, stop: return when it is so, or fail.
-    shown: prints the PID that the init shows.
-    """
-
-    files: Mapping[str, str]
-    pid_1: str
-    up: str = ""
-    start: str = ""
-    shown: str = ""
-    again: str = ""
-    stop: str = ""
 
 
 INITS = {
@@ -121,12 +104,17 @@ class Wrong(Exception):
 
 def judge(daemon: Daemon, init: str, packages: tuple[str, ...]) -> tuple[str, str]:
     """The table's cell, and what was said meanwhile if it is not RIGHT. packages: of its batch."""
-    how = INITS[init]
-    words = f"{RUN} {daemon.bridge}" if daemon.kind == UNIT else f"{BRIDGE} {daemon.bridge} -- {daemon.command}"
+    other = OTHERS.get(init)
+    how = other.init if other is not None else INITS[init]
+    words = (
+        f"{RUN} {how.options} {daemon.bridge}"
+        if daemon.kind == UNIT
+        else f"{BRIDGE} {daemon.bridge} -- {daemon.command}"
+    )
     files = {path: text.replace("BRIDGE", words) for path, text in how.files.items()} | dict(daemon.files)
     before = PREPARE + FOLDERS * (daemon.kind == UNIT)
     files["/prepare"] = f"{before}{daemon.prepare}\n{how.pid_1.replace('BRIDGE', words)}\n"
-    with rooted(layers(daemon.batch, packages), ("/bin/sh", "-e", "/prepare"), files) as root:
+    with rooted(layers(daemon.batch, packages, init, other), ("/bin/sh", "-e", "/prepare"), files) as root:
         try:
             _judge(daemon, how, root)
         except Wrong as wrong:

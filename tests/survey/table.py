@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 BATCHES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
-BEGIN, END = "<!-- daemons: written by make daemons -->", "<!-- daemons: end -->"
-OF_UNITS = tuple(each.replace("daemons", "units") for each in (BEGIN, END))
+OF_DAEMONS = ("<!-- daemons: written by make daemons -->", "<!-- daemons: end -->")
+OF_UNITS = ("<!-- units: written by make units -->", "<!-- units: end -->")
+OF_TEN = ("<!-- other inits: written by make units -->", "<!-- other inits: end -->")
 RIGHT = "right"
 UNIT = "unit"  # the kind of what is run by its own unit (units.py)
 NOT_ASKED = "not asked"  # Upstart, without CROSS_INIT_TEST_UPSTART
@@ -76,10 +77,10 @@ def as_markdown(inits: Sequence[str], cells: Mapping[tuple[str, str], str], all_
     return "\n".join([*lines, "", "Notes on how they are asked:", "", *notes] if notes else lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Put the text between the markers of this file."""
+def write(path: Path, text: str, markers: tuple[str, str]) -> None:
+    """Put the text between these markers of this file."""
     whole = path.read_text()
-    begin, end = OF_UNITS if OF_UNITS[0] in whole else (BEGIN, END)
+    begin, end = markers
     before, _, rest = whole.partition(begin)
     _, found, after = rest.partition(end)
     assert found, f"{path} has no place for the table: {begin} ... {end}"

@@ -51,7 +51,7 @@ def refusals(request: "Request", plan: Plan, passed: "list[Passed]") -> list[str
             request.wait_for_client and not (passed or request.listen or request.adopt_socket),
             lambda: nothing_to_wait_on(init),
         ),
-        (request.pid_file and init.hears == EXIT and not target.forks, lambda: name_main(request)),
+        (request.pid_file and init.hears == EXIT and not is_the_daemons(request), lambda: name_main(request)),
         (request.command, lambda: run_program(request.command[0], environ)),
     ]
     if keeps(request):

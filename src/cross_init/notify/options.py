@@ -45,6 +45,8 @@ def adapt(request: "Request") -> None:
 
 def is_the_daemons(request: "Request") -> bool:
     """Whether it is the daemon that writes the PID file, for us to follow, and not we, for the init."""
+    if request.followed is not None:
+        return False
     return request.target.forks or (request.supervise and request.init.hears != EXIT)
 
 
@@ -53,6 +55,8 @@ def followed_file(request: "Request") -> str:
 
     That which is waited for is one as well. What an init reads, or who has started a front, we write ourselves.
     """
+    if request.followed:
+        return request.followed
     if request.pid_file and is_the_daemons(request) and (request.target.forks or request.init.hears != FILE):
         return request.pid_file
     return next((condition.pid_file for condition in request.conditions if condition.pid_file), "")

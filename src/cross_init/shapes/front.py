@@ -148,7 +148,8 @@ def split(start: "Start") -> None:
     Raises Failure.
     """
     pid_file = ""
-    if start.request.pid_file and not start.target.forks:  # else the daemon itself writes it
+    is_ours = start.request.followed is not None or not start.target.forks  # else the daemon itself writes it
+    if start.request.pid_file and is_ours:
         from cross_init.notify.pid_file import place
 
         pid_file = place(start.request.pid_file, start.program)
