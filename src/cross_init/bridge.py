@@ -78,6 +78,8 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
         start.become()
     try:
         if unit is not None:
+            if plan.shape == SUPERVISE and request.ends_rest:
+                unit.contain()
             unit.before(start)
         need_descriptors()
         if request.init.hears == EXIT and request.waits:

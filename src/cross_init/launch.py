@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
+    from cross_init.kernel.control_group import Group
     from cross_init.readiness.condition import Condition
     from cross_init.request import Request
     from cross_init.sockets.passed import Passed
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
         programs: list[bytes]
         environ: Environment
+        group: "Group | None"  # the control group that all of it is in, if there is one
+
+        def contain(self) -> None:
+            """Have such a group, if there can be one."""
 
         def before(self, start: "Start") -> None:
             """Run what comes first. Raises Failure."""

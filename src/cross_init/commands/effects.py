@@ -100,7 +100,16 @@ def leftovers(plan: Plan, request: "Request") -> tuple[str, bool]:
     soon = "" if "--stop-timeout" in request.given else f", {CRASH_S:g} s after a crash"
     how = "SIGTERM to all at a stop, then" if plan.shape == SUPERVISE else "SIGTERM, then"
     how = "SIGKILL" if request.kill_mode == MIXED else f"{how} SIGKILL after {request.stop_timeout:g} s{soon}"
-    return f"{what}: is ended ({request.kill_mode}): {how}", True
+    return f"{what}: is ended ({request.kill_mode}): {how}{by_group(plan, request)}", True
+
+
+def by_group(plan: Plan, request: "Request") -> str:
+    """That all of it is known, in words, if it is."""
+    if not (request.of_unit and plan.shape == SUPERVISE):
+        return ""
+    from cross_init.kernel.control_group import own_folder
+
+    return "; all of it, by a control group of its own" if own_folder() else ""
 
 
 def is_native(plan: Plan, request: "Request") -> bool:

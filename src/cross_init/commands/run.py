@@ -137,11 +137,11 @@ def as_bridge(
     from cross_init.start import load as load_modules
 
     request = request_of(asked, unit, clients, [word for each in sockets for word in ("--listen", each)], environ)
+    request.stays = unit.stays
     if "--explain" in request.given:
         from cross_init.commands.explain import show
 
         return show(request, request.given["--explain"] == "json")
-    request.stays = unit.stays
     if asked.restarts:
         begin_again(request, unit)
         if ends_by_itself:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cross_init.definitions.definition import Definition
+    from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.running.identity import Identity
 
@@ -29,7 +30,7 @@ MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
 class Process:
     """One process of the service: its definition, who it is, and how privileged (a command's "+", "!", "!!")."""
 
-    __slots__ = ("definition", "environ", "identity", "is_main", "privileges", "sockets")
+    __slots__ = ("definition", "environ", "group", "identity", "is_main", "privileges", "sockets")
 
     def __init__(self, definition: "Definition", identity: "Identity", privileges: str, is_main: bool) -> None:
         self.definition = definition
@@ -38,6 +39,7 @@ class Process:
         self.is_main = is_main
         self.environ: Environment = {}
         self.sockets: dict[str, int] = {}
+        self.group: Group | None = None  # that it is to be in
 
     @property
     def is_full(self) -> bool:
@@ -49,6 +51,8 @@ class Process:
         """Do all of it. environ: its variables, which are completed. keep: descriptors that stay. Raises Failure."""
         context = self.definition.context
         self.environ = environ
+        if self.group is not None:
+            self.group.enter()
         self._try("", "its signals", _reset_signals)
         self._try("", "its descriptors", lambda: close_others(set(keep)))
         lay_out(self.definition, self.sockets)

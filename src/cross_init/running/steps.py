@@ -18,6 +18,7 @@ from cross_init.running.entering import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Command, Definition
+    from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.running.identity import Identity
 
@@ -45,12 +46,14 @@ class Step:
         self.definition = definition
         self.identity = identity
         self.may_fail = command.may_fail
+        self.group: Group | None = None  # that it is to be in
         file, line = command.origin
         self.text = f"{file}:{line}: {key}={command.path}"
 
     def become(self, environ: "Environment") -> None:
         """Run it in this new process. Does not return; raises Failure, OSError."""
         process = Process(self.definition, self.identity, self.command.privileges, False)
+        process.group = self.group
         words = words_of(self.command, environ)
         places = programs(self.command, environ, self.definition)
         process.enter(environ, ())

@@ -17,6 +17,7 @@ from cross_init.running.result import result, say
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Definition
+    from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.launch import Start
     from cross_init.running.steps import Step
@@ -31,6 +32,7 @@ KEYS = {
     "stop": "ExecStop",
     "stop_post": "ExecStopPost",
 }
+CONTAINED = ("condition", "start_pre", "start", "start_post")  # what leaves processes that are the service's
 SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
 
 
@@ -52,6 +54,7 @@ class Unit:
         self.words = [*words_of(self.command, self.environ), *more]
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
+        self.group: Group | None = None
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
@@ -63,7 +66,16 @@ class Unit:
             return []
         from cross_init.running.steps import Step
 
-        return [Step(KEYS[kind], command, self.definition, self.identity) for command in commands]
+        made = [Step(KEYS[kind], command, self.definition, self.identity) for command in commands]
+        for step in made:
+            step.group = self.group if kind in CONTAINED else None
+        return made
+
+    def contain(self) -> None:
+        """Have a control group for all that is the service's, if there can be one."""
+        from cross_init.kernel.control_group import make
+
+        self.group = make(self.definition.name)
 
     @property
     def stays(self) -> str:
@@ -166,6 +178,7 @@ class Unit:
     def enter(self, start: "Start") -> None:
         """In the process that becomes the main one. Raises Failure."""
         process = Process(self.definition, self.identity, self.command.privileges, True)
+        process.group = self.group
         process.sockets = {passed.name: passed.fd for passed in start.sockets}
         process.enter(start.environ, [passed.fd for passed in start.sockets])
 
@@ -224,6 +237,10 @@ class Unit:
             self._remove_folders()
 
     def _remove_folders(self) -> None:
+        if self.group is not None:
+            self.group.kill()  # what is left was told to end, and has had its time
+            self.group.remove()
+            self.group = None
         if has_credentials(self.definition):
             from cross_init.running.credentials import remove_all
 

@@ -58,6 +58,9 @@ def run(bridge: _socket.socket, start: "Start", bridge_pid: int, bridge_pidfd: i
         elif not said:
             for main in mains:
                 _end_all(main)
+            if start.unit is not None and start.unit.group is not None:
+                start.unit.group.kill()
+                start.unit.group.remove()
             if MARK in start.environ:
                 _end_marked(b"\0%b=%b\0" % (MARK, start.environ[MARK]))
             return

@@ -4,7 +4,7 @@ The workers of a daemon that was killed keep its port, and every further start w
 what they do not lose with their parents: who supervises has adopted them; from beside the daemon they are known by the
 session, or the process group, that the main process led, and by a variable that nobody else has (the address of the
 notification socket), if their user is root, ours, or that of the main process when it was started. What was there
-before the daemon, of the same run script say, is let alone.
+before the daemon, of the same run script say, is let alone. A unit's may have a control group, which tells of all.
 """
 
 import _signal
@@ -53,6 +53,7 @@ class Rest:
         self.users = {0, posix.geteuid(), process_owner(main)}
         self.helpers = helpers
         self.told: set[int] = set()  # those that were sent a stop with the main process, but not by it
+        self.group = start.unit.group if start.unit is not None else None
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
         # From beside the daemon: our own start, as the daemon was a program of ours until then.
@@ -76,13 +77,14 @@ class Rest:
         if pid in (1, posix.getpid()):
             return False
         fields = process_stat(pid)
-        if len(fields) <= START_TIME or fields[0] in "ZX" or int(fields[START_TIME]) < self.since:
+        if len(fields) <= START_TIME or fields[0] in "ZX" or pid in self.helpers:
             return False
-        if pid in self.helpers:
+        is_in_group = self.group is not None and self.group.has(pid)  # where nothing was before
+        if int(fields[START_TIME]) < self.since and not is_in_group:
             return False
         group, session = fields[2:4]
         is_led = leader and (session == leader or (self.has_group and group == leader))
-        counts = is_led or (self.root and is_descendant(pid, self.root)) or self._is_marked(pid)
+        counts = is_in_group or is_led or (self.root and is_descendant(pid, self.root)) or self._is_marked(pid)
         if self.own_words is None:
             self.own_words = words_of(posix.getpid())
         return bool(counts) and words_of(pid) != self.own_words  # else it is ours: it has not become another program
