@@ -61,6 +61,7 @@ def run(wish: argparse.Namespace) -> int:
     }
     if wish.ten:
         wish.only, wish.init = wish.only or TEN, [*WITH_OTHERS, *OTHERS]
+    of_ten = tuple(sorted({name for each in units() if each.name in TEN for name in each.packages}))
     chosen = [each for each in (units() if wish.units else known) if not wish.only or each.name in wish.only]
 
     def cell(task: tuple[Daemon, str]) -> str:
@@ -69,7 +70,8 @@ def run(wish: argparse.Namespace) -> int:
         if (variable and not os.environ.get(variable)) or (init in OTHERS and daemon.name not in TEN):
             return NOT_ASKED
         try:
-            found, said = judge(daemon, init, packages[daemon.batch])
+            is_newer = init in OTHERS and OTHERS[init].suite
+            found, said = judge(daemon, init, of_ten if is_newer else packages[daemon.batch])
         except (Exception, pytest.skip.Exception) as error:  # of the survey itself: it is no cell that is right
             found, said = (
                 f"not judged: {str(error).splitlines()[0] if str(error) else error!r}"[:100],

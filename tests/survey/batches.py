@@ -47,10 +47,13 @@ printf '%s\\n' "$@" > "$folder/packages"
 def layers(batch: str, packages: Iterable[str], init: str = "", other: Other | None = None) -> Path:
     """The folders of an overlay's lower layers, as mount(8) has them. Raises RuntimeError.
 
-    Where there is an Upstart to be had, its programs are in /opt/upstart; those of another init have a layer as well.
+    other: where the init is from that they are to be run under, which has a layer as well; Upstart is in /opt.
     """
-    base = made(WHERE / "base", SUITE, BASE)
-    found = [*_upstart(base), _installed(batch, packages, base)]
+    suite = other.suite if other is not None else ""
+    base = made(WHERE / f"base-{suite}", suite, BASE) if suite else made(WHERE / "base", SUITE, BASE)
+    found = [_installed(f"{suite}-ten" if suite else batch, packages, base)]
+    if init == "upstart":
+        found.insert(0, _copied(base, init, "CROSS_INIT_TEST_UPSTART", ("init", "initctl")))
     if other is not None and other.packages:
         found.append(_installed(f"init-{init}", other.packages, base))
     if other is not None and other.modules:
@@ -81,14 +84,6 @@ def _installed(batch: str, packages: Iterable[str], base: Path) -> Path:
     return folder / "upper"
 
 
-def _upstart(base: Path) -> tuple[Path, ...]:
-    """Upstart's, if there is one to be had."""
-    if not os.environ.get("CROSS_INIT_TEST_UPSTART"):
-        return ()
-    checked_prefix()
-    return (_copied(base, "upstart", "CROSS_INIT_TEST_UPSTART", ("init", "initctl")),)
-
-
 @cache
 def _modules(name: str, names: tuple[str, ...]) -> Path:
     """A layer with modules of our own Python in /opt, which the tree's own takes if it is of the same version."""
@@ -103,7 +98,7 @@ def _modules(name: str, names: tuple[str, ...]) -> Path:
 @cache
 def _copied(base: Path, name: str, variable: str, names: tuple[str, ...]) -> Path:
     """A layer with an init's programs in /opt, and those of their libraries that the tree has not."""
-    prefix = os.environ[variable]
+    prefix = checked_prefix() if name == "upstart" else os.environ[variable]
     layer = Path(mkdtemp(prefix="cross-init-test."))
     atexit.register(shutil.rmtree, layer)
     layer.chmod(0o755)

@@ -70,6 +70,18 @@ command_args=">>{LOG} 2>&1"
 stop() {{ start-stop-daemon --stop --oknodo --pidfile $pidfile --retry {STOP_S}; }}
 """
 LAST = "#!/sbin/openrc-run\nstart() { : > /run/up; }\ndepend() { after *; }\n"
+# Two dashes begin a description there, so the unit is run by a script.
+FINIT = "runlevel 2\nservice [2] manual:yes kill:15 notify:systemd name:d /job -- the daemon\n"
+FINIT_READY = f"timeout {READY_S} sh -c 'until initctl cond get service/d/ready; do sleep 0.05; done'"
+# (PID alone stands for the main process.)
+FINIT_PID = 'initctl status d | sed -n "s/^ *P[I]D : //p"'
+OF_FINIT = ("/etc/finit.d/sshd.conf", "/etc/finit.d/rsyslogd.conf")  # which Debian's package would have it run
+SHEPHERD = f"""(register-services (list (service '(d)
+ #:start (make-forkexec-constructor '("/job") #:pid-file "{PID_FILE}" #:pid-file-timeout {READY_S} #:log-file "{LOG}")
+ #:stop (make-kill-destructor #:grace-period {STOP_S})
+ #:respawn? #t)))
+"""
+HERD = "herd --socket=/run/shepherd/socket"
 DINIT = f"""type = process
 command = /job
 ready-notification = pipefd:3
@@ -85,6 +97,7 @@ class Other(NamedTuple):
     """One of them, and where it is from, in a layer of its own.
 
     packages: of Debian. programs: below the prefix that this variable names. modules: beside the tests' own Python.
+    suite: a newer Debian, of which the daemons are then as well.
     """
 
     init: Init
@@ -92,6 +105,7 @@ class Other(NamedTuple):
     variable: str = ""
     programs: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    suite: str = ""
 
 
 OTHERS = {
@@ -158,6 +172,36 @@ OTHERS = {
             stop=f"{CIRCUSCTL} stop --waiting d",
         ),
         modules=("circus", "zmq", "pyzmq.libs", "tornado", "psutil"),
+    ),
+    "Finit": Other(
+        Init(
+            files={"/etc/finit.conf": FINIT, "/job": JOB, **dict.fromkeys(OF_FINIT, "")},
+            pid_1="exec /sbin/finit",
+            up="until initctl runlevel | grep -q 2; do sleep 0.05; done",
+            start=f"initctl start d\n{FINIT_READY}",
+            shown=FINIT_PID,
+            again=f"export old=$({FINIT_PID})\n{KILL}timeout {READY_S} sh -c 'until new=$({FINIT_PID}); "
+            f'case $new in ""|0|"$old") false;; esac; do sleep 0.05; done\'\n{FINIT_READY}',
+            stop="initctl stop d\ntimeout 15 sh -c 'while initctl status d | grep -q running; do sleep 0.05; done'",
+        ),
+        ("finit",),
+        suite="trixie",
+    ),
+    "Shepherd": Other(
+        Init(
+            files={"/etc/shepherd.scm": SHEPHERD, "/job": JOB},
+            options=f"--pid-file {PID_FILE}",
+            pid_1="mkdir -m 700 /run/shepherd\n"
+            "exec shepherd --config=/etc/shepherd.scm --socket=/run/shepherd/socket --logfile=/run/shepherd.log",
+            up=f"until {HERD} status; do sleep 0.05; done",
+            start=f"timeout {READY_S} {HERD} start d",
+            shown=f"cat {PID_FILE}",
+            again=f"rm -f {PID_FILE}.old\nmv {PID_FILE} {PID_FILE}.old\n{KILL}"
+            f"timeout {READY_S} sh -c 'until test -e {PID_FILE}; do sleep 0.05; done'",
+            stop=f"timeout {STOP_S} {HERD} stop d",
+        ),
+        ("shepherd",),
+        suite="trixie",
     ),
     "dinit": Other(
         Init(

@@ -5,7 +5,7 @@ import sys
 
 from cross_init.definitions.load import load
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
-from cross_init.model import ASKED, EXIT, NOTHING, TEXT, Service
+from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,9 +192,13 @@ def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], env
     said = [*own, *signals(definition, unit.taken), *ending(definition), *sockets]
     options = parse([*without(said, asked), *asked.options, "--", *unit.words])
     request = resolve(options, environ)
-    is_inits = request.pid_file not in ("", definition.readiness.pid_file) and request.init.hears == EXIT
+    is_inits = request.pid_file not in ("", definition.readiness.pid_file) and request.init.hears in (EXIT, FILE)
     if is_inits and request.target.forks:
         request.followed = definition.readiness.pid_file
+        if request.init.hears == FILE:
+            from cross_init.notify.pid_file import place
+
+            request.init.pid_file = place(request.pid_file, [])
     if request.service.is_guess:  # the init has no name for it, and its unit has
         name, _, instance = definition.name.rpartition(".")[0].partition("@")
         request.service = Service(name, instance)

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
 SECOND = 1e6
-# After which it is looked again: behind a daemon that was supervised there is still the thread that waits for signals
-# (shapes/signals.py), and it may be the one that hears of a child's end.
-LOOK_S = 0.1
 
 
 class Stopped(Exception):
@@ -126,7 +123,7 @@ def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
         left = 3600.0 if until is None else until - monotonic()
         if left <= 0:
             return None, 0
-        got = _signal.sigtimedwait((*STOPS, _signal.SIGCHLD), min(left, LOOK_S))
+        got = _signal.sigtimedwait((*STOPS, _signal.SIGCHLD), left)
         if got is not None and got.si_signo in STOPS and got.si_signo != _signal.SIGHUP:
             return None, got.si_signo
 
@@ -141,7 +138,7 @@ def _end(pid: int, stop_usec: int) -> None:
             _send(pid, _signal.SIGKILL)
             posix.waitpid(pid, 0)
             return
-        _signal.sigtimedwait((_signal.SIGCHLD,), min(left, LOOK_S))
+        _signal.sigtimedwait((_signal.SIGCHLD,), left)
 
 
 def _send(pid: int, number: int) -> None:

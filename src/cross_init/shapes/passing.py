@@ -44,7 +44,7 @@ class Passing:
 
                 steps = [control.Words(option, words)] if words else of_unit[number]
                 self.controls[number] = control.Control(supervisor, steps)
-        Signals(self.loop, self._signalled)
+        self.signals = Signals(self.loop, self._signalled)
 
     def _signalled(self, number: int, code: int) -> None:
         if self.instead.get(number) == 0:

@@ -2,7 +2,7 @@
 
 import _signal
 import posix
-from _thread import start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 
 from cross_init.errors import Failure
 from cross_init.kernel.linux import NO_THREAD
@@ -31,7 +31,9 @@ class Signals:
         self.news, self.tell = posix.pipe2(posix.O_CLOEXEC)
         loop.watch(self.news, self._hear)
         self.loop = loop
-        self.is_up = False
+        self.is_up = self.is_over = False
+        self.thread = 0
+        self.ended = allocate_lock()
         self._start()
 
     def _start(self) -> None:
@@ -46,14 +48,24 @@ class Signals:
         if not self.is_up:
             self._start()
 
+    def close(self) -> None:
+        """Take no signal any more: from now on each waits for who waits for it. Returns when the thread has ended."""
+        self.is_over = True
+        if self.thread:  # else it will see that it is over before it waits
+            _signal.pthread_kill(self.thread, _signal.SIGCHLD)
+            self.ended.acquire()
+
     def _wait(self) -> None:
+        self.thread = get_ident()
         posix.write(self.tell, UP)
-        while True:
+        self.ended.acquire()  # one that is not the first waits here for good
+        while not self.is_over:
             try:
                 got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
                 posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
             except (OSError, MemoryError):
                 continue  # one signal is lost, and not all that come after it
+        self.ended.release()
 
     def _hear(self) -> None:
         number, code = posix.read(self.news, 2)

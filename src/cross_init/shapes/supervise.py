@@ -66,6 +66,7 @@ def run(start: "Start") -> int:
     supervisor.watched.close()
     supervisor.end_rest()
     if start.unit is not None:
+        supervisor.passing.signals.close()  # what is run now is waited for by this thread
         watched = supervisor.watched
         cause = "watchdog" if watched.watchdog is not None and watched.watchdog.is_over else ""
         cause = "timeout" if watched.timed_out else cause
