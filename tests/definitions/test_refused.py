@@ -125,9 +125,9 @@ def test_a_users_unit_without_a_runtime_directory(tmp_path: Path) -> None:
 
 
 def test_wrong_words() -> None:
-    assert refusal() == "show takes one unit: its name, or the path of its file"
+    assert refusal() == "show takes one unit: its name, as redis-server.service, or its file's path"
     assert refusal("a", "--unit-path") == "show --unit-path: a folder is missing"
-    assert refusal("--what", "a") == "show --what: no such option; there are --json, --user and --unit-path DIR"
+    assert refusal("--what", "a") == "show --what: no such option; there are --json, --unit-path, --user"
 
 
 def test_what_systemd_would_ignore_is_said(tmp_path: Path) -> None:

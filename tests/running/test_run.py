@@ -209,6 +209,35 @@ def test_what_would_be_done_is_explained_and_nothing_started(folder: Folder) -> 
     assert (code, "systemd" in said, folder.written()) == (0, True, []), said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "run takes one unit: its name"),
+        (("a.service", "b.service"), "run takes one unit, not a.service and b.service; more arguments stand behind --"),
+        (("--unit-path",), "run --unit-path: a folder is missing"),
+        (("--nothing", "a.service"), "--nothing: "),
+    ],
+)
+def test_words_that_are_wrong_get_one_line(words: tuple[str, ...], said: str) -> None:
+    ran = subprocess.run([str(FRONT_DOOR), "run", *words], capture_output=True, text=True, timeout=RUN_S)
+    assert (ran.returncode, ran.stderr.count("\n"), said in ran.stderr) == (125, 1, True), ran
+
+
+def test_options_stand_where_they_like(folder: Folder) -> None:
+    (folder.path / "a.service").write_text("[Service]\nPrivateTmp=yes\nExecStart=/bin/true\n")
+    words = [
+        "--unit-path",
+        str(folder.path),
+        "-Nt",
+        "plain",
+        "a.service",
+        f"--state-file={folder.path}/state",
+        "--strict",
+    ]
+    ran = subprocess.run([str(FRONT_DOOR), "run", "--init=none", *words], capture_output=True, text=True, timeout=RUN_S)
+    assert (ran.returncode, "--strict: PrivateTmp=" in ran.stderr) == (125, True), ran
+
+
 def test_what_stands_behind_two_dashes_is_the_daemons(folder: Folder) -> None:
     (folder.path / "a.service").write_text("[Service]\nExecStart=/bin/echo one\n")
     words = [str(FRONT_DOOR), "run", "--init", "none", str(folder.path / "a.service"), "--", "--help", "two"]

@@ -3,69 +3,21 @@
 import posix
 import sys
 
+from cross_init.commands.words import OF_RUN, take_apart
 from cross_init.definitions.load import load
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
 from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.commands.words import Words
     from cross_init.definitions.definition import Definition
     from cross_init.kernel.linux import Environment
     from cross_init.request import Request
     from cross_init.running.unit import Unit
 
-FOLDER, USER, STRICT, IGNORE, RESTART = "--unit-path", "--user", "--strict", "--ignore", "--restart"
+RESTART = "--restart"
 AGAIN = ("container", "none")  # the inits that start nothing anew
-
-
-class Asked:
-    """What the command line asks for. options: of the bridge's; more: further arguments for the main command."""
-
-    def __init__(self, words: list[str]) -> None:
-        """Raises Failure."""
-        from cross_init.commands.options import OPTIONS, whole
-
-        self.folders: list[str] = []
-        self.ignored: list[str] = []
-        self.of_user = self.strict = self.restarts = False
-        self.options: list[str] = []
-        self.more: list[str] = []
-        self.name = ""
-        rest = list(words)
-        while rest:
-            word = rest.pop(0)
-            option, equals, value = word.partition("=")
-            if word == "--":
-                self.more = rest
-                break
-            if option in (FOLDER, IGNORE):
-                if not equals and not rest:
-                    raise Failure(f"run {option}: a value is missing")
-                (self.folders if option == FOLDER else self.ignored).append(value if equals else rest.pop(0))
-            elif word == USER:
-                self.of_user = True
-            elif word == STRICT:
-                self.strict = True
-            elif word == RESTART:
-                self.restarts = True
-            elif word.startswith("--"):
-                self.options.append(word)
-                if not equals and OPTIONS[whole(option)][1] and rest:
-                    self.options.append(rest.pop(0))
-            elif word.startswith("-") and word != "-":
-                self.options.append(word)
-                if word in ("-t",) and rest:
-                    self.options.append(rest.pop(0))
-            elif self.name:
-                raise Failure(f"run {word}: there is a unit already, {self.name}; more arguments stand behind --")
-            else:
-                self.name = word
-        if not self.name:
-            raise Failure("run: the unit is missing: its name, as redis-server.service, or the path of its file")
-
-    def says(self, *options: str) -> bool:
-        """Whether one of these was given."""
-        return any(word.partition("=")[0] in options for word in self.options)
 
 
 def run(words: list[str]) -> tuple[int, str]:
@@ -79,7 +31,7 @@ def run(words: list[str]) -> tuple[int, str]:
     )
 
     isolate(sys.argv)
-    asked = Asked(words)
+    asked = take_apart("run", words, OF_RUN, True)
     occupy_standard_descriptors()
     if HOLDER:
         bury_holder()
@@ -94,20 +46,20 @@ def run(words: list[str]) -> tuple[int, str]:
         posix._exit(print_unexpected(error))
 
 
-def start(asked: Asked, environ: dict[bytes, bytes]) -> int:
+def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
     """Returns an exit code. Raises Failure, OSError."""
     from cross_init.running.verdicts import judge
 
-    read = load(asked.name, asked.of_user, tuple(asked.folders))
+    read = load(asked.name, "--user" in asked.flags, tuple(asked.values["--unit-path"]))
     for remark in read.remarks:
         print_error(remark, 0)
-    judge(read, asked.strict, asked.ignored, asked.restarts)
+    judge(read, "--strict" in asked.flags, asked.values["--ignore"], RESTART in asked.flags)
     definition = read.definition
     from cross_init.running.unit import Unit
 
     unit = Unit(definition, environ, asked.more)
     ends_by_itself = unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain")
-    if ends_by_itself and not asked.restarts:
+    if ends_by_itself and RESTART not in asked.flags:
         return unit.run_alone()
     clients, sockets = 0, dict[str, str]()
     if definition.sockets:
@@ -130,7 +82,7 @@ def located(failure: Failure, sockets: dict[str, str]) -> Failure:
 
 
 def as_bridge(
-    asked: Asked, unit: "Unit", clients: int, sockets: dict[str, str], environ: "Environment", ends_by_itself: bool
+    asked: "Words", unit: "Unit", clients: int, sockets: dict[str, str], environ: "Environment", ends_by_itself: bool
 ) -> int:
     """Run it with the bridge's engine. clients, sockets: of running/sockets.py. Raises Failure, OSError."""
     from cross_init.bridge import run as run_bridge
@@ -142,7 +94,7 @@ def as_bridge(
         from cross_init.commands.explain import show
 
         return show(request, request.given["--explain"] == "json")
-    if asked.restarts:
+    if RESTART in asked.flags:
         begin_again(request, unit)
         if ends_by_itself:
             return unit.run_alone()
@@ -174,7 +126,7 @@ def begin_again(request: "Request", unit: "Unit") -> None:
     request.stays = request.stays or f"somebody has to stay and say how the service has ended ({RESTART})"
 
 
-def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], environ: "Environment") -> "Request":
+def request_of(asked: "Words", unit: "Unit", clients: int, sockets: list[str], environ: "Environment") -> "Request":
     """The bridge's own request. sockets: as it is told of them. Raises Failure."""
     from cross_init.commands.options import parse
     from cross_init.request import resolve
@@ -187,10 +139,10 @@ def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], env
     elif asked.says("--ready-when") and own[2] == "--ready-when":
         own = own[:2]
     is_started = own[2:] == list(STARTED)
-    if is_started and not asked.options:
+    if is_started and not asked.others:
         own = own[:2]  # that costs, and few want to know
     said = [*own, *signals(definition, unit.taken), *ending(definition), *sockets]
-    options = parse([*without(said, asked), *asked.options, "--", *unit.words])
+    options = parse([*without(said, asked), *asked.others, "--", *unit.words])
     request = resolve(options, environ)
     is_inits = request.pid_file not in ("", definition.readiness.pid_file) and request.init.hears in (EXIT, FILE)
     if is_inits and request.target.forks:
@@ -230,7 +182,7 @@ def request_of(asked: Asked, unit: "Unit", clients: int, sockets: list[str], env
     return request
 
 
-def without(said: list[str], asked: Asked) -> list[str]:
+def without(said: list[str], asked: "Words") -> list[str]:
     """What the unit says but for what the command line says otherwise."""
     found: list[str] = []
     rest = iter(said)

@@ -1,10 +1,11 @@
 """cross-init show: what is read of a unit or a job, from which file and line, and what becomes of each directive."""
 
+from cross_init.commands.words import OF_SHOW, take_apart
 from cross_init.definitions.classes import CANNOT, NOT_YET
 from cross_init.definitions.definition import CAPABILITIES_ALL, INFINITY, Definition, Socket
 from cross_init.definitions.load import load
 from cross_init.definitions.said import Said, Unit
-from cross_init.errors import Failure, printable
+from cross_init.errors import printable
 
 GROUPS = ("commands", "readiness", "context", "ending", "relations")
 MASKS = ("capability_bounding_set", "ambient_capabilities")
@@ -25,37 +26,14 @@ READY = {  # by the type, when it is ready (systemd.service(5), Type=)
 
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code, and the answer. Raises Failure."""
-    name, folders, flags = _asked(words)
-    unit = load(name, "--user" in flags, folders)
-    if "--json" in flags:
+    asked = take_apart("show", words, OF_SHOW, False)
+    folders = tuple(each.rstrip("/") or "/" for each in asked.values["--unit-path"])
+    unit = load(asked.name, "--user" in asked.flags, folders)
+    if "--json" in asked.flags:
         from cross_init.as_json import as_json
 
         return 0, as_json(as_object(unit))
     return 0, "\n".join(map(printable, as_lines(unit)))
-
-
-def _asked(words: list[str]) -> tuple[str, tuple[str, ...], set[str]]:
-    """The unit, the folders of --unit-path, and the other options. Raises Failure."""
-    names: list[str] = []
-    folders: list[str] = []
-    flags: set[str] = set()
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        if option == "--unit-path":
-            if not equals and not rest:
-                raise Failure("show --unit-path: a folder is missing")
-            folders.append((value if equals else rest.pop(0)).rstrip("/") or "/")
-        elif word in ("--json", "--user"):
-            flags.add(word)
-        elif word.startswith("-"):
-            raise Failure(f"show {word}: no such option; there are --json, --user and --unit-path DIR")
-        else:
-            names.append(word)
-    if len(names) != 1:
-        raise Failure("show takes one unit: its name, or the path of its file")
-    return names[0], tuple(folders), flags
 
 
 def as_lines(unit: Unit) -> list[str]:
