@@ -224,7 +224,7 @@ def test_words_that_are_wrong_get_one_line(words: tuple[str, ...], said: str) ->
 
 
 def test_options_stand_where_they_like(folder: Folder) -> None:
-    (folder.path / "a.service").write_text("[Service]\nPrivateTmp=yes\nExecStart=/bin/true\n")
+    (folder.path / "a.service").write_text("[Service]\nSELinuxContext=a\nExecStart=/bin/true\n")
     words = [
         "--unit-path",
         str(folder.path),
@@ -235,7 +235,7 @@ def test_options_stand_where_they_like(folder: Folder) -> None:
         "--strict",
     ]
     ran = subprocess.run([str(FRONT_DOOR), "run", "--init=none", *words], capture_output=True, text=True, timeout=RUN_S)
-    assert (ran.returncode, "--strict: PrivateTmp=" in ran.stderr) == (125, True), ran
+    assert (ran.returncode, "--strict: SELinuxContext=" in ran.stderr) == (125, True), ran
 
 
 def test_what_stands_behind_two_dashes_is_the_daemons(folder: Folder) -> None:
