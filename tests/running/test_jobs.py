@@ -79,6 +79,15 @@ def test_a_job_that_is_killed_is_started_anew_by_the_init(service: Supervised) -
     again.get_ready()
 
 
+def test_a_command_before_that_fails_is_told_in_the_jobs_words(tmp_path: Path) -> None:
+    (tmp_path / "web.conf").write_text(f"exec touch {tmp_path}/not\npre-start exec false\npost-stop exec echo after\n")
+    words = [str(FRONT_DOOR), "run", "--init", "none", str(tmp_path / "web.conf")]
+    ran = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (1, "after\n"), ran
+    assert "web.conf:2: pre-start false: it failed (exit code 1), so the service is not started" in ran.stderr
+    assert not (tmp_path / "not").exists()
+
+
 def test_an_instance_is_named_by_variables(tmp_path: Path) -> None:
     (tmp_path / "web.conf").write_text("instance $TTY-${N}\nenv N=7\nexec env\n")
     words = [str(FRONT_DOOR), "run", "--init", "none", str(tmp_path / "web.conf")]

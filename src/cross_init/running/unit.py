@@ -32,6 +32,15 @@ KEYS = {
     "stop": "ExecStop",
     "stop_post": "ExecStopPost",
 }
+OF_JOB = {  # the stanzas of Upstart's that say the same
+    "ExecCondition": "pre-start",
+    "ExecStartPre": "pre-start",
+    "ExecStart": "exec",
+    "ExecStartPost": "post-start",
+    "ExecReload": "reload",
+    "ExecStop": "pre-stop",
+    "ExecStopPost": "post-stop",
+}
 CONTAINED = ("condition", "start_pre", "start", "start_post")  # what leaves processes that are the service's
 SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
 
@@ -68,6 +77,9 @@ class Unit:
 
         made = [Step(KEYS[kind], command, self.definition, self.identity) for command in commands]
         for step in made:
+            if self.definition.target == "upstart":
+                file, line = step.command.origin
+                step.text = f"{file}:{line}: {OF_JOB[step.key]} {step.command.path}"
             step.group = self.group if kind in CONTAINED else None
         return made
 
