@@ -169,8 +169,8 @@ class Written:
             words: Words = ("sv", "status", directory) if self.init == "runit" else ("svstat", directory)
 
             def is_down() -> bool:
-                out = self.run(*words).out  # of one that is to be started anew it says "want up"
-                return ("down: " in out or ": down" in out) and "want up" not in out
+                out = self.run(*words).out  # "finish: " while ./finish runs; "want up" if it is to be started anew
+                return (": down" in out or out.startswith("down: ")) and "want up" not in out
 
             until(is_down, f"{name} is down")
         else:
