@@ -60,7 +60,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     parts += [_depend(service), *functions]
     text = "\n".join(filter(None, parts))
     # Its variables are openrc-run's, which reads command_args once more.
-    marks = allowed(text, "SC2034", "SC2016", shell="shell=sh ")
+    marks = allowed(text, "SC2034", "SC2016", dialect="shell=sh ")
     return {service.name: f"#!/sbin/openrc-run\n{comments(remarks, WIDTH)}{marks}{text}"}
 
 

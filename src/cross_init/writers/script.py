@@ -58,10 +58,10 @@ def whole(lines: "Iterable[str]", remarks: "Iterable[str]" = ()) -> str:
     return f"#!/bin/sh\n{comments(remarks, WIDTH)}{allowed(text)}{text}"
 
 
-def allowed(text: str, *always: str, shell: str = "") -> str:
+def allowed(text: str, *always: str, dialect: str = "") -> str:
     """The comment by which shellcheck takes what is meant in this script. always: what else it is to take."""
     marks = dict.fromkeys((*always, *(code for code, holds in ALLOWED.items() if holds(text))))
-    return f"# shellcheck {shell}disable={','.join(marks)}\n" if marks else ""
+    return f"# shellcheck {dialect}disable={','.join(marks)}\n" if marks else ""
 
 
 def run(
