@@ -73,8 +73,7 @@ def options(definition: "Definition", remarks: list[str], own: tuple[str, ...] =
     for name in sorted(unlike(definition, taken)):
         found += [f"--{name}-command", one_word(getattr(definition.commands, name), definition, remarks)]
     said = [*ready, *_without(found, own, bool(ready), remarks)]
-    opened = [word for each in sockets for word in ("--listen", each)]
-    return [*target, *said, *opened] if said or opened or kind == "forking" else []
+    return [*target, *said, *sockets] if said or sockets or kind == "forking" else []
 
 
 def _target(definition: "Definition", clients: int, has_sockets: bool) -> tuple[list[str], list[str]]:
