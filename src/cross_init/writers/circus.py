@@ -8,7 +8,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import nobody_afterwards, owner, sets_folder, taken, words
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import variables
+from cross_init.writers.script import WIDTH, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, at_least
 
@@ -38,7 +38,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     text = f"[watcher:{service.name}]\n" + "".join(f"{each}\n" for each in found)
     if env:
         text += f"\n[env:{service.name}]\n" + "".join(f"{name} = {_checked(value)}\n" for name, value in env)
-    return {f"{service.name}.ini": comments([service.description, *remarks]) + text}
+    return {f"{service.name}.ini": comments([service.description, *remarks], WIDTH) + text}
 
 
 def line(said: list[str]) -> str:

@@ -12,7 +12,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import FRONT_DOOR, is_awaited
 from cross_init.writers.one_command import nobody_afterwards, owner, sets_folder, taken, words
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import variables
+from cross_init.writers.script import WIDTH, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, at_least
 
@@ -56,7 +56,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
         *(f"EXPOSE {port}" for port in _ports(definition)),
         *said,
     ]
-    text = comments([service.description, *remarks, *_use(service)]) + "".join(f"{each}\n" for each in lines)
+    text = comments([service.description, *remarks, *_use(service)], WIDTH) + "".join(f"{each}\n" for each in lines)
     return {"Containerfile": text, **files}
 
 

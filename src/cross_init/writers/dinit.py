@@ -6,7 +6,7 @@ from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import nobody_afterwards, owner, sets_folder, stop_words, taken, words
 from cross_init.writers.quoting import comments
-from cross_init.writers.script import variables
+from cross_init.writers.script import WIDTH, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, seconds
 
@@ -36,7 +36,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
         found.append("ready-notification = pipefd:3")
     found += _policy(service, is_task)
     found += _order(service, files)
-    text = comments([service.description, *remarks]) + "".join(f"{each}\n" for each in found)
+    text = comments([service.description, *remarks], WIDTH) + "".join(f"{each}\n" for each in found)
     return {service.name: text, **files}
 
 

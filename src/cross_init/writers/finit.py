@@ -8,7 +8,7 @@ from cross_init.errors import Failure
 from cross_init.writers import told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.quoting import BARE, comments
-from cross_init.writers.script import run
+from cross_init.writers.script import WIDTH, run
 from cross_init.writers.told import Told, absolute, at_least
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     if odd := next((each for each in words if not BARE.issuperset(each)), ""):
         raise Failure(f"{odd}: a stanza of Finit's has no way to say such a word")
     text = " ".join([*_head(service), *words, "--", service.description])
-    return {f"{service.name}.conf": comments(remarks) + text + "\n", **files}
+    return {f"{service.name}.conf": comments(remarks, WIDTH) + text + "\n", **files}
 
 
 def _head(service: Told) -> list[str]:

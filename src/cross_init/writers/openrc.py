@@ -27,7 +27,7 @@ FACILITIES = {
     "time": "ntp-client",
     "rpc": "rpcbind",
 }
-BACKGROUND = ["command_background=yes", "pidfile=/run/$RC_SVCNAME.init.pid"]  # without "init" it may be the daemon's
+BACKGROUND = ("command_background=yes", "pidfile=/run/$RC_SVCNAME.init.pid")  # without "init" it may be the daemon's
 LONGEST_S = 86400  # for what has no bound
 SIGNALS = {
     "supervise-daemon": 'supervise-daemon "$RC_SVCNAME" --signal HUP',
@@ -60,7 +60,8 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     parts += [_depend(service), *functions]
     text = "\n".join(filter(None, parts))
     # Its variables are openrc-run's, which reads command_args once more.
-    marks = allowed(text, "SC2034", "SC2016", dialect="shell=sh ")
+    twice = ("SC1003",) if "\\'\\'" in text else ()  # a quotation mark that is quoted in what is quoted
+    marks = allowed(text, "SC2034", "SC2016", *twice, dialect="shell=sh ")
     return {service.name: f"#!/sbin/openrc-run\n{comments(remarks, WIDTH)}{marks}{text}"}
 
 
@@ -76,7 +77,7 @@ def _command(words: list[str]) -> list[str]:
 def _process(service: Told, words: list[str], supervisor: str, expand: bool) -> list[str]:
     """The variables that say what runs, and how it is watched."""
     context = service.definition.context
-    found = [f"supervisor={supervisor}"] if supervisor else BACKGROUND
+    found = [f"supervisor={supervisor}"] if supervisor else [*BACKGROUND]
     found += _command(words)
     if expand:
         # What it is run by looks at these before the unit's own commands have made a folder.

@@ -8,7 +8,7 @@ from cross_init.writers import quoting, told
 from cross_init.writers.invocation import is_awaited, of_unit
 from cross_init.writers.one_command import nobody_afterwards, owner, sets_folder, taken, words
 from cross_init.writers.quoting import comments
-from cross_init.writers.script import variables
+from cross_init.writers.script import WIDTH, variables
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, at_least
 
@@ -35,7 +35,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
     if service.is_logged:
         found += ["redirect_stderr=true", f"stdout_logfile=/var/log/{service.name}.log"]
     text = f"[program:{service.name}]\n" + "".join(f"{each}\n" for each in found)
-    return {f"{service.name}.conf": comments([service.description, *remarks]) + text}
+    return {f"{service.name}.conf": comments([service.description, *remarks], WIDTH) + text}
 
 
 def word(text: str) -> str:

@@ -9,7 +9,17 @@ from cross_init.writers import told
 from cross_init.writers.invocation import BRIDGE, is_awaited, of_unit
 from cross_init.writers.one_command import sets_folder, taken
 from cross_init.writers.quoting import comments, shell
-from cross_init.writers.script import after, before, conditions, environment, main_line, oneshot, place, variables
+from cross_init.writers.script import (
+    WIDTH,
+    after,
+    before,
+    conditions,
+    environment,
+    main_line,
+    oneshot,
+    place,
+    variables,
+)
 from cross_init.writers.standing import is_daemons_alone
 from cross_init.writers.told import Told, absolute, at_least
 
@@ -39,7 +49,7 @@ def write(definition: "Definition", remarks: list[str], expand: bool) -> dict[st
         run = [f"exec {' '.join(map(shell, absolute(of_unit(definition))))}"]
         parts += [_policy(service, is_awaited_for), first, run]
     text = "\n".join("".join(f"{each}\n" for each in part) for part in parts if part)
-    return {f"{service.name}.conf": comments(remarks) + text}
+    return {f"{service.name}.conf": comments(remarks, WIDTH) + text}
 
 
 def quoted(text: str) -> str:
