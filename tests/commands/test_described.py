@@ -11,7 +11,7 @@ from cross_init.commands import help as texts
 from cross_init.commands.front_door import COMMANDS
 from cross_init.commands.options import CHOICES, OPTIONAL, OPTIONS, SHORT
 from cross_init.commands.values import GRACE_S
-from cross_init.commands.words import OF_RUN, OF_SHOW
+from cross_init.commands.words import OF_RUN, OF_SHOW, OF_TRANSLATE
 from cross_init.detect import INITS, TARGETS
 from cross_init.sockets.options import BACKLOG, FOLDER_MODE, MODE
 from cross_init.sockets.options import OPTIONS as SOCKET_OPTIONS
@@ -29,7 +29,7 @@ def test_what_is_described_is_what_is_parsed() -> None:
     }
     assert {option.short[1:]: option.name for option in described.OPTIONS if option.short} == SHORT
     assert tuple(command.name for command in described.COMMANDS) == COMMANDS
-    for name, own in {"run": OF_RUN, "show": OF_SHOW}.items():
+    for name, own in {"run": OF_RUN, "show": OF_SHOW, "translate": OF_TRANSLATE}.items():
         (command,) = (each for each in described.COMMANDS if each.name == name)
         assert {option.name: bool(option.argument) for option in command.options} == {
             option: bool(what) for option, what in own.items()

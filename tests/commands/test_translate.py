@@ -65,14 +65,14 @@ def test_what_is_lost_is_said_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "translate takes one unit or job: its name, or the path of its file"),
+        ([], "translate takes one unit: its name, as redis-server.service, or its file's path"),
         (["x.conf"], "translate --to INIT: INIT may be " + ", ".join(WRITERS)),
         (
             ["x.conf", "--to", "sytemd"],
             f"translate --to sytemd: INIT may be {', '.join(WRITERS)}; did you mean systemd?",
         ),
         (["x.conf", "--to"], "translate --to: an init is missing"),
-        (["x.conf", "--two"], "translate --two: no such option; there are --to INIT, -o DIR and --expand"),
+        (["x.conf", "--two"], "translate --two: no such option; there are --to, -o, --expand, --unit-path, --user"),
         (["/nowhere/x.conf", "--to", "systemd"], "/nowhere/x.conf: there is no such file"),
         (["JOB", "--to", "systemd", "-o", "/nowhere"], "writing /nowhere/web.service: No such file or directory"),
     ],

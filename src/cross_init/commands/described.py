@@ -430,6 +430,10 @@ BRIDGE = Command(
     "run a daemon that was written for another init",
     "",
 )
+WHICH_UNIT = (
+    Option("--user", "", "It is a unit of a user's manager, not of the system's."),
+    Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
+)
 # The commands of cross-init, by the names that they have behind it.
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -475,14 +479,13 @@ COMMANDS: tuple[Command, ...] = (
         "job ends with `.conf`.",
         (
             JSON._replace(text="Print an object (JSON), for programs."),
-            Option("--user", "", "It is a unit of a user's manager, not of the system's."),
-            Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
+            *WHICH_UNIT,
         ),
         completes=FILE,
     ),
     Command(
         "translate",
-        "--to INIT [-o DIR] [--expand] UNIT",
+        "[OPTION]... --to INIT UNIT",
         "a unit or an Upstart job in another init's own words",
         "Write what is read of a unit as another init's own definition. UNIT is a name on systemd's own search path, "
         "the path of a unit's file, or an Upstart job's, NAME.conf. INIT is one of {writers}. What is lost, or is "
@@ -502,6 +505,7 @@ COMMANDS: tuple[Command, ...] = (
                 "Write files into this folder, over those of the same name.",
                 completes=FILE,
             ),
+            *WHICH_UNIT,
         ),
         completes=FILE,
     ),
@@ -514,8 +518,7 @@ COMMANDS: tuple[Command, ...] = (
         "search path, or the path of a unit's file. OPTION is one of these or of "
         "`cross-init-bridge`'s; it counts for what the unit says. Each ARGUMENT is put behind the unit's own command.",
         (
-            Option("--user", "", "It is a unit of a user's manager, not of the system's."),
-            Option("--unit-path", "DIR", "Look in this folder first; may be repeated.", completes=FILE),
+            *WHICH_UNIT,
             Option("--strict", "", "Refuse a unit of which something is not done that would protect it or others."),
             Option(
                 "--restart",

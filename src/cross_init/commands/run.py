@@ -50,7 +50,7 @@ def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
     """Returns an exit code. Raises Failure, OSError."""
     from cross_init.running.verdicts import judge
 
-    read = load(asked.name, "--user" in asked.flags, tuple(asked.values["--unit-path"]))
+    read = load(asked.name, "--user" in asked.flags, asked.folders)
     for remark in read.remarks:
         print_error(remark, 0)
     judge(read, "--strict" in asked.flags, asked.values["--ignore"], RESTART in asked.flags)

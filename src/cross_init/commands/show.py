@@ -27,8 +27,7 @@ READY = {  # by the type, when it is ready (systemd.service(5), Type=)
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code, and the answer. Raises Failure."""
     asked = take_apart("show", words, OF_SHOW, False)
-    folders = tuple(each.rstrip("/") or "/" for each in asked.values["--unit-path"])
-    unit = load(asked.name, "--user" in asked.flags, folders)
+    unit = load(asked.name, "--user" in asked.flags, asked.folders)
     if "--json" in asked.flags:
         from cross_init.as_json import as_json
 

@@ -8,6 +8,7 @@ A text that begins with "#!" is a program. WRITES: the keys that are the init's,
 import posix
 
 from cross_init.commands.front_door import remark
+from cross_init.commands.words import OF_TRANSLATE, take_apart
 from cross_init.definitions.load import load
 from cross_init.errors import Failure, why
 from cross_init.kernel.atomic_file import write_whole
@@ -16,8 +17,12 @@ from cross_init.writers.names import WRITERS
 
 def run(words: list[str]) -> tuple[int, str]:
     """The exit code, and the answer. Raises Failure."""
-    said, init, folder, expand = _asked(words)
-    unit = load(said)
+    asked = take_apart("translate", words, OF_TRANSLATE, False)
+    init = _known("".join(asked.values["--to"][-1:]))
+    folder = "".join(asked.values["-o"][-1:])
+    folder = folder.rstrip("/") or folder
+    expand = "--expand" in asked.flags
+    unit = load(asked.name, "--user" in asked.flags, asked.folders)
     remarks = unit.remarks
     writer = __import__(f"cross_init.writers.{WRITERS[init]}", fromlist=("write",))
     if init != unit.definition.target and init != "systemd":
@@ -34,34 +39,15 @@ def run(words: list[str]) -> tuple[int, str]:
     return 0, "\n".join(f"{folder}/{name}" for name in texts)
 
 
-def _asked(words: list[str]) -> tuple[str, str, str, bool]:
-    """The unit or job, the init, the folder to write to, and whether no unit is to be needed later. Raises Failure."""
-    names: list[str] = []
-    expand = False
-    values = {"--to": "", "-o": ""}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        if option in values:
-            if not equals and not rest:
-                raise Failure(f"translate {option}: {'an init' if option == '--to' else 'a folder'} is missing")
-            values[option] = value if equals else rest.pop(0)
-        elif word == "--expand":
-            expand = True
-        elif word.startswith("-"):
-            raise Failure(f"translate {word}: no such option; there are --to INIT, -o DIR and --expand")
-        else:
-            names.append(word)
-    if len(names) != 1:
-        raise Failure("translate takes one unit or job: its name, or the path of its file")
-    if values["--to"] not in WRITERS:
-        from cross_init.spelling import nearest
+def _known(init: str) -> str:
+    """Raises Failure if nobody writes for this one."""
+    if init in WRITERS:
+        return init
+    from cross_init.spelling import nearest
 
-        meant = nearest(values["--to"], WRITERS)
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise Failure(f"translate --to {values['--to'] or 'INIT'}: INIT may be {', '.join(WRITERS)}{hint}")
-    return names[0], values["--to"], values["-o"].rstrip("/") or values["-o"], expand
+    meant = nearest(init, WRITERS)
+    hint = f"; did you mean {meant}?" if meant else ""
+    raise Failure(f"translate --to {init or 'INIT'}: INIT may be {', '.join(WRITERS)}{hint}")
 
 
 def _put(folder: str, name: str, text: str) -> None:

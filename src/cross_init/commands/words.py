@@ -1,4 +1,4 @@
-"""The words of a command that is about a unit (run, show), taken apart: its own options, the unit, and the rest.
+"""The words of a command about a unit (run, show, translate), taken apart: its own options, the unit, and the rest.
 
 What each option is for stands in described.py, which this does not import: a start has no time for it.
 """
@@ -8,6 +8,7 @@ from cross_init.errors import Failure
 # Option: what its value is, for people; "" if it takes none. described.py has the same ones.
 OF_UNIT = {"--unit-path": "a folder", "--user": ""}
 OF_SHOW = {"--json": "", **OF_UNIT}
+OF_TRANSLATE = {"--to": "an init", "-o": "a folder", "--expand": "", **OF_UNIT}
 OF_RUN = {**OF_UNIT, "--strict": "", "--restart": "", "--ignore": "a directive's name"}
 
 
@@ -23,6 +24,11 @@ class Words:
         self.values = values
         self.others = others
         self.more = more
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those of --unit-path."""
+        return tuple(each.rstrip("/") or "/" for each in self.values["--unit-path"])
 
     def says(self, *options: str) -> bool:
         """Whether one of these options of the bridge's was given."""
