@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands.test_translate import translate
 from tests.running.test_like_systemd import CASES, OWN, comparable
 from tests.support.command import ROOT
 from tests.support.waiting import until
@@ -17,7 +19,16 @@ PROGRAM = (
 )
 # What the init's own variables are, and what only cross-init run takes from the machine.
 OTHERS = {*OWN, "PATH", "LANG", "PWD", "SHLVL", "USER", "LC_CTYPE"}
-LEFT_OUT = {"data"}  # a remark says so
+# A remark says so, of these with their keys.
+RUN_ALONE = {
+    "NUMA": ("NUMAPolicy", "NUMAMask", "CPUAffinity"),
+    "NUMA of all": ("NUMAPolicy", "NUMAMask"),
+    "credentials": ("LoadCredential", "SetCredential"),
+    "credentials of a user's": ("LoadCredential", "SetCredential"),
+    "imported": ("ImportCredential", "SetCredential"),
+    "open files": ("OpenFile",),
+}
+LEFT_OUT = {"data", *RUN_ALONE}
 MORE = {
     "dynamic user": "DynamicUser=yes\nUser=nobody-yet\nStateDirectory=NAME\nSupplementaryGroups=audio",
     "unknown number": "User=54321\nRuntimeDirectory=NAME",
@@ -74,3 +85,13 @@ def test_a_process_sees_the_same(machine: Written, case: str) -> None:
     script = seen(machine, f"{HERE}/services/{name}/run")
     ours = seen(machine, "cross-init", "run", "--init", "none", f"{HERE}/{name}.service")
     assert script == ours
+
+
+@pytest.mark.parametrize("case", RUN_ALONE)
+def test_what_only_run_does_is_said(tmp_path: Path, case: str) -> None:
+    unit = tmp_path / "web.service"
+    unit.write_text(f"[Service]\n{CASES[case]}\nExecStart=/bin/cat\n")
+    keys = ", ".join(f"{key}=" for key in RUN_ALONE[case])
+    expanded = translate(str(unit), "--to", "runit", "--expand")
+    assert f"only cross-init run does these, so they are left out: {keys}\n" in expanded.stderr
+    assert "left out" not in translate(str(unit), "--to", "runit").stderr

@@ -11,6 +11,8 @@ QUIET = (
     *("Description", "Documentation", "SourcePath", "DefaultDependencies"),
     *("description", "author", "version", "usage", "emits", "export", "manual", "debug"),
 )
+# What no program does for --expand, and cross-init run does itself.
+OF_RUN_ALONE = ("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask")
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
@@ -19,19 +21,24 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
     inits: list[str] = []
     weaker: list[str] = []
     found: list[str] = []
+    alone: list[str] = []
     own = {each.name for each in unit.definition.sockets}
     for said in unit.lines:
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
-        if said.value.strip().lower() in OFF or own.issuperset(said.value.split()):
+        if expand and said.value and (said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")):
+            alone.append(said.key)
+        elif said.value.strip().lower() in OFF or own.issuperset(said.value.split()):
             continue
-        if kind == INITS:
+        elif kind == INITS:
             inits.append(said.key)
         elif kind == WEAKER:
             weaker.append(said.key)
         elif kind in (CANNOT, NOT_YET):
             found.append(_refused(said, expand))
+    if alone:
+        found.append(f"only cross-init run does these, so they are left out: {_listed(alone)}")
     if weaker:
         found.append(f"without what these protect or bound: {_listed(weaker)}")
     if inits:
