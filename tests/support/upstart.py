@@ -178,9 +178,14 @@ class Job:
             os.close(self._log_fd)
 
     def _wait(self, options: int) -> int:
-        """waitpid(2) with an end to it."""
+        """waitpid(2) with an end to it, for the main thread.
+
+        By a handler: another thread of the test's process, which does not wait for it, may be who gets the signal.
+        """
         end = time.monotonic() + LONGEST_S
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        handler = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        previous = signal.set_wakeup_fd(wake)
         try:
             while True:
                 pid, status = os.waitpid(self.pid, options | os.WNOHANG)
@@ -188,9 +193,13 @@ class Job:
                     return status
                 left = end - time.monotonic()
                 assert left > 0, f"the main process of {self.name} neither stopped nor ended"
-                signal.sigtimedwait([signal.SIGCHLD], left)
+                if select.select([woken], [], [], left)[0]:
+                    os.read(woken, 4096)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+            signal.set_wakeup_fd(previous)
+            signal.signal(signal.SIGCHLD, handler)
+            os.close(woken)
+            os.close(wake)
 
 
 def _children() -> list[int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODE = 0o644
 LONGEST = 32  # bytes; more is no PID file
 RANDOM = 8  # bytes, in hexadecimal, at the end of a hidden name
-TRIES = 3
+TRIES = 20  # each time another one has to come into the same moment
 READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
 NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
