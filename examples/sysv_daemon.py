@@ -8,14 +8,6 @@ that is opened.
 import os
 import signal
 import sys
-from types import FrameType
-
-
-def stop(number: int, frame: FrameType | None) -> None:
-    """End."""
-    if os.path.exists(sys.argv[1]):
-        os.unlink(sys.argv[1])
-    sys.exit(0)
 
 
 def main() -> None:
@@ -28,16 +20,17 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     os.chdir("/")
-    signal.signal(signal.SIGTERM, stop)
     if len(sys.argv) > 2:
         open(sys.argv[2], "rb").close()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # from now on it is waited for
     with open(sys.argv[1], "w") as pid_file:
         pid_file.write(f"{os.getpid()}\n")
     os.write(tell, b"r")
     os.close(tell)
     os.close(ready)
-    while True:
-        signal.pause()
+    signal.sigwait([signal.SIGTERM])
+    if os.path.exists(sys.argv[1]):
+        os.unlink(sys.argv[1])
 
 
 if __name__ == "__main__":

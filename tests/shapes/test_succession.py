@@ -16,9 +16,18 @@ from tests.support.processes import end
 from tests.support.waiting import until
 
 SUCCESSOR_S = 5
+# Waits for a signal that has a handler; pause(2) would miss one that comes just before it.
+WAIT = """
+def wait():
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    os.read(woken, 1)
+"""
 # Forks away, and writes its PID file a while after its first process has gone; with 5 when it is told to stop.
-FORKS = """
-import os, signal, sys, time
+FORKS = (
+    f"import os, signal, sys, time\n{WAIT}"
+    + """
 signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
 if os.fork(): os._exit(0)
 os.setsid()
@@ -26,11 +35,13 @@ time.sleep(0.4)
 FIRST
 with open(f"{sys.argv[1]}.new", "w") as file: file.write(str(os.getpid()))
 os.rename(f"{sys.argv[1]}.new", sys.argv[1])
-signal.pause()
+wait()
 """
+)
 # The next one to be the main process, started by the first; it writes the file WAIT s after the other has gone.
-UPGRADES = """
-import os, select, signal, sys, time
+UPGRADES = (
+    f"import os, select, signal, sys, time\n{WAIT}"
+    + """
 def name():
     with open(f"{sys.argv[1]}.new", "w") as file: file.write(str(os.getpid()))
     os.rename(f"{sys.argv[1]}.new", sys.argv[1])
@@ -40,15 +51,16 @@ def leave(*_):
 signal.signal(signal.SIGUSR1, leave)
 signal.signal(signal.SIGTERM, leave)
 first = os.pidfd_open(os.getpid())
-name()
 if os.fork() == 0:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
     select.select([first], [], [])
     time.sleep(WAIT)
     name()
-    signal.pause()
-signal.pause()
+    wait()
+name()
+wait()
 """
+)
 WAYS = {
     "systemd": ("-t", "systemd", "--supervise", "--pid-file", "FILE", "--ready-when", "pid-file:FILE"),
     "a condition alone": ("-t", "plain", "--supervise", "--ready-when", "pid-file:FILE"),
