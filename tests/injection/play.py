@@ -182,13 +182,18 @@ class Play:
             self._let_go()
 
     def _hear_daemon(self, daemon: Daemon) -> None:
-        try:
-            said = daemon.connection.recv(64)
-        except ConnectionResetError:
-            said = b""
-        if not said:
-            self.loop.forget(daemon.connection.fileno())
-        self.seen.said = self.seen.said or said == b"ready"
+        """Hear all that it has said: behind "alive" may be "ready", of which its init has been told already."""
+        while True:
+            try:
+                said = daemon.connection.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                said = b""
+            if not said:
+                self.loop.forget(daemon.connection.fileno())
+                return
+            self.seen.said = self.seen.said or said == b"ready"
 
     def _let_go(self) -> None:
         """All of ours wait for something: now the daemon is to say that it is ready."""
