@@ -18,11 +18,11 @@ import pytest
 from cross_init.sockets.connection import may_claim
 from tests.support.kept import holder, holders, keep, kept
 from tests.support.observed import Place, Run
-from tests.support.own import OWN
+from tests.support.own import OWN, STRANGER
 from tests.support.processes import children, kill
 from tests.support.puppet import Puppet
 from tests.support.show import Show
-from tests.support.strangers import BEGIN, FUSE, LINGER, NOBODY, PACKET, sending
+from tests.support.strangers import BEGIN, FUSE, LINGER, PACKET, sending
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
@@ -231,7 +231,7 @@ def test_all_is_done_in_the_order_in_which_it_was_said(place: Place, way: str) -
 def test_where_no_process_is_to_be_had_it_is_tried_again(show: Show) -> None:
     """For a user who may have no more: the message stays where it is, and is heeded once."""
     job = show.job("--init", "none", "-t", "systemd", "-N", expect_stop=False)
-    job.spawn(user=NOBODY)
+    job.spawn(user=STRANGER)
     puppet = show.stage.puppet()
     puppet.do(SAY)
     watcher = job.watcher()
@@ -299,7 +299,7 @@ def test_only_root_may_speak_as_another_process() -> None:
     assert may_claim()
     pid = os.fork()
     if pid == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        os.setgid(STRANGER)
+        os.setuid(STRANGER)
         os._exit(int(may_claim()))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -9,13 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.outside import ALONE, NOTIFY, plain
+from tests.support.own import STRANGER
 from tests.support.packages import need
 from tests.support.resident import Machine, machine
-from tests.support.strangers import BEGIN, LINGER, NOBODY, PACKET
+from tests.support.strangers import BEGIN, LINGER, PACKET
 from tests.support.waiting import until
 
-# Of this process alone: what a user has on the way counts for all of the machine (SCM_RIGHTS, unix(7), ETOOMANYREFS).
-STRANGER = 20_000 + os.getpid() % 20_000
 PYTHON = ("/usr/bin/python3", "-ISc")
 # Says a message with a descriptor, and ends.
 GIVE = """
@@ -135,9 +134,7 @@ def test_descriptors_that_take_long_to_drop_hold_up_nobody_for_long(here: Machin
     if not is_there:
         here.kill_resident()
     for _ in range(12):
-        here.private.begin(
-            *PYTHON, BEGIN.replace(str(NOBODY), str(STRANGER)) + TRY + how.replace("\ndone()", UP), NOTIFY, "READY=1"
-        )
+        here.private.begin(*PYTHON, BEGIN + TRY + how.replace("\ndone()", UP), NOTIFY, "READY=1")
     puppet.tell("notify READY=1")
     puppet.hear("notified")
     if not is_there:

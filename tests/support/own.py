@@ -11,6 +11,9 @@ from pathlib import Path
 
 # For abstract names and the like: not in a parameter of a test, which has the same name in each worker.
 OWN = f"cross-init-test-{os.getpid()}"
+# A user of no name. How many descriptors of one user's are on their way is limited for all of its processes together.
+# Not in a parameter of a test either.
+STRANGER = 20_000 + os.getpid() % 20_000
 # Below those that the kernel gives at any time to who asks for none (ip_local_port_range, ip(7)).
 _FIRST_PORT, _PORTS = 10_000, 20_000
 _ports = itertools.count(os.getpid() * 1009)

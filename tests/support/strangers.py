@@ -9,15 +9,15 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.observed import Place
+from tests.support.own import STRANGER
 
-NOBODY = 65534
 LONGEST_S = 20
 
 # What each of these has: give(FD...) sends a message with these, says "sent", and waits to be ended.
 BEGIN = f"""
 import ctypes, os, socket, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
-address, text, user = sys.argv[1], os.fsencode(sys.argv[2]), {NOBODY}
+address, text, user = sys.argv[1], os.fsencode(sys.argv[2]), {STRANGER}
 def become_nobody():
     os.setgroups([])
     os.setgid(user)

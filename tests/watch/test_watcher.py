@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.own import STRANGER
 from tests.support.processes import children, stop
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready, send_as_another
 from tests.support.upstart import Job
 from tests.support.waiting import lives_through, until
 
-NOBODY = 65534
 IDLE_S = 1.0
 SETTLE_S = 0.1  # a busy machine lets it go on with what was there bit by bit
 
@@ -160,15 +160,16 @@ MESSAGES = {
 
 @pytest.mark.parametrize("kind", MESSAGES)
 @pytest.mark.parametrize("access", ["main", "all"])
-@pytest.mark.parametrize("user", [0, NOBODY])
-def test_every_descriptor_that_arrives_is_closed(show: Show, kind: str, access: str, user: int) -> None:
+@pytest.mark.parametrize("user", ["root", "a stranger"])
+def test_every_descriptor_that_arrives_is_closed(show: Show, kind: str, access: str, user: str) -> None:
+    sender = STRANGER if user == "a stranger" else 0
     job, puppet = show.started("--notify-access", access)
     puppet.send(repr(b"STATUS=everything is in its place when this is heard"))
     watcher = job.watcher()
     until(lambda: is_idle(watcher), "it has dealt with that")
     before = descriptors(watcher)
     for count in (1, 252, 253):
-        send_as_another(puppet.environ["NOTIFY_SOCKET"], MESSAGES[kind], user, count)
+        send_as_another(puppet.environ["NOTIFY_SOCKET"], MESSAGES[kind], sender, count)
     until(lambda: is_idle(watcher), "it has dealt with that")
     assert descriptors(watcher) == before
     get_ready(job, puppet)
@@ -204,8 +205,8 @@ def test_so_is_every_descriptor_of_the_daemons_even_if_there_is_no_room_for_all(
 DROPS = f"""
 import os, signal, socket
 os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
+os.setgid({STRANGER})
+os.setuid({STRANGER})
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
     sender.connect(os.environ["NOTIFY_SOCKET"])
     sender.send(b"READY=1")
@@ -256,8 +257,8 @@ def floods(address: str, count: int) -> Iterator[list[int]]:
                 try:
                     os.dup2(write, 1)
                     os.setgroups([])
-                    os.setgid(NOBODY)
-                    os.setuid(NOBODY)
+                    os.setgid(STRANGER)
+                    os.setuid(STRANGER)
                     os.execv("/usr/bin/python3", ["python3", "-ISc", FLOODS, address])
                 finally:
                     os._exit(255)
