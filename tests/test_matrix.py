@@ -12,13 +12,13 @@ from tests.matrix import beside
 from tests.matrix.beside import Serve
 from tests.matrix.daemons import ancestors, daemons, is_bridge, processes, release, waiting
 from tests.matrix.driver import Driver
+from tests.matrix.files import files, nothing_left
 from tests.matrix.kinds import KINDS, command, options
 from tests.matrix.table import NOT_RUN, ROWS, STOPS, Machines
 from tests.support.command import script
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits and to see what daemons wait for")
-LEFT = ("cross-init", "cross-init-status")  # the folders below /run that the bridge has things in
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def live(init: str, kind: str, serve: Serve | None, is_handed: bool, tmp_path: P
     with ROWS[init].make(folder, machines) as driver:
         if serve:
             machines.serve(serve)
-        before = left(driver)
+        before = files(driver)
         given = options(kind, driver.here, driver.names_main)
         fifo = driver.folder / "fifo"
         os.mkfifo(fifo)
@@ -95,9 +95,7 @@ def live(init: str, kind: str, serve: Serve | None, is_handed: bool, tmp_path: P
         driver.stop()
         until(driver.is_down, f"{init} says that it is down")
         until(lambda: ours(driver.here) == {}, f"no process is left, but {ours(driver.here)}")
-        until(
-            lambda: left(driver) <= before, f"no file is left, but {left(driver) - before}"
-        )  # a resident has that done by a process of its own
+        nothing_left(driver, before)
 
 
 # Errors go to a file wherever an init would have them; and a daemon that forks away, of which nobody was told.
@@ -110,7 +108,7 @@ def test_a_start_that_ends_with_0_before_it_is_ready_says_so(init: str, tmp_path
     folder = tmp_path / "here"
     folder.mkdir()
     with ROWS[init].make(folder, machines) as driver:
-        before = left(driver)
+        before = files(driver)
         said = driver.folder / "said"
         said.touch()
         said.chmod(0o666)
@@ -128,7 +126,7 @@ def test_a_start_that_ends_with_0_before_it_is_ready_says_so(init: str, tmp_path
             driver.stop()
         until(driver.is_down, f"{init} says that it is down")
         until(lambda: ours(driver.here) == {}, f"no process is left, but {ours(driver.here)}")
-        assert left(driver) <= before
+        nothing_left(driver, before)
 
 
 def ours(here: str) -> dict[int, list[str]]:
@@ -138,11 +136,6 @@ def ours(here: str) -> dict[int, list[str]]:
         for pid, words in processes(here).items()
         if words[2:] and (is_bridge(words) or "_daemon" in words[2])
     }
-
-
-def left(driver: Driver) -> set[Path]:
-    """The files of ours that there are."""
-    return {path for name in LEFT for path in (driver.runtime / name).glob("*")}
 
 
 def lives(driver: Driver, fifo: Path) -> int:
