@@ -1,4 +1,4 @@
-"""Make the completions of bash, zsh and fish, from commands/described.py, as the help and the man pages are made.
+"""Make the completions of bash, zsh and fish, from commands/described*.py, as the help and the man pages are made.
 
 usage: make_completions.py FOLDER
 
@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src")]
 
-from cross_init.commands.described import COMMANDS, FILE, GROUPS, Option  # noqa: E402
+from cross_init.commands.described import FILE, GROUPS, Option  # noqa: E402
+from cross_init.commands.described_commands import COMMANDS  # noqa: E402
 from cross_init.commands.help import FRONT_DOORS_OWN, own_options, plain  # noqa: E402
 from cross_init.commands.options import CHOICES, OPTIONAL, OPTIONS  # noqa: E402
 

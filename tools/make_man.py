@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from cross_init.commands.described import BRIDGE, COMMANDS, GROUPS, Command, Option  # noqa: E402
+from cross_init.commands.described import GROUPS, Option  # noqa: E402
+from cross_init.commands.described_commands import BRIDGE, COMMANDS, Command  # noqa: E402
 from cross_init.commands.help import CODES, FRONT_DOORS_OWN, filled, own_options  # noqa: E402
 from cross_init.version import VERSION  # noqa: E402
 from tools.make_options import blocks_of, names  # noqa: E402

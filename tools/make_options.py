@@ -1,4 +1,4 @@
-"""Write docs/options.md: every option and command, from commands/described.py, as the help and the man pages are made.
+"""Write docs/options.md: every option and command, from commands/described*.py, as the help and the man pages are made.
 
 usage: make_options.py [--check]
 
@@ -12,7 +12,8 @@ from textwrap import fill
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src")]
 
-from cross_init.commands.described import COMMANDS, GROUPS, Option  # noqa: E402
+from cross_init.commands.described import GROUPS, Option  # noqa: E402
+from cross_init.commands.described_commands import COMMANDS  # noqa: E402
 from cross_init.commands.help import CODES, JOB, filled, own_options  # noqa: E402
 
 FILE = ROOT / "docs" / "options.md"

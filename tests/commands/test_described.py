@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.commands import described
+from cross_init.commands import described, described_commands
 from cross_init.commands import help as texts
 from cross_init.commands.front_door import COMMANDS
 from cross_init.commands.options import CHOICES, OPTIONAL, OPTIONS, SHORT
@@ -28,9 +28,9 @@ def test_what_is_described_is_what_is_parsed() -> None:
         name: takes_value or name in OPTIONAL for name, (_, takes_value) in OPTIONS.items()
     }
     assert {option.short[1:]: option.name for option in described.OPTIONS if option.short} == SHORT
-    assert tuple(command.name for command in described.COMMANDS) == COMMANDS
+    assert tuple(command.name for command in described_commands.COMMANDS) == COMMANDS
     for name, own in {"run": OF_RUN, "show": OF_SHOW, "translate": OF_TRANSLATE}.items():
-        (command,) = (each for each in described.COMMANDS if each.name == name)
+        (command,) = (each for each in described_commands.COMMANDS if each.name == name)
         assert {option.name: bool(option.argument) for option in command.options} == {
             option: bool(what) for option, what in own.items()
         }
@@ -59,7 +59,7 @@ def test_every_option_is_in_the_help_the_man_page_and_the_docs() -> None:
         assert re.search(rf"^\.TP\n.*{re.escape(in_roff(option))}\\", PAGES["cross-init-bridge.1"], re.MULTILINE), (
             option
         )
-    for command in described.COMMANDS:
+    for command in described_commands.COMMANDS:
         page = PAGES[f"cross-init-{command.name}.1"]
         for own in (*command.options, described.HELP):
             assert in_roff(own.name) in page

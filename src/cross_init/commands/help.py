@@ -3,7 +3,8 @@
 from re import sub
 from textwrap import fill
 
-from cross_init.commands.described import BRIDGE, COMMANDS, GROUPS, HELP, VERSION, Command, Option
+from cross_init.commands.described import GROUPS, HELP, VERSION, Option
+from cross_init.commands.described_commands import BRIDGE, COMMANDS, Command
 from cross_init.commands.options import ALL
 from cross_init.detect import INITS, TARGETS
 from cross_init.readiness.conditions import KINDS
