@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from cross_init.commands.status import run as status
 from cross_init.readiness.notify_socket import ROOT_FOLDER
 from cross_init.readiness.sweeping import sweep
+from tests.matrix.table import Machines
 from tests.support.beginning import begin
 from tests.support.containers import booted, systemd_version
 from tests.support.kept import only_ours
@@ -43,6 +44,16 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """And no longer."""
     close_path()
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    """Those on which real inits run, each made when it is needed first."""
+    made = Machines()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,6 @@
 """Every init × every kind of daemon, once: ready at the right moment, main process, crash, stop, nothing left."""
 
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,15 +18,6 @@ from tests.support.command import script
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the inits and to see what daemons wait for")
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("init", INITS)

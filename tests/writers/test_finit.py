@@ -1,6 +1,5 @@
 """Finit's stanzas, as they are written, under a real Finit."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +29,6 @@ class Stanza(InRoot, Finit):
 
     def reload(self) -> None:
         self.root.run("initctl", "reload", self.name)
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("expand", [False, True], ids=["unit", "expanded"])

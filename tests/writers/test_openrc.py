@@ -1,6 +1,5 @@
 """OpenRC's scripts, as they are written, under a real OpenRC; and what shellcheck says of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,6 @@ class Openrc(InRoot, OpenRC):
     def close(self) -> None:
         self.root.run("rc-service", self.name, "zap", check=False)
         super().close()
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("expand", [False, True], ids=["unit", "expanded"])

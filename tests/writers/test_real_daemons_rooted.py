@@ -27,15 +27,6 @@ ROOTS |= {"finit": (Stanza, "sid-inits"), "shepherd": (Herded, "sid-inits")}
 UPSTART = ("redis-server", "memcached", "nginx")
 
 
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 @contextmanager
 def booted(init: str, folder: Path, machines: Machines) -> Iterator[Inside]:
     if init == "upstart":

@@ -1,6 +1,5 @@
 """Services of the GNU Shepherd's, as they are written, under a real one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,6 @@ class Herded(InRoot, Shepherd):
 
     def reload(self) -> None:
         self.root.run(*self.herd("reload", self.name))
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("expand", [False, True], ids=["unit", "expanded"])

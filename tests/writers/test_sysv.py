@@ -1,6 +1,5 @@
 """LSB scripts, as they are written, under a real sysvinit; and what shellcheck says of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,15 +28,6 @@ class Lsb(InRoot, Sysvinit):
 
     def reload(self) -> None:
         self.root.run("service", self.name, "reload")
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    made = Machines()
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("expand", [False, True], ids=["unit", "expanded"])
