@@ -10,8 +10,8 @@ MAY_IMPORT = {
     "as_json": "",
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
-    "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
-    "readiness request resident running shapes sockets spelling start store systems unused version watch writers",
+    "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan readiness "
+    "request resident running sandbox shapes sockets spelling start store systems unused version watch writers",
     "definitions": "errors",
     "detect": "errors kernel model",
     "errors": "kernel",
@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
     "resident": "bounds commands detect errors kernel launch model notify readiness request shapes sockets store watch",
-    "running": "bounds definitions errors kernel launch shapes sockets watch",
+    "running": "bounds definitions errors kernel launch sandbox shapes sockets watch",
+    "sandbox": "definitions errors kernel",
     "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",

@@ -45,6 +45,7 @@ PACKAGES = (
     "readiness",
     "resident",
     "running",
+    "sandbox",
     "shapes",
     "sockets",
     "store",

@@ -30,7 +30,8 @@ RUN_ALONE = {
 }
 LEFT_OUT = {"data", *RUN_ALONE}
 MORE = {
-    "dynamic user": "DynamicUser=yes\nUser=nobody-yet\nStateDirectory=NAME\nSupplementaryGroups=audio",
+    "dynamic user": "DynamicUser=yes\nUser=nobody-yet\nStateDirectory=NAME\nSupplementaryGroups=audio\n"
+    "BindPaths=FOLDER",
     "unknown number": "User=54321\nRuntimeDirectory=NAME",
     "group of another number": "User=daemon\nGroup=54321",
     "limits of time and memory": "LimitAS=2G\nLimitCPU=3600\nLimitFSIZE=1G\nLimitDATA=1G\nUser=daemon",

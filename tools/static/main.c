@@ -21,6 +21,7 @@ static const struct { const char *name; long number; } CALLS[] = {
     {"capset", SYS_capset},
     {"personality", SYS_personality},
     {"setns", SYS_setns},
+    {"unshare", SYS_unshare},
     {"mount", SYS_mount},
     {"umount2", SYS_umount2},
     {"syscall", -1},

@@ -48,7 +48,7 @@ def run(words: list[str]) -> tuple[int, str]:
 
 def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
     """Returns an exit code. Raises Failure, OSError."""
-    from cross_init.running.verdicts import judge
+    from cross_init.running.verdicts import is_enclosed, judge
 
     read = load(asked.name, "--user" in asked.flags, asked.folders)
     for remark in read.remarks:
@@ -58,6 +58,11 @@ def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
     from cross_init.running.unit import Unit
 
     unit = Unit(definition, environ, asked.more)
+    if is_enclosed(definition):
+        from cross_init.running.enclosure import Enclosure
+        from cross_init.sandbox.allowed import judge as judge_sandbox
+
+        unit.enclosure = Enclosure(definition, judge_sandbox(read, "--strict" in asked.flags, asked.values["--ignore"]))
     ends_by_itself = unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain")
     if ends_by_itself and RESTART not in asked.flags:
         return unit.run_alone()

@@ -10,11 +10,14 @@ from cross_init.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 # Whether two descriptors are one open file: its number differs, where it was there before all got the same ones.
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
-CLONE_NEWNET = 0x40000000
+# Kinds of namespaces (linux/sched.h).
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "loongarch64": 30}  # the C library has no function for it
@@ -25,6 +28,7 @@ PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it 
 
 
 BUILT_IN = "cross_init_calls" in sys.builtin_module_names
+_functions: "dict[str, Callable[..., int]]" = {}  # those of the C library that were called
 
 
 def need_library(what: str) -> None:
@@ -32,7 +36,7 @@ def need_library(what: str) -> None:
     if BUILT_IN:
         return
     try:
-        __import__("ctypes")
+        __import__("_ctypes")
     except ImportError:  # Debian's python3-minimal
         raise Failure(f"{what}: this Python has no module ctypes; install python3") from None
 
@@ -44,14 +48,31 @@ def _call(name: str, *arguments: int | bytes) -> int:
 
         return call(name, *arguments)
     need_library(f"calling {name}")
-    import ctypes
+    from _ctypes import get_errno
 
-    library = ctypes.CDLL(None, use_errno=True)
-    result: int = library[name](*arguments)
+    if name not in _functions:
+        _functions[name] = _function(name)
+    result: int = _functions[name](*arguments)
     if result < 0:
-        number = ctypes.get_errno()
+        number: int = get_errno()
         raise OSError(number, posix.strerror(number))
     return result
+
+
+def _function(name: str) -> "Callable[..., int]":
+    """As ctypes has it, of whose parts in Python a start would wait three times as long."""
+    import _ctypes
+
+    class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "i"
+
+    class Function(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+        _restype_ = Int
+
+    program: Any = None  # this one
+    found: Callable[..., int] = Function(_ctypes.dlsym(_ctypes.dlopen(program, 0), name))
+    return found
 
 
 def inotify_open() -> int:
@@ -65,8 +86,18 @@ def inotify_add(fd: int, path: str, events: int) -> None:
 
 
 def move_to_network(network: int) -> None:
-    """Let this thread be in the network namespace of this descriptor (setns(2)). Raises OSError, Failure."""
-    _call("setns", network, CLONE_NEWNET)
+    """Let this thread be in the network namespace of this descriptor. Raises OSError, Failure."""
+    enter(network, CLONE_NEWNET)
+
+
+def leave(spaces: int) -> None:
+    """Have new namespaces of these kinds, as unshare(2) has them. Raises OSError, Failure."""
+    _call("unshare", spaces)
+
+
+def enter(space: int, kind: int) -> None:
+    """Be in the namespace of this descriptor, which is of this kind (setns(2)). Raises OSError, Failure."""
+    _call("setns", space, kind)
 
 
 def mount(source: bytes, target: bytes, kind: bytes, flags: int, options: bytes = b"") -> None:

@@ -1,11 +1,22 @@
 """CapabilityBoundingSet=, AmbientCapabilities=, SecureBits= (systemd.exec(5)), by prctl(2) and capset(2)."""
 
+import posix
+
 from cross_init.kernel.linux import read
 from cross_init.kernel.system_calls import process_control, set_capabilities
 
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 8, 24, 28, 47  # linux/prctl.h
 AMBIENT_RAISE = 2
 LAST = "/proc/sys/kernel/cap_last_cap"
+MOST = 8192  # bytes of STATUS
+_status = -1  # STATUS, opened while it could be (look)
+STATUS = "/proc/self/status"
+
+
+def look() -> None:
+    """/proc may be out of reach soon: have what we need of it open. Raises OSError."""
+    global _status
+    _status = posix.open(STATUS, posix.O_RDONLY | posix.O_CLOEXEC)
 
 
 def bound(wanted: int) -> None:
@@ -41,7 +52,8 @@ def secure(bits: int) -> None:
 
 def _own(field: str) -> int:
     """Our own, as proc_pid_status(5) has them."""
-    for line in read("/proc/self/status").split("\n"):
+    text = read(STATUS) if _status < 0 else posix.pread(_status, MOST, 0).decode("utf-8", "replace")
+    for line in text.split("\n"):
         if line.startswith(f"{field}:"):
             return int(line.partition(":")[2], 16)
     return 0

@@ -7,6 +7,7 @@ asked for what cannot be had.
 import _signal
 import posix
 
+from cross_init.definitions.definition import CAPABILITIES_ALL
 from cross_init.errors import Failure, print_error, why
 from cross_init.running.environment import FOLDERS
 from cross_init.running.identity import become, take_groups
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.definitions.definition import Definition
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
+    from cross_init.running.enclosure import Enclosure
     from cross_init.running.identity import Identity
 
 SCHEDULERS = {"other": 0, "batch": 3, "idle": 5, "fifo": 1, "rr": 2, "ext": 7}  # sched(7), by their numbers
@@ -30,7 +32,7 @@ MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
 class Process:
     """One process of the service: its definition, who it is, and how privileged (a command's "+", "!", "!!")."""
 
-    __slots__ = ("definition", "environ", "group", "identity", "is_main", "privileges", "sockets")
+    __slots__ = ("definition", "enclosure", "environ", "group", "identity", "is_main", "privileges", "sockets")
 
     def __init__(self, definition: "Definition", identity: "Identity", privileges: str, is_main: bool) -> None:
         self.definition = definition
@@ -40,12 +42,20 @@ class Process:
         self.environ: Environment = {}
         self.sockets: dict[str, int] = {}
         self.group: Group | None = None  # that it is to be in
+        self.enclosure: Enclosure | None = None  # likewise
 
     @property
     def is_full(self) -> bool:
         """Whether it keeps all privileges."""
         alone = self.definition.context.permissions_start_only and not self.is_main
         return self.privileges == "+" or alone
+
+    @property
+    def root(self) -> str:
+        """Its root directory, "" for the machine's."""
+        context = self.definition.context
+        is_machines = context.root_directory_start_only and not self.is_main
+        return "" if is_machines else context.root_directory.removesuffix("/")
 
     def enter(self, environ: "Environment", keep: "Iterable[int]") -> None:
         """Do all of it. environ: its variables, which are completed. keep: descriptors that stay. Raises Failure."""
@@ -143,18 +153,25 @@ class Process:
 
     def _be(self) -> None:
         """Limits, where, who, and with which capabilities."""
-        definition, context = self.definition, self.definition.context
+        context = self.definition.context
         keeps_user = self.privileges in ("+", "!") or self.is_full
         if not self.is_full:
             self._limit()
+        root = self.root
+        users = None
+        if self.enclosure is not None:
+            users = self.enclosure.enter(root, self.is_full, self.environ.get(b"NOTIFY_SOCKET", b""), self.identity)
+            root = "" if self.enclosure.has_mounts else root
         if not keeps_user:
             self._try("group" if context.group else "user", "its group", lambda: take_groups(self.identity))
-        self._go_where(keeps_user)
+        if users is not None:
+            self._try("private_users", "PrivateUsers=", users.enter)
+        self._go_where(root)
         if self.is_full:
             return
         from_root = not posix.geteuid()
         ambient = 0 if self.privileges == "!" else context.ambient_capabilities
-        if "capability_bounding_set" in definition.origins or ambient or context.secure_bits:
+        if context.capability_bounding_set != CAPABILITIES_ALL or ambient or context.secure_bits:
             from cross_init.running import capabilities
 
             self._try(
@@ -207,10 +224,10 @@ class Process:
                 name, f"Limit{name}=", why(error) if isinstance(error, OSError) else str(error)
             ) from None
 
-    def _go_where(self, keeps_user: bool) -> None:
+    def _go_where(self, root: str) -> None:
+        """root: what has to become the root directory, if anything has to."""
         context = self.definition.context
-        root = context.root_directory
-        if root and not (context.root_directory_start_only and not self.is_main) and root != "/":
+        if root:
             self._try("root_directory", f"RootDirectory={root}", lambda: posix.chroot(root))
             posix.chdir("/")
         folder = context.working_directory

@@ -49,6 +49,11 @@ def variables(definition: "Definition", identity: "Identity", given: "Environmen
         from cross_init.running.credentials import VARIABLE, folder_of
 
         found[VARIABLE] = encoded(folder_of(definition))
+    if context.private_tmp == "disconnected":
+        from cross_init.sandbox.entries import is_tmp_alone
+
+        if is_tmp_alone(definition):
+            found[b"TMPDIR"] = b"/tmp"
     if context.exec_search_path:
         found[b"PATH"] = encoded(":".join(context.exec_search_path))
     for name in map(encoded, context.pass_environment):

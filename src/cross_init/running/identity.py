@@ -130,8 +130,7 @@ def _check_own(found: Identity, definition: "Definition") -> None:
 
 
 def become(identity: Identity) -> None:
-    """Be that group and user. Raises OSError."""
-    take_groups(identity)
+    """Be that user. Raises OSError."""
     if identity.user != -1:
         posix.setresuid(identity.user, identity.user, identity.user)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.definitions.definition import Command, Definition
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
+    from cross_init.running.enclosure import Enclosure
     from cross_init.running.identity import Identity
 
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
@@ -44,13 +45,14 @@ class Step:
         self.identity = identity
         self.may_fail = command.may_fail
         self.group: Group | None = None  # that it is to be in
+        self.enclosure: Enclosure | None = None  # likewise
         file, line = command.origin
         self.text = f"{file}:{line}: {key}={command.path}"
 
     def become(self, environ: "Environment") -> None:
         """Run it in this new process. Does not return; raises Failure, OSError."""
         process = Process(self.definition, self.identity, self.command.privileges, False)
-        process.group = self.group
+        process.group, process.enclosure = self.group, self.enclosure
         words = words_of(self.command, environ)
         places = programs(self.command, environ, self.definition)
         process.enter(environ, ())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.launch import Start
+    from cross_init.running.enclosure import Enclosure
     from cross_init.running.steps import Step
     from cross_init.sockets.passed import Passed
 
@@ -64,6 +65,7 @@ class Unit:
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
         self.group: Group | None = None
+        self.enclosure: Enclosure | None = None  # the sandbox, if it is to be in one
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
@@ -81,6 +83,7 @@ class Unit:
                 file, line = step.command.origin
                 step.text = f"{file}:{line}: {OF_JOB[step.key]} {step.command.path}"
             step.group = self.group if kind in CONTAINED else None
+            step.enclosure = self.enclosure
         return made
 
     def contain(self) -> None:
@@ -126,6 +129,8 @@ class Unit:
                 from cross_init.running.credentials import provide
 
                 provide(self.definition, self.identity.owner, self.given)
+            if self.enclosure is not None:
+                self.enclosure.prepare()
         except Failure:
             self._remove_folders()
             raise
@@ -190,7 +195,7 @@ class Unit:
     def enter(self, start: "Start") -> None:
         """In the process that becomes the main one. Raises Failure."""
         process = Process(self.definition, self.identity, self.command.privileges, True)
-        process.group = self.group
+        process.group, process.enclosure = self.group, self.enclosure
         process.sockets = {passed.name: passed.fd for passed in start.sockets}
         process.enter(start.environ, [passed.fd for passed in start.sockets])
 
@@ -253,6 +258,8 @@ class Unit:
             self.group.kill()  # what is left was told to end, and has had its time
             self.group.remove()
             self.group = None
+        if self.enclosure is not None:
+            self.enclosure.remove()
         if has_credentials(self.definition):
             from cross_init.running.credentials import remove_all
 

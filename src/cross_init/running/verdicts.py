@@ -5,6 +5,7 @@ from cross_init.errors import Failure, print_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.definitions.definition import Definition
     from cross_init.definitions.said import Said, Unit
 
 # What says nothing, though it is the init's: a name for people, and what systemd's own start goes by.
@@ -13,7 +14,22 @@ QUIET = (
     *("description", "author", "version", "usage", "emits", "debug", "instance"),  # of a job of Upstart's
 )
 OF_RESTARTS = ("Restart", "StartLimitBurst", "StartLimitInterval", "respawn", "normal exit")
+# Fields of a definition that have a service be in a sandbox of mounts and namespaces (sandbox/).
+ENCLOSED = frozenset(
+    (
+        *("private_tmp", "private_devices", "private_network", "private_ipc", "private_users", "private_mounts"),
+        *("protect_kernel_tunables", "protect_kernel_modules", "protect_kernel_logs", "protect_control_groups"),
+        *("protect_system", "protect_home", "protect_hostname", "protect_proc", "proc_subset", "dynamic_user"),
+        *("read_write_paths", "read_only_paths", "inaccessible_paths", "exec_paths", "no_exec_paths", "binds"),
+        *("temporary_file_system", "mount_flags", "network_namespace_path", "ipc_namespace_path", "root_directory"),
+    )
+)
 OFF = ("no", "false", "0", "off", "n", "f", "")
+
+
+def is_enclosed(definition: "Definition") -> bool:
+    """Whether anything in it asks for that."""
+    return not ENCLOSED.isdisjoint(definition.origins)
 
 
 def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> None:

@@ -1,6 +1,7 @@
 """What of a unit another init does not hear of, as remarks: by the class of each directive (definitions/classes.py)."""
 
 from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, WEAKER
+from cross_init.definitions.table_exec import OF_SANDBOX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ QUIET = (
     *("description", "author", "version", "usage", "emits", "export", "manual", "debug"),
 )
 # What no program does for --expand, and cross-init run does itself.
-OF_RUN_ALONE = ("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask")
+OF_RUN_ALONE = (
+    *("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask"),
+    *OF_SANDBOX,
+)
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
@@ -27,9 +31,11 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
-        if expand and said.value and (said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")):
+        is_off = said.value.strip().lower() in OFF
+        is_alone = said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")
+        if expand and said.value and is_alone and not (is_off and said.key in OF_SANDBOX):
             alone.append(said.key)
-        elif said.value.strip().lower() in OFF or own.issuperset(said.value.split()):
+        elif is_off or own.issuperset(said.value.split()):
             continue
         elif kind == INITS:
             inits.append(said.key)

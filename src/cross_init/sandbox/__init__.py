@@ -1,0 +1,1 @@
+"""What a unit's service may not do or see: filters of system calls."""

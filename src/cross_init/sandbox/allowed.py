@@ -1,0 +1,145 @@
+"""Which namespaces a service can have on this machine, as this user, in this container: found out by trying."""
+
+import posix
+
+from cross_init.definitions.table_exec import OF_SANDBOX
+from cross_init.errors import Failure, print_error
+from cross_init.kernel.linux import fork
+from cross_init.kernel.procfs import field
+from cross_init.kernel.system_calls import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    leave,
+    need_library,
+)
+from cross_init.sandbox.entries import needs_mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cross_init.definitions.definition import Context, Definition
+    from cross_init.definitions.said import Unit
+
+CAP_SYS_ADMIN = 21
+EPERM = 1
+# Each kind of namespace but that of mounts: how it is asked for, and the directives that it is for.
+KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "net": (CLONE_NEWNET, ("PrivateNetwork", "NetworkNamespacePath")),
+    "ipc": (CLONE_NEWIPC, ("PrivateIPC", "IPCNamespacePath")),
+    "uts": (CLONE_NEWUTS, ("ProtectHostname",)),
+    "cgroup": (CLONE_NEWCGROUP, ("ProtectControlGroups",)),
+    "user": (CLONE_NEWUSER, ("PrivateUsers",)),
+}
+OFF = ("no", "false", "0", "off", "n", "f", "")
+NEVER = ("managed",)  # of PrivateUsers=
+
+
+def wanted(definition: "Definition") -> list[str]:
+    """The kinds of namespaces that it is to have."""
+    context = definition.context
+    asked = {
+        "mnt": needs_mounts(definition),
+        "net": context.private_network or context.network_namespace_path,
+        "ipc": context.private_ipc or context.ipc_namespace_path,
+        "uts": context.protect_hostname != "no",
+        "cgroup": context.protect_control_groups in ("private", "strict"),
+        "user": context.private_users not in ("no", *NEVER),
+    }
+    return [kind for kind, is_asked in asked.items() if is_asked]
+
+
+def denied(kinds: list[str]) -> dict[str, str]:
+    """Those that cannot be had, and why."""
+    try:
+        need_library("namespaces")
+    except Failure as failure:
+        return dict.fromkeys(kinds, str(failure))
+    if not int(field("/proc/self/status", "CapEff") or "0", 16) >> CAP_SYS_ADMIN & 1:
+        return dict.fromkeys(kinds, f"{posix.strerror(EPERM)}: this process lacks CAP_SYS_ADMIN")
+    heard, told = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        pid = fork("trying which namespaces can be had")
+        if not pid:
+            _try(kinds, told)
+        posix.close(told)
+        answer = b""
+        while part := posix.read(heard, 4096):
+            answer += part
+        posix.waitpid(pid, 0)
+    finally:
+        posix.close(heard)
+    return dict(line.split("=", 1) for line in answer.decode().splitlines())
+
+
+def _try(kinds: list[str], told: int) -> None:
+    """In a process of its own; does not return."""
+    try:
+        for kind in kinds:
+            try:
+                if kind == "mnt":
+                    from cross_init.sandbox.mounting import begin
+
+                    begin()
+                else:
+                    leave(KINDS[kind][0])
+            except OSError as error:
+                where = f" ({error.filename})" if error.filename else ""
+                posix.write(told, f"{kind}={posix.strerror(error.errno or EPERM)}{where}\n".encode())
+    finally:
+        posix._exit(0)
+
+
+def judge(read: "Unit", strict: bool, ignored: list[str]) -> set[str]:
+    """Say what cannot be done here, in a line for each reason; returns the kinds. Raises Failure.
+
+    strict: refuse it instead. What would have the service work on other files than it means to is refused anyway.
+    ignored: keys that may pass.
+    """
+    definition = read.definition
+    missing = denied(wanted(definition))
+    for reason in dict.fromkeys(missing.values()):
+        kinds = [kind for kind in missing if missing[kind] == reason]
+        about = {key for kind in kinds for key in _keys(kind)}
+        keys = dict.fromkeys(
+            said.key
+            for said in read.lines
+            if said.key in about and not said.ignored and said.value.strip().lower() not in OFF
+        )
+        text = ", ".join(f"{key}=" for key in keys if key not in ignored)
+        if strict and text:
+            raise Failure(f"{definition.name}: no such namespace can be had here ({reason}), and --strict: {text}")
+        print_error(f"{definition.name}: weaker, as no such namespace can be had here ({reason}): {text}", 0)
+    if "mnt" in missing:
+        _insist(definition, missing["mnt"], ignored)
+    return set(missing)
+
+
+def _keys(kind: str) -> tuple[str, ...]:
+    """The directives that a kind of namespace is for."""
+    if kind != "mnt":
+        return KINDS[kind][1]
+    others = {key for each in KINDS if each != "cgroup" for key in KINDS[each][1]}
+    return ("DynamicUser", *(key for key in OF_SANDBOX if key not in others))
+
+
+def _insist(definition: "Definition", reason: str, ignored: list[str]) -> None:
+    """Refuse what changes which files are where (execute.c, insist_on_sandboxing()). Raises Failure."""
+    context = definition.context
+    moved = [bind for bind in context.binds if bind.source != bind.target]
+    said = {
+        "binds": "BindReadOnlyPaths" if moved and moved[0].read_only else "BindPaths" if moved else "",
+        "temporary_file_system": "TemporaryFileSystem" if context.temporary_file_system else "",
+    }
+    for name, key in said.items():
+        if key and key not in ignored:
+            raise Failure(
+                f"{definition.where(name)}: {key}=: no mount namespace can be had here ({reason}), and "
+                f"without it other files are there than the service means; --ignore {key} starts it all the same"
+            )
+
+
+def unlike(context: "Context") -> bool:
+    """Whether the service sees other files than we do, so that its programs are looked for where it sees them."""
+    return bool(context.binds or context.temporary_file_system)
