@@ -13,6 +13,7 @@ from cross_init.kernel.procfs import field
 HERE = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC
 AS_FILE = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 KIND, FOLDER, LINK, SOCKET, REGULAR = 0o170000, 0o040000, 0o120000, 0o140000, 0o100000  # inode(7)
+ENTRIES_MOST = 1 << 20  # of one folder
 LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 
 
@@ -121,6 +122,20 @@ def names(folder: int, most: int) -> list[str]:
     finally:
         posix.close(readable)
     return found
+
+
+def remove(name: str, parent: int) -> None:
+    """Remove what has this name in the folder parent, with all that is in it. Raises OSError."""
+    if posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & KIND != FOLDER:
+        posix.unlink(name, dir_fd=parent)
+        return
+    inside = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=parent)
+    try:
+        for each in names(inside, ENTRIES_MOST):
+            remove(each, inside)
+    finally:
+        posix.close(inside)
+    posix.rmdir(name, dir_fd=parent)
 
 
 def mount_of(fd: int) -> str:

@@ -21,9 +21,13 @@ def words_of(command: "Command", environ: "Environment") -> list[str]:
 
 def programs(command: "Command", environ: "Environment", definition: "Definition") -> list[bytes]:
     """Where its program may be. Raises Failure if nowhere."""
-    if definition.context.root_directory not in ("", "/"):
-        return [command.path.encode("utf-8", "surrogateescape")]
+    context = definition.context
+    path = command.path.encode("utf-8", "surrogateescape")
+    if context.root_directory not in ("", "/"):
+        return [path]
     try:
         return find_program(command.path, environ)
     except Failure as failure:
+        if b"/" in path and (context.binds or context.temporary_file_system):
+            return [path]  # it may be there for the service
         raise Failure(f"{command.origin[0]}:{command.origin[1]}: {failure}", failure.code) from None

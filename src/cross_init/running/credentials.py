@@ -7,8 +7,8 @@ mount one; else in a folder. Who reads them is root, before the user is changed.
 import posix
 
 from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.folders import FOLDER, KIND, REGULAR, SOCKET, open_folder
-from cross_init.running.directories import base_of, remove
+from cross_init.kernel.folders import FOLDER, KIND, REGULAR, SOCKET, open_folder, remove
+from cross_init.running.directories import base_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

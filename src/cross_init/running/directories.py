@@ -6,7 +6,7 @@ Each way to one goes through descriptors: no link of another user's is followed 
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.folders import FOLDER, HERE, KIND, LINK, names, open_folder
+from cross_init.kernel.folders import ENTRIES_MOST, FOLDER, HERE, KIND, LINK, names, open_folder, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ KINDS = {
     "configuration": ("/etc", "E"),
 }
 PARENTS = 0o755
-ENTRIES_MOST = 1 << 20
 
 
 def directories(definition: "Definition", kind: str) -> "tuple[Directory, ...]":
@@ -148,17 +147,3 @@ def remove_runtime(definition: "Definition") -> None:
                 posix.close(parent)
         except OSError:
             pass  # it is gone, or a daemon's user has made of it what is not ours to remove
-
-
-def remove(name: str, parent: int) -> None:
-    """Remove what has this name in the folder parent, with all that is in it. Raises OSError."""
-    if posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & KIND != FOLDER:
-        posix.unlink(name, dir_fd=parent)
-        return
-    inside = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=parent)
-    try:
-        for each in names(inside, ENTRIES_MOST):
-            remove(each, inside)
-    finally:
-        posix.close(inside)
-    posix.rmdir(name, dir_fd=parent)

@@ -62,9 +62,9 @@ class Enclosure:
     def remove(self) -> None:
         """The service has ended, or has not begun."""
         if self.tmp:
-            from cross_init.sandbox.temporary import remove
+            from cross_init.sandbox.temporary import remove_all
 
-            remove(self.tmp)
+            remove_all(self.tmp)
             self.tmp = {}
 
     def enter(self, root: str, is_full: bool, notify_socket: bytes, identity: "Identity") -> "Users | None":

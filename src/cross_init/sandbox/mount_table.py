@@ -43,6 +43,7 @@ def mounted() -> list[tuple[str, int]]:
     Raises OSError.
     """
     found = []
+    known: dict[str, int] = {}  # flags, by how they are written
     for line in contents("/proc/self/mountinfo", LARGEST).split("\n"):
         words = line.split(" ")
         if len(words) > 6:
@@ -50,5 +51,7 @@ def mounted() -> list[tuple[str, int]]:
             if "\\" in path:
                 for escaped, letter in ESCAPES:
                     path = path.replace(escaped, letter)
-            found.append((path, sum(FLAGS.get(word, 0) for word in words[5].split(","))))
+            if words[5] not in known:
+                known[words[5]] = sum(FLAGS.get(word, 0) for word in words[5].split(","))
+            found.append((path, known[words[5]]))
     return found

@@ -6,11 +6,10 @@ names begin as systemd's, so what cleans /tmp knows them (tmpfiles.d(5)).
 
 import posix
 
-from cross_init.kernel.folders import FOLDER, HERE, KIND, names, open_folder
+from cross_init.kernel.folders import ENTRIES_MOST, FOLDER, HERE, names, open_folder, remove
 from cross_init.kernel.linux import contents, read
 from cross_init.sandbox.entries import TMP_PLACES
 
-ENTRIES_MOST = 1 << 20
 LARGEST = 1 << 24  # bytes
 TRIES = 100
 INSIDE = "tmp"  # as the folder around it is to be entered by nobody
@@ -25,7 +24,7 @@ def make(unit: str) -> dict[str, str]:
         for place in TMP_PLACES:
             found[place] = _make(place, beginning)
     except OSError:
-        remove(found)
+        remove_all(found)
         raise
     return found
 
@@ -74,7 +73,7 @@ def _sweep(folder: int, place: str, beginning: str) -> None:
         try:
             status = posix.stat(name, dir_fd=folder, follow_symlinks=False)
             if status.st_uid == posix.geteuid() and status.st_mode & 0o170777 == FOLDER | 0o700 and name not in used:
-                _remove(name, folder)
+                remove(name, folder)
         except OSError:
             continue  # another start removes it as well
 
@@ -94,29 +93,15 @@ def _mounted_anywhere(beginning: str) -> str:
     return "".join(found.values())
 
 
-def remove(made: dict[str, str]) -> None:
+def remove_all(made: dict[str, str]) -> None:
     """The service has ended, or has not begun."""
     for place, path in made.items():
         if path:
             try:
                 folder = open_folder(place)
                 try:
-                    _remove(path.split("/")[-2], folder)
+                    remove(path.split("/")[-2], folder)
                 finally:
                     posix.close(folder)
             except OSError:
                 pass  # it is gone, or swept next time
-
-
-def _remove(name: str, parent: int) -> None:
-    """With all that is in it. Raises OSError."""
-    if posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & KIND != FOLDER:
-        posix.unlink(name, dir_fd=parent)
-        return
-    inside = posix.open(name, HERE | posix.O_DIRECTORY, dir_fd=parent)
-    try:
-        for each in names(inside, ENTRIES_MOST):
-            _remove(each, inside)
-    finally:
-        posix.close(inside)
-    posix.rmdir(name, dir_fd=parent)
