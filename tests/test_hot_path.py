@@ -53,9 +53,8 @@ FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which the
 CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
-HANDED_OVER = {
-    *("cross_init.resident.handover", "cross_init.resident.description", "cross_init.watch.wire", "select"),
-}
+ASKING = "cross_init.resident.asking"
+HANDED_OVER = {"cross_init.resident.handover", "cross_init.resident.description", "cross_init.watch.wire", ASKING}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
 ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
@@ -155,19 +154,31 @@ def test_a_start_imports_exactly_this(start: str) -> None:
     assert not imported & EXPENSIVE
 
 
-def test_a_start_that_a_resident_watches(tmp_path: Path) -> None:
+# A parent in the same namespaces, which is no shell.
+PARENT_THERE = ("/usr/bin/python3", "-ISc", "import os, sys; sys.exit(os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:]))")
+
+
+@pytest.mark.parametrize("option", ["", "--state-file"])
+def test_a_start_that_a_resident_watches(tmp_path: Path, option: str) -> None:
+    """It does nearly all of it itself; what it does not know from beside, the bridge does."""
+    more = (option, str(tmp_path / "state")) if option else ()
     with machine(tmp_path) as here:
         here.serve()
         words = (
+            *PARENT_THERE,
             "/usr/bin/python3",
             "-ISXutf8",
             "-c",
             SAY_AT_EXEC,
             str(CHECKOUT),
-            *["-t", "systemd", "-N", "--init", "none", "--"],
+            *["-t", "systemd", "-N", "--init", "none", *more, "--"],
         )
         imported = set(here.private.run(*words, "/bin/true").out.split())
-    assert imported == ALWAYS | {NONE, FOR_SYSTEMD} | WATCH | HANDED_OVER
+    packages = {"cross_init", *(f"cross_init.{name}" for name in PACKAGES)}
+    if option:
+        assert imported >= ALWAYS | {NONE, FOR_SYSTEMD} | WATCH | HANDED_OVER
+    else:
+        assert imported == packages | {"cross_init.start", ASKING, "_socket"}
 
 
 def test_a_check_is_as_cheap() -> None:

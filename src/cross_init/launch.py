@@ -167,27 +167,31 @@ class Start:
         """Become the daemon. Does not return; raises Failure."""
         if self.unit is not None:
             self.unit.enter(self)
-        # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
-        pipe = _signal.SIG_IGN if self.target.ignores_sigpipe else _signal.SIG_DFL
-        _signal.signal(_signal.SIGPIPE, pipe)
-        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
-        reason: OSError | None = None
-        for path in self.program:
-            try:
-                posix.execve(path, self.command, self.environ)
-            except OSError as error:
-                reason = error
-                if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
-                    break  # it is there, and another one of this name would be the wrong one (execvp(3))
-        assert reason is not None
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
-        if isinstance(reason, FileNotFoundError):  # it was found: execve(2) says so of what has to interpret it as well
-            raise Failure(
-                f"running {self.command[0]}: not found: the program is there, but not the interpreter that it names: "
-                "see its first line, or what ldd(1) says of it",
-                NOT_FOUND,
-            )
-        raise cannot_run(self.command[0], reason)
+        execute(self.program, self.command, self.environ, self.target.ignores_sigpipe)
+
+
+def execute(programs: list[bytes], command: list[str], environ: Environment, ignores_sigpipe: bool) -> None:
+    """Become this command. Does not return; raises Failure. programs: where it may be."""
+    # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN if ignores_sigpipe else _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    reason: OSError | None = None
+    for path in programs:
+        try:
+            posix.execve(path, command, environ)
+        except OSError as error:
+            reason = error
+            if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+                break  # it is there, and another one of this name would be the wrong one (execvp(3))
+    assert reason is not None
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # we go on, at least to say why
+    if isinstance(reason, FileNotFoundError):  # it was found: execve(2) says so of what has to interpret it as well
+        raise Failure(
+            f"running {command[0]}: not found: the program is there, but not the interpreter that it names: "
+            "see its first line, or what ldd(1) says of it",
+            NOT_FOUND,
+        )
+    raise cannot_run(command[0], reason)
 
 
 def cannot_run(command: str, error: OSError) -> Failure:

@@ -36,7 +36,8 @@ class Request:
     what is run before SIGTERM, and instead of SIGHUP. refusals: what was asked for and cannot be. given: the options as
     they were written, init_words that of --init; misplaced: one that stands behind the command. lost: why an
     init that seemed to have started us is not there. between: a shell, say, that the init takes for the service.
-    own_watcher, need_resident: whether a resident (resident/) may not, or has to, watch the daemon. words: all options.
+    own_watcher, need_resident: whether a resident (resident/) may not, or has to, watch the daemon; resident: where one
+    of this user's listens, b"" if none does. words: all options.
     followed: where --pid-file is the init's, although the daemon forks away: the file that it writes itself, or "".
     stays: why somebody has to stay, if a unit says so. of_unit: a unit says it all, so it is no fault
     if the init does not wait, and "started" is what systemd goes by.
@@ -58,7 +59,7 @@ class Request:
         ),
         *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
-        *("need_resident", "own_watcher", "words"),
+        *("need_resident", "own_watcher", "resident", "words"),
         *("followed", "of_unit", "stays"),
     )
 
@@ -70,6 +71,7 @@ class Request:
         self.words = options.words
         self.own_watcher = options.own_watcher
         self.need_resident = options.need_resident
+        self.resident = b""
         self.lost = self.stays = ""
         self.followed: str | None = None
         self.of_unit = False
@@ -171,9 +173,12 @@ class Request:
             self.refusals.append(failure)
 
 
-def resolve(options: "Options", environ: Environment) -> Request:
-    """The request that these options make, for the init that they name, or that started us. Raises Failure."""
-    evidence = Evidence(environ)
+def resolve(options: "Options", environ: Environment, other: "tuple[int, int] | None" = None) -> Request:
+    """The request that these options make, for the init that they name, or that started us. Raises Failure.
+
+    other: the process whose start it is, if it is not this one: its PID and its parent's.
+    """
+    evidence = Evidence(environ, other)
     init, claim = init_of(options, evidence)
     init.probe(evidence)
     request = Request(options, init, target_named(options.target))

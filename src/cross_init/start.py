@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cross_init.commands.options import Options
+    from cross_init.resident.asking import Unstarted
 
     CodeOf = Callable[[str, str], CodeType | None]
 
@@ -177,6 +178,7 @@ def main(argv: list[str]) -> None:
 
 def run_bridge(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
+    unstarted = ask_resident(argv)
     import gc
 
     gc.disable()  # all that this way makes is needed to its end: to look through it again and again takes a tenth of it
@@ -187,6 +189,10 @@ def run_bridge(argv: list[str]) -> None:
     from cross_init.kernel.linux import NO_MEMORY
 
     try:
+        if unstarted is not None:
+            from cross_init.launch import execute
+
+            execute(*unstarted)
         isolate(argv)
         occupy_standard_descriptors()
         options = parse(argv[1:])
@@ -213,6 +219,27 @@ def run_bridge(argv: list[str]) -> None:
     posix._exit(code)
 
 
+def ask_resident(argv: list[str]) -> "Unstarted | None":
+    """Become the daemon, if a resident of this user's does the rest (resident/asking.py); else None.
+
+    Or what could not be run: programs, command, variables, whether SIGPIPE is ignored.
+    """
+    if HOLDER or not is_isolated() or not ("-N" in argv or "--notify" in argv) or not (path := resident()):
+        return None
+    occupy_standard_descriptors()
+    load("resident.asking")
+    from cross_init.resident.asking import become
+
+    return become(argv, clean_environment(), path)
+
+
+def resident() -> bytes:
+    """Where a resident of this user's listens (resident/places.py); b"" if there was none."""
+    base = posix.environ.get(b"XDG_RUNTIME_DIR", b"") if posix.geteuid() else b"/run"
+    path = base + b"/cross-init/serve"
+    return path if base[:1] == b"/" and posix.access(path, posix.F_OK) else b""
+
+
 def start(options: "Options") -> int:
     """Start the daemon, or explain what that would be. Returns an exit code if this process does not become it.
 
@@ -230,6 +257,7 @@ def start(options: "Options") -> int:
 
     load(target_file(options.target.partition(":")[0]))
     request = resolve(options, environ)
+    request.resident = resident()
     if options.explain:
         from cross_init.commands.explain import show
 

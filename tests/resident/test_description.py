@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cross_init.errors import Failure
+from cross_init.resident.asking import RESIDENTS, new_file, verdict
 from cross_init.resident.description import (
     BEGINNING,
     LONGEST,
@@ -20,7 +21,6 @@ from cross_init.resident.description import (
     read,
     write,
 )
-from cross_init.resident.handover import RESIDENTS, new_file, verdict
 from cross_init.resident.rebuilt import Handed
 from cross_init.watch.wire import Malformed, Value, encode
 

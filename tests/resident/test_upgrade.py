@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cross_init.model import READY
+from cross_init.resident.asking import new_file
 from cross_init.resident.deposit import parts
-from cross_init.resident.handover import new_file
 from cross_init.resident.heard import STATE as HEARD
 from cross_init.resident.meanwhile import parted
 from cross_init.resident.rebuilt import Handed

@@ -12,7 +12,6 @@ from cross_init.model import EXIT
 from cross_init.plan import WATCH
 from cross_init.request import init_of
 from cross_init.resident.handover import why_not
-from cross_init.shapes.watch import resident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def who_watches(request: "Request") -> str:
     """Whether that is a resident, or a watcher beside the daemon, and why."""
     if request.own_watcher:
         return "a watcher of its own: --own-watcher"
-    if not resident():
+    if not request.resident:
         return "a watcher of its own: no resident is there (cross-init serve)"
     is_behind_front = request.init.hears == EXIT and request.waits and not request.ready_fd
     if not is_behind_front and (reason := why_not(request.init)):  # a front is told in its own way

@@ -92,9 +92,11 @@ def as_bridge(
     """Run it with the bridge's engine. clients, sockets: of running/sockets.py. Raises Failure, OSError."""
     from cross_init.bridge import run as run_bridge
     from cross_init.start import load as load_modules
+    from cross_init.start import resident
 
     request = request_of(asked, unit, clients, [word for each in sockets for word in ("--listen", each)], environ)
     request.stays = unit.stays
+    request.resident = resident()
     if "--explain" in request.given:
         from cross_init.commands.explain import show
 
@@ -103,6 +105,7 @@ def as_bridge(
         begin_again(request, unit)
         if ends_by_itself:
             return unit.run_alone()
+        request.resident = resident()  # as it is at this start
     if request.init.name == request.target.name:
         from cross_init.systems.systemd_target import PROTOCOL
 

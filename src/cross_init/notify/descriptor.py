@@ -14,11 +14,17 @@ from cross_init.model import ANYONE, DESCRIPTOR, Init, Service
 NEWLINE = b"\n"
 
 
-def keep(fd: int) -> int | None:
+def keep(fd: int, inherited: dict[int, int] | None = None) -> int | None:
     """Keep the descriptor from the daemon, out of the way of the sockets that it gets from 3 on.
 
-    Returns its number from now on, None if it is not open for writing. Raises Failure.
+    Returns its number from now on, None if it is not open for writing. inherited: that of its Init, where it is taken
+    out. Raises Failure.
     """
+    if inherited is not None:
+        there = inherited.get(fd, -1)
+        if there < 0 or fcntl(there, F_GETFL) & posix.O_ACCMODE == posix.O_RDONLY:
+            return None
+        return inherited.pop(fd)
     try:
         if fcntl(fd, F_GETFL) & posix.O_ACCMODE == posix.O_RDONLY:
             return None
@@ -65,7 +71,7 @@ class ByDescriptor(Init):
         self.name = init.name
         self.in_words = init.in_words
         fd = as_descriptor(words) or 0
-        kept = keep(fd) if fd > 2 else None  # the daemon has its own use for the standard ones
+        kept = keep(fd, init.inherited) if fd > 2 else None  # the daemon has its own use for the standard ones
         if kept is None:
             raise Failure(
                 f"--ready-fd {words}: this is no number of a descriptor from 3 on that is open for writing; "

@@ -1,24 +1,18 @@
-"""The bridge's side: have the resident watch the daemon that this process becomes. Nothing is forked for it.
+"""The bridge's side: have the resident watch the daemon that this process becomes. Nothing is forked for it."""
 
-Who watches in the end is never in doubt, whoever is killed in the middle: both sides write one byte each to a file
-without a name that both have, and what came first counts (verdict()).
-"""
-
-import _socket
 import posix
-import sys
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from cross_init.errors import why
+from cross_init.resident import asking
+from cross_init.resident.asking import REFUSED, TAKEN, ask, new_file
 from cross_init.resident.description import (
     CHANNEL,
     ENDPOINT,
-    ERRORS,
     INIT,
     LINE,
-    PIDFD,
+    ONE,
     REMOVAL,
-    VERDICT,
     as_value,
     join,
     write,
@@ -31,11 +25,7 @@ if TYPE_CHECKING:
     from cross_init.model import Channel, Init
     from cross_init.resident.description import Fields
 
-PATIENCE_MS = 5000  # of a bridge with a resident that does not answer; a machine that boots is a busy one
-TAKEN, REFUSED = b"taken", b"no "
 ABSTRACT = "@"  # which no path begins with
-OURS, RESIDENTS = b"b", b"r"  # the verdict
-NOEXEC_SEAL = 8  # MFD_NOEXEC_SEAL, since Linux 6.3, which says so in its log where it is missing
 OF_INITS = ("folder", "hears", "state_file", "pid_file", "may_miss_readiness", "job_type")  # what each of them may have
 
 
@@ -64,7 +54,11 @@ def _offer(
     start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, path: bytes, lines: list[int]
 ) -> str:
     """The same, with who looks at conditions that do not travel. Raises OSError, Malformed."""
-    return why_not(start.init) or ask(path, *describe(start, pid, pidfd, channel, began, lines))
+    if reason := why_not(start.init) or asking.silence:
+        return reason
+    file = new_file()
+    answer = ask(path, *describe(start, [file, pidfd, 2], pid, channel, began, lines), file)
+    return "" if answer.startswith(TAKEN) else answer.removeprefix(REFUSED).decode("utf-8", "replace")
 
 
 def why_not(told: "Init") -> str:
@@ -73,15 +67,15 @@ def why_not(told: "Init") -> str:
 
 
 def describe(
-    start: "Start", pid: int, pidfd: int, channel: "Channel", began: float, lines: list[int]
-) -> "tuple[bytes, list[int], int]":
-    """The description, the descriptors that go with it, and that of the verdict. Raises OSError, Malformed.
+    start: "Start", first: list[int], pid: int, channel: "Channel", began: float, lines: list[int]
+) -> "tuple[bytes, list[int]]":
+    """The description, and the descriptors that go with it. Raises OSError, Malformed.
 
-    lines: to who looks at those of its conditions that do not travel.
+    first: the file for the verdict, the daemon's pidfd and its standard error. lines: to who looks at those of its
+    conditions that do not travel.
     """
     request, init = start.request, start.init
-    verdict = new_file()
-    given = [(VERDICT, verdict), (PIDFD, pidfd), (ERRORS, 2)]
+    given = [*zip(ONE, first, strict=True)]
     given += [(CHANNEL, fd) for fd in channel.descriptors] + [(INIT, fd) for fd in init.descriptors]
     endpoint = start.endpoint
     if endpoint is not None:
@@ -120,7 +114,7 @@ def describe(
             if value is None:
                 raise Malformed(f"{name} of {beginning} cannot be handed over")
             fields[f"{beginning}.{name}"] = value
-    return write(fields), [fd for _, fd in given], verdict
+    return write(fields), [fd for _, fd in given]
 
 
 def needed(start: "Start") -> list[bytes]:
@@ -132,56 +126,3 @@ def needed(start: "Start") -> list[bytes]:
 def address_in_words(address: str | bytes) -> str:
     """Of who keeps descriptors: a path, or a name's beginning."""
     return address if isinstance(address, str) else ABSTRACT + address.decode("latin-1")
-
-
-def new_file() -> int:
-    """A file in memory without a name. Raises OSError."""
-    try:
-        return posix.memfd_create("cross-init", posix.MFD_CLOEXEC | NOEXEC_SEAL)
-    except OSError as error:
-        if error.errno != 22:  # EINVAL: an older kernel
-            raise
-        return posix.memfd_create("cross-init", posix.MFD_CLOEXEC)
-
-
-def verdict(fd: int, word: bytes) -> bool:
-    """Whether this word, written now by us or by one of our kind before, is the first in this file. Raises OSError."""
-    posix.write(fd, word)  # the position is the open file's, so one word comes behind the other
-    return posix.pread(fd, 1, 0) == word
-
-
-def ask(path: bytes, message: bytes, descriptors: list[int], file: int) -> str:
-    """Say it to who listens there; "" if it is taken, else why not. Raises OSError."""
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
-    try:
-        sock.connect(path)
-        user = int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
-        if user != posix.geteuid():
-            return f"it is user {user}'s"
-        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
-        sock.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
-        answer = hear(sock)
-        if answer == TAKEN or not verdict(file, OURS):
-            return ""
-        return answer.removeprefix(REFUSED).decode("utf-8", "replace") or "it does not answer"
-    except ConnectionRefusedError:
-        return "none listens"
-    except BlockingIOError:
-        return "too many wait for it"
-    finally:
-        sock.close()
-        posix.close(file)
-
-
-def hear(sock: _socket.socket) -> bytes:
-    """The answer; b"" if none comes in time, or it has ended."""
-    from select import POLLIN, poll
-
-    answers = poll()
-    answers.register(sock.fileno(), POLLIN)
-    if not answers.poll(PATIENCE_MS):
-        return b""
-    try:
-        return sock.recv(512)
-    except OSError:
-        return b""

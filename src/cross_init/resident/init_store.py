@@ -14,7 +14,7 @@ from _blake2 import blake2s
 from cross_init.bounds import number
 from cross_init.errors import print_error, why
 from cross_init.readiness.receiving import FDS_MAX, numbers
-from cross_init.resident.handover import new_file
+from cross_init.resident.asking import new_file
 from cross_init.resident.kept import LONGEST, Kept
 from cross_init.store.client import send
 

@@ -18,11 +18,12 @@ from cross_init.kernel.procfs import process_of
 from cross_init.notify.service_manager import Manager
 from cross_init.readiness.receiving import numbers
 from cross_init.readiness.sweeping import sweep
+from cross_init.resident.asking import BEGINNING, BEHIND, REFUSED, RESIDENTS, TAKEN, verdict
 from cross_init.resident.deposit import listening
-from cross_init.resident.description import FDS_MAX, LONGEST
-from cross_init.resident.handover import REFUSED, RESIDENTS, TAKEN, verdict
+from cross_init.resident.description import FDS_MAX, LONGEST, ONE
 from cross_init.resident.heard import Heard
 from cross_init.resident.init_store import offered
+from cross_init.resident.instead import begin
 from cross_init.resident.keeping import ID, Deposit
 from cross_init.resident.loop import ManyLoop
 from cross_init.resident.means import limit_files, set_priority
@@ -176,21 +177,30 @@ class Resident:
             raise Malformed("it watches for its own user alone")
         if len(self.services) >= self.most:
             raise Malformed(f"it has {self.most} services, and no room for more (ulimit -n)")
+        if len(fds) < len(ONE) or process_of(fds[1]) != pid:
+            raise Malformed("it watches a process for that process alone")
+        if world_of(str(pid)) != self.world:
+            raise Malformed("it is in other namespaces, or has another root")
+        changes = b""
+        if data.startswith(BEGINNING):
+            data, changes = begin(data, fds, pid)
         handed = Handed(data, fds)
         name = posix.urandom(ID).hex()
         is_ours = False
         try:
-            if not handed.pid == pid == process_of(handed.pidfd):
+            if handed.pid != pid or handed.pidfd != fds[1]:
                 raise Malformed("it watches a process for that process alone")
-            if world_of(str(pid)) != self.world:
-                raise Malformed("it is in other namespaces, or has another root")
+            if changes:
+                posix.pwrite(handed.verdict, changes, BEHIND)  # before anybody may take it over
             self._put(name, data, fds)
             is_ours = verdict(handed.verdict, RESIDENTS)
         finally:
             if not is_ours:
+                if changes:
+                    handed.channel.discard()
                 handed.disown()
                 self.say(lambda: self.deposit.drop(name))
-        answer(bridge, TAKEN if is_ours else REFUSED)  # at once: the daemon waits for it
+        answer(bridge, TAKEN + changes if is_ours else REFUSED)  # at once: the daemon waits for it
         if is_ours:
             self._tend(name, handed)
         return handed if is_ours else None

@@ -69,22 +69,15 @@ def is_handed_over(start: "Start", pid: int, pidfd: int, channel: Channel, began
     """Whether a resident of this user's watches the daemon, so that no watcher is needed. Raises Failure."""
     request = start.request
     reason = "none is there"
-    if path := "" if request.own_watcher else resident():
+    if request.resident and not request.own_watcher:
         from cross_init.resident.handover import offer
 
-        reason = offer(start, pid, pidfd, channel, began, path.encode("utf-8", "surrogateescape"))
+        reason = offer(start, pid, pidfd, channel, began, request.resident)
         if not reason:
             return True
     if request.need_resident:
         raise Failure(f"--need-resident: handing the daemon over to a resident: {reason}; start cross-init serve")
     return False
-
-
-def resident() -> str:
-    """Where a resident of this user's listens; "" if there was none."""
-    base = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape") if posix.geteuid() else "/run"
-    path = f"{base}/cross-init/serve"
-    return path if base.startswith("/") and posix.access(path, posix.F_OK) else ""
 
 
 def await_predecessors(start: "Start") -> None:

@@ -17,6 +17,7 @@ class Init(Base):
     hears = TEXT
     from_whom = ANYONE
     carried = ()
+    seen_from_beside = True
     shares_groups = True
     restarts = False
 

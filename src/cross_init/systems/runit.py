@@ -26,6 +26,7 @@ class Init(Base):
     hears = ASKED
     from_whom = ANYONE
     carried = ()
+    seen_from_beside = True
     shares_session = True
     job_type = "exec cross-init check, in the executable file check of the service directory"
 

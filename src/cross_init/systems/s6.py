@@ -37,6 +37,7 @@ class Init(Base):
     hears = DESCRIPTOR
     from_whom = ANYONE
     carried = ()
+    seen_from_beside = True
     job_type = "a file notification-fd in the service directory"
     options = "fdholder=PATH, the socket of an s6-fdholderd in which --fd-store keeps descriptors"
     option_is_for = ("--fd-store",)
@@ -103,7 +104,7 @@ class Init(Base):
             return f"the file {FILE} in the service directory {self.folder} {shown}: write a number, say 3, into it"
         from cross_init.notify.descriptor import keep
 
-        kept = keep(number)
+        kept = keep(number, self.inherited)
         if kept is None:
             return f"the file {FILE} names descriptor {number}, which is not open: what starts us has to leave it open"
         self.descriptors = (kept,)
