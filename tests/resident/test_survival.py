@@ -135,6 +135,21 @@ def test_a_reload_takes_all_over(here: Machine) -> None:
     assert children(here.spawned[0].pid) == [resident]
 
 
+@pytest.mark.parametrize("options", [(), ("--notify-access", "main")], ids=["by the resident", "by its bridge"])
+def test_a_daemon_that_ends_during_a_reload_is_started_anew_at_once(here: Machine, options: tuple[str, ...]) -> None:
+    """Nothing looks like a watcher that is ending what the last one has left: that would be waited for."""
+    here.serve()
+    service, opened = here.service("web", "-t", "systemd", "-N", *options)
+    puppet = opened.puppet()
+    puppet.tell("notify READY=1")
+    until(service.is_ready, "s6 is told")
+    here.reload_resident(lambda: puppet.tell(f"die {signal.SIGKILL}"))
+    second = opened.puppet()
+    until(lambda: len([*(here.private.root / "run/cross-init").glob("watched-*/*")]) == 1, "its own note is left")
+    second.tell("notify READY=1")
+    until(service.is_ready, "s6 is told")
+
+
 def test_a_deposit_that_is_stopped_holds_nothing_up(here: Machine) -> None:
     here.serve()
     service, puppet = here.puppet()

@@ -86,10 +86,21 @@ def variables(pid: int) -> bytes:
         posix.close(fd)
 
 
+own = (0, "")  # this process, and when it was started, once that was asked for
+
+
+def own_start_time() -> str:
+    """That of this process, which a process that was forked meanwhile has to look up anew. Raises OSError."""
+    global own
+    pid = posix.getpid()
+    if own[0] != pid or not own[1]:
+        own = pid, start_time(pid)
+    return own[1]
+
+
 def own_mark() -> str:
     """What a name begins with that is this process's: see is_marked_by_living()."""
-    pid = posix.getpid()
-    return f"{pid}-{start_time(pid)}-"
+    return f"{posix.getpid()}-{own_start_time()}-"
 
 
 def is_marked_by_living(name: str) -> bool:

@@ -32,7 +32,7 @@ BEGINNING = "cross-init-"  # of the names of these sockets
 # (/proc/net/unix), and whoever does not know the other one reaches nobody.
 UNBOUND, BOUND = ".socket", ".notify"
 HOLDER = "cross-init."  # how the names of the sockets begin at which descriptors are kept (store/)
-WATCHED = "watched-"  # and of the files by which a start knows of its predecessor's watcher (watch/predecessor.py)
+WATCHED = "watched-"  # and of the folders by which a start knows of its predecessor's watcher (watch/predecessor.py)
 OUT_OF_THE_WAY = 200  # where a daemon holds the socket for --end-after-ready: above what daemons use by number
 
 

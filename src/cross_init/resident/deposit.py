@@ -38,14 +38,27 @@ GRACE_S = 60.0  # for the next one, when all daemons have ended: it ends what th
 
 
 class Entry:
-    """What is kept of one service. fds: -1 for those that are needed no longer. inbox: what is said meanwhile."""
+    """What is kept of one service. fds: -1 for those that are needed no longer. inbox: what is said meanwhile.
 
-    __slots__ = ("data", "fds", "inbox", "pidfd", "state")
+    What it is, is read when that is needed: mostly a resident is there, and has many to put here at once.
+    """
+
+    __slots__ = ("data", "fds", "inbox", "is_read", "pidfd", "state")
 
     def __init__(self, data: bytes, fds: list[int]) -> None:
         self.data = data
         self.fds = fds
         self.state = b""
+        self.pidfd = -1
+        self.inbox: Inbox | None = None
+        self.is_read = False
+
+    def read(self) -> None:
+        """See what it is: pidfd and inbox."""
+        if self.is_read:
+            return
+        self.is_read = True
+        data, fds = self.data, self.fds
         self.pidfd = fds[0] if data == OUTSIDE else -1
         self.inbox = Inbox(fds[0], 0, False) if data == SOCKET else None
         try:
@@ -93,6 +106,7 @@ class Holder:
         _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGTERM, lambda number, frame: None)
         self.resident: _socket.socket | None = None
+        self.room = bytearray(LONGEST)  # for what it says; taken anew for each, it would be mapped and unmapped again
         self.entries: dict[bytes, Entry] = {}
 
     def run(self) -> None:
@@ -145,9 +159,10 @@ class Holder:
         assert self.resident is not None
         room = _socket.CMSG_SPACE(4 * FDS_MAX)
         try:
-            body, extra, _, _ = self.resident.recvmsg(LONGEST, room, _socket.MSG_CMSG_CLOEXEC)
+            length, extra, _, _ = self.resident.recvmsg_into((self.room,), room, _socket.MSG_CMSG_CLOEXEC)
         except OSError:
-            body, extra = b"", []
+            length, extra = 0, []
+        body = bytes(memoryview(self.room)[:length])
         if not body:
             self.resident.close()
             self.resident = None
@@ -194,6 +209,8 @@ class Holder:
     # While no resident is there.
 
     def _wait_alone(self) -> None:
+        for entry in self.entries.values():
+            entry.read()
         inboxes = [entry.inbox for entry in self.entries.values() if entry.inbox is not None]
         calls: dict[int, Callable[[], None]] = {self.listener.fileno(): self._let_in, self.woken: self._hear_signal}
         for entry in self.entries.values():

@@ -85,7 +85,7 @@ def describe(
     fields: Fields = {
         "pid": pid,
         "began": began,
-        "since": int(clock_gettime(CLOCK_BOOTTIME) * posix.sysconf("SC_CLK_TCK")),
+        "since": now_in_ticks(),
         "options": join(words),
         "command": join(request.command),
         "init": request.init_words or request.init.name,
@@ -115,6 +115,11 @@ def describe(
                 raise Malformed(f"{name} of {beginning} cannot be handed over")
             fields[f"{beginning}.{name}"] = value
     return write(fields), [fd for _, fd in given]
+
+
+def now_in_ticks() -> int:
+    """Since boot, as the kernel says when a process was started."""
+    return int(clock_gettime(CLOCK_BOOTTIME) * posix.sysconf("SC_CLK_TCK"))
 
 
 def needed(start: "Start") -> list[bytes]:

@@ -19,6 +19,7 @@ from cross_init.request import resolve
 from cross_init.resident.asking import AT, BEGINNING, CLOSE, IGNORES, LEADS, PROGRAM, SET, UNSET
 from cross_init.resident.description import ONE
 from cross_init.resident.handover import describe
+from cross_init.resident.rebuilt import Handed, is_file
 from cross_init.shapes.watch import TERMINAL, predecessors
 from cross_init.watch.wire import Malformed
 
@@ -39,10 +40,10 @@ class Itself(Malformed):
         super().__init__("its bridge does that itself")
 
 
-def begin(data: bytes, fds: list[int], pid: int) -> tuple[bytes, bytes]:
-    """The description of the daemon that this process becomes (description.py), and what its bridge has to do for that.
+def begin(data: bytes, fds: list[int], pid: int) -> tuple[Handed, bytes]:
+    """The daemon that this process becomes, and what its bridge has to do for that.
 
-    fds: those that have come; those of the description then. Raises Itself, Failure, Malformed, OSError.
+    fds: those that have come; those that it is watched by then. Raises Itself, Failure, Malformed, OSError.
     """
     words, environ, parent = read(data)
     options = parse(words)
@@ -69,11 +70,15 @@ def begin(data: bytes, fds: list[int], pid: int) -> tuple[bytes, bytes]:
         raise Itself
     init.strip(start.environ)
     target.strip(start.environ)
+    if not is_file(fds[0]):
+        raise Malformed("its file for the verdict is none")
     channel = start.channel(False)
     assert isinstance(channel, NotifyChannel)
+    channel.tidies = False
     try:
         channel.expose(start.environ)
-        description, given = describe(start, fds[: len(ONE)], pid, channel, monotonic(), [])
+        began = monotonic()
+        description, given = describe(start, fds[: len(ONE)], pid, channel, began, [])
     except BaseException:
         channel.discard()
         raise
@@ -88,11 +93,10 @@ def begin(data: bytes, fds: list[int], pid: int) -> tuple[bytes, bytes]:
         *((IGNORES,) if target.ignores_sigpipe else ()),
         *((LEADS,) if leads else ()),
     ]
-    channel.socket.detach()
-    fds[:] = given
     for fd in init.inherited.values():
         posix.close(fd)
-    return description, b"".join(b"\0" + change for change in changes)
+    init.inherited, fds[:] = None, given
+    return Handed.of(description, fds, start, channel, began), b"".join(b"\0" + change for change in changes)
 
 
 def read(data: bytes) -> "tuple[list[str], Environment, int]":

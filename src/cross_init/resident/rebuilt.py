@@ -13,6 +13,7 @@ from cross_init.resident.description import (
     ERRORS,
     INIT,
     LINE,
+    ONE,
     PIDFD,
     REMOVAL,
     VERDICT,
@@ -21,7 +22,7 @@ from cross_init.resident.description import (
     listed,
     read,
 )
-from cross_init.resident.handover import ABSTRACT, OF_INITS
+from cross_init.resident.handover import ABSTRACT, OF_INITS, needed, now_in_ticks
 from cross_init.resident.observer import Elsewhere
 from cross_init.watch.wire import Malformed
 
@@ -48,7 +49,7 @@ class Handed:
         self.fds = fds
         self.roles = roles
         (self.verdict,), (self.pidfd,), (self.errors,) = of[VERDICT], of[PIDFD], of[ERRORS]
-        if self.verdict >= 0 and posix.fstat(self.verdict).st_mode & KIND != REGULAR:
+        if self.verdict >= 0 and not is_file(self.verdict):
             raise Malformed("its file for the verdict is none")
         pid, began = fields["pid"], fields["began"]
         assert isinstance(pid, int)
@@ -64,10 +65,28 @@ class Handed:
             self.start.init.disown()
             raise
 
+    @classmethod
+    def of(cls, data: bytes, fds: list[int], start: Start, channel: Channel, began: float) -> "Handed":
+        """The same of a start that was made here (instead.py)."""
+        handed = cls.__new__(cls)
+        handed.data, handed.fds, handed.start, handed.channel, handed.began = data, fds, start, channel, began
+        handed.verdict, handed.pidfd, handed.errors = fds[: len(ONE)]
+        handed.roles = [*ONE, *(CHANNEL for _ in channel.descriptors), *(INIT for _ in start.init.descriptors)]
+        handed.pid, handed.since = start.request.pid, now_in_ticks()
+        start.request.environ = start.original = dict(pair.split(b"=", 1) for pair in needed(start))
+        start.environ = {}
+        start.shared = handed.pidfd
+        return handed
+
     def disown(self) -> None:
         """Its descriptors are closed by somebody else."""
         self.channel.disown()
         self.start.init.disown()
+
+
+def is_file(fd: int) -> bool:
+    """Whether it can be one for the verdict. Raises OSError."""
+    return posix.fstat(fd).st_mode & KIND == REGULAR
 
 
 def start_of(fields: Fields, of: dict[str, list[int]]) -> Start:

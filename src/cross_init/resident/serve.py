@@ -183,8 +183,9 @@ class Resident:
             raise Malformed("it is in other namespaces, or has another root")
         changes = b""
         if data.startswith(BEGINNING):
-            data, changes = begin(data, fds, pid)
-        handed = Handed(data, fds)
+            handed, changes = begin(data, fds, pid)
+        else:
+            handed = Handed(data, fds)
         name = posix.urandom(ID).hex()
         is_ours = False
         try:
@@ -192,7 +193,7 @@ class Resident:
                 raise Malformed("it watches a process for that process alone")
             if changes:
                 posix.pwrite(handed.verdict, changes, BEHIND)  # before anybody may take it over
-            self._put(name, data, fds)
+            self._put(name, handed.data, fds)
             is_ours = verdict(handed.verdict, RESIDENTS)
         finally:
             if not is_ours:

@@ -23,7 +23,7 @@ from cross_init.resident.loop import Facet
 from cross_init.resident.observer import Elsewhere
 from cross_init.watch.detach import ignore_stop_signals
 from cross_init.watch.outcome import is_ours_to_explain
-from cross_init.watch.predecessor import forget
+from cross_init.watch.predecessor import forget, note
 from cross_init.watch.status_socket import describe
 from cross_init.watch.untrusted import turn_away
 from cross_init.watch.watcher import Watcher
@@ -141,8 +141,9 @@ class Tended(Watcher):
             listener = self.channel.listener if isinstance(self.channel, NotifyChannel) else None
             watched.state, watched.status, watched.since = known["state"], known["status"], known["since"]
             watched.failure, self.told, watched.has_spoken = known["failure"], known["told"], bool(known["spoke"])
-            if self.rest is not None:
+            if self.rest is not None and self.rest.began != known["started"]:  # it has ended meanwhile
                 self.rest.began = known["started"]  # its number may be another's by now
+                self._note_anew(self.rest.began)
             if listener is not None:
                 listener.access = known["access"]
             still = known["waits"].split("\0") if known["waits"] else []
@@ -161,6 +162,12 @@ class Tended(Watcher):
             assert self.channel.listener is not None
             self.channel.listener.resume(said)
         self.remember()
+
+    def _note_anew(self, started: str) -> None:
+        """As the one before us has noted it, who may have been this very process (a reload)."""
+        if self.noted:
+            forget(self.noted)
+            self.noted = note(self.handed.start, self.handed.pid, started, self.tidies)
 
     def channel_listens(self) -> bool:
         """Whether there is a notification socket."""

@@ -92,11 +92,10 @@ def predecessors(start: "Start") -> list[str]:
     """The names of the files of this very service's watchers: the last may be about to end what its daemon left."""
     from cross_init.readiness.notify_socket import WATCHED, socket_folder
 
-    base, beginning = socket_folder(), WATCHED + start.trace
     try:
-        return [name for name in posix.listdir(base) if name.startswith(beginning)] if base else []
+        return posix.listdir(f"{base}/{WATCHED}{start.trace}") if (base := socket_folder()) else []
     except OSError:
-        return []  # whoever may not look there waits for nobody
+        return []  # there is none, mostly; and whoever may not look there waits for nobody
 
 
 def lead_session() -> None:

@@ -15,7 +15,7 @@ from time import monotonic
 from cross_init.errors import print_error
 from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
 from cross_init.kernel.pidfds import send
-from cross_init.kernel.procfs import START_TIME, is_descendant, process_owner, start_time, variables
+from cross_init.kernel.procfs import START_TIME, is_descendant, own_start_time, process_owner, start_time, variables
 from cross_init.model import MIXED
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Rest:
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
         # From beside the daemon: our own start, as the daemon was a program of ours until then.
-        self.since = int((self.began if root else start_time(posix.getpid())) or 0)
+        self.since = int((self.began if root else own_start_time()) or 0)
         self.own_words: str | None = None  # until it is needed
 
     def find(self) -> list[int]:

@@ -1,9 +1,10 @@
 """A start waits for what the last start of the same service has left to be ended: its port is free only then.
 
 From beside the daemon nobody can keep the init from starting it anew at once. So a watcher that will end what is left
-has a file in the folder of the notification sockets, named after the service, itself and the daemon: a watcher that
-lives and whose daemon does not is at it. That is waited for, for as long as it may take. The file is empty: its name is
-all, and what was left by watchers that were killed is removed by the next one.
+has a file beside the notification sockets, in a folder named after the service, so that a start need not look at those
+of all others. It is named after the watcher and the daemon: a watcher that lives and whose daemon does not is at it.
+That is waited for, for as long as it may take. The file is empty: its name is all, and what was left by watchers that
+were killed is removed by the next one.
 """
 
 import posix
@@ -12,7 +13,7 @@ from time import monotonic
 
 from cross_init.bounds import as_pid
 from cross_init.errors import print_error
-from cross_init.kernel.procfs import is_marked_by_living, own_mark, start_of_living, start_time
+from cross_init.kernel.procfs import is_marked_by_living, own_mark, start_of_living
 from cross_init.readiness.notify_socket import WATCHED, socket_folder
 
 TYPE_CHECKING = False
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 SLACK_S = 6.0  # for SIGKILL to have its effect
 SAID_S = 1.0  # after which it is said
+TRIES = 3  # to make a file in a folder that somebody else removes as it is empty
 LOOK_S = 0.05  # until it is looked again: a resident does not end with that, but removes its file
 
 
-def note(start: "Start", pid: int, tidies: bool = True) -> str:
+def note(start: "Start", pid: int, started: str, tidies: bool = True) -> str:
     """In the watcher of this daemon: let the next start know; the path, "" where there is no folder for it.
 
-    tidies: and remove what killed watchers have left.
+    started: when the daemon was, as start_time() says it. tidies: and remove what killed watchers have left.
     """
     base = socket_folder()
     if not base:
@@ -35,11 +37,23 @@ def note(start: "Start", pid: int, tidies: bool = True) -> str:
     try:
         if tidies:
             sweep(base)
-        path = f"{base}/{WATCHED}{start.trace}{own_mark()}{pid}-{start_time(pid)}"
-        posix.close(posix.open(path, posix.O_CREAT | posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600))
+        folder = f"{base}/{WATCHED}{start.trace}"
+        path = f"{folder}/{own_mark()}{pid}-{started}"
+        for _ in range(TRIES):
+            try:
+                posix.mkdir(folder, 0o700)
+            except FileExistsError:
+                pass
+            try:
+                posix.close(
+                    posix.open(path, posix.O_CREAT | posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600)
+                )
+            except FileNotFoundError:
+                continue
+            return path
     except OSError:
-        return ""  # then the next start may have to be tried twice
-    return path
+        pass
+    return ""  # then the next start may have to be tried twice
 
 
 def forget(path: str) -> None:
@@ -49,16 +63,24 @@ def forget(path: str) -> None:
             posix.unlink(path)
         except OSError:
             pass  # gone already
+        remove_if_empty(path.rpartition("/")[0])
+
+
+def remove_if_empty(folder: str) -> None:
+    """The folder of a service that nobody watches any more."""
+    try:
+        posix.rmdir(folder)
+    except OSError:
+        pass  # another one of the service is there, or it is gone already
 
 
 def wait(start: "Start", names: list[str]) -> None:
     """Wait for watchers of this service's earlier daemons that are still ending something. names: of their files."""
-    base = socket_folder()
+    folder = f"{socket_folder()}/{WATCHED}{start.trace}"
     until = monotonic() + start.request.stop_timeout + SLACK_S
     said = monotonic() + SAID_S
-    for name in names:
-        mark = name.removeprefix(WATCHED + start.trace)
-        while _is_ending(mark) and posix.access(f"{base}/{name}", posix.F_OK) and monotonic() < until:
+    for mark in names:
+        while _is_ending(mark) and posix.access(f"{folder}/{mark}", posix.F_OK) and monotonic() < until:
             if monotonic() > said:
                 said = until
                 print_error(
@@ -89,5 +111,13 @@ def _await_end(watcher: int, seconds: float) -> None:
 def sweep(base: str) -> None:
     """Remove the files of watchers that were killed. Raises OSError."""
     for name in posix.listdir(base):
-        if name.startswith(WATCHED) and not is_marked_by_living(name.rpartition("+")[2]):
-            forget(f"{base}/{name}")
+        if name.startswith(WATCHED):
+            folder = f"{base}/{name}"
+            try:
+                marks = posix.listdir(folder)
+            except OSError:
+                continue  # gone already
+            for mark in marks:
+                if not is_marked_by_living(mark):
+                    forget(f"{folder}/{mark}")
+            remove_if_empty(folder)

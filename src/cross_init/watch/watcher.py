@@ -43,7 +43,9 @@ class Watcher:
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
         # Of what the daemon leaves, and where the next start sees that it is being ended.
         self.rest = Rest(start, pid, 0, (channel.mark,), self.watched.helpers) if start.request.ends_rest else None
-        self.noted = note(start, pid, self.tidies) if self.rest is not None and start.init.restarts else ""
+        self.noted = ""
+        if self.rest is not None and start.init.restarts:
+            self.noted = note(start, pid, self.rest.began, self.tidies)
         loop.watch(pidfd, self._bury)
         if start.store is not None:
             self.watched.keep_descriptors(start.store, pidfd)
