@@ -168,8 +168,10 @@ def main(argv: list[str]) -> None:
     if HOLDER:
         restore_environment()
     if argv[0].rpartition("/")[2] == "cross-init":
-        if argv[1:2] == ["run"] and is_isolated():
-            load(*ALWAYS, *OF_UNITS)
+        if argv[1:2] == ["run"]:
+            without_collector()
+            if is_isolated():
+                load(*ALWAYS, *OF_UNITS)
         from cross_init.commands.front_door import main as open_front_door
 
         open_front_door(argv)
@@ -179,9 +181,7 @@ def main(argv: list[str]) -> None:
 def run_bridge(argv: list[str]) -> None:
     """Do what the command line says. Does not return: this process becomes the daemon, or ends."""
     unstarted = ask_resident(argv)
-    import gc
-
-    gc.disable()  # all that this way makes is needed to its end: to look through it again and again takes a tenth of it
+    without_collector()
     if is_isolated():
         load(*ALWAYS)
     from cross_init.commands.options import parse
@@ -238,6 +238,13 @@ def resident() -> bytes:
     base = posix.environ.get(b"XDG_RUNTIME_DIR", b"") if posix.geteuid() else b"/run"
     path = base + b"/cross-init/serve"
     return path if base[:1] == b"/" and posix.access(path, posix.F_OK) else b""
+
+
+def without_collector() -> None:
+    """All that a start makes is needed to its end: to look through it again and again takes a tenth of it."""
+    import gc
+
+    gc.disable()
 
 
 def start(options: "Options") -> int:

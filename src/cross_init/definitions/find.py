@@ -1,13 +1,15 @@
 """Where a unit's files are: systemd's search path, names and their links, templates, drop-ins (systemd.unit(5))."""
 
 import posix
-from _stat import S_ISLNK, S_ISREG
 
 from cross_init.errors import Failure, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    Names = frozenset[str] | None  # what is in a folder; None: we may not know
+    Seen = dict[str, tuple[tuple[int, int], Names] | None]  # which folder it is, and that; None: there is none
 
 OF_SYSTEM = (
     "/etc/systemd/system.control",
@@ -27,9 +29,9 @@ OF_SYSTEM = (
 OF_ALL_USERS = ("/usr/local/lib/systemd/user", "/usr/lib/systemd/user", "/lib/systemd/user")
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\@"
 OTHERS = (".target", ".timer", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
-SUFFIXES = (".d", ".wants", ".requires")  # of folders beside a unit
 NAME_MOST = 255
 ELOOP = 40
+KIND, FILE, LINK, NOTHING = 0o170000, 0o100000, 0o120000, 0  # inode(7)
 FOLLOWED_MOST = 32  # links, one after the other
 
 
@@ -59,31 +61,76 @@ def instance_of(name: str) -> str:
     return name.partition("@")[2].rpartition(".")[0]
 
 
-def find(said: str, of_user: bool, more: tuple[str, ...]) -> Found:
-    """A unit by its name, or the path of its file. more: folders that are looked in first. Raises Failure."""
+def find(said: str, of_user: bool, more: tuple[str, ...], seen: "Seen | None" = None) -> Found:
+    """A unit by its name, or the path of its file. more: folders that are looked in first. Raises Failure.
+
+    seen: what was seen of folders for another unit a moment ago, and is seen now.
+    """
+    found = find_if_there(said, of_user, more, {} if seen is None else seen)
+    if found is not None:
+        return found
+    if "/" in said:
+        raise Failure(f"{said}: there is no such file")
+    where = "a user's manager" if of_user else "the system's"
+    name = _whole(said)
+    raise Failure(
+        f"{name}: there is no such unit in the folders of {where} ({_places((*more, *search_path(of_user)))})"
+    )
+
+
+def _whole(name: str) -> str:
+    return name if name.endswith((".service", ".socket")) else f"{name}.service"
+
+
+def find_if_there(said: str, of_user: bool, more: tuple[str, ...], seen: "Seen") -> Found | None:
+    """The same; None if there is no such unit. Raises Failure."""
     folder, slash, name = said.rpartition("/")
     if name.endswith(OTHERS):
         raise Failure(f"{said}: that is no service: a unit that can be run is called NAME.service")
-    if slash and not name.endswith((".service", ".socket")) and _mode(said) is not None:
+    if slash and not name.endswith((".service", ".socket")) and _kind(said):
         raise Failure(f"{said}: a unit's file is called NAME.service, and a job's NAME.conf")
-    name = name if name.endswith((".service", ".socket")) else f"{name}.service"
+    name = _whole(name)
     check_name(name)
     usual = search_path(of_user)
     if slash:
         folders: tuple[str, ...] = (folder or "/", *more, *usual)
-        found = _resolve(name, folders, folders[:1])
-        if found is None:
-            raise Failure(f"{said}: there is no such file")
     else:
         folders = (*more, *usual)
-        found = _resolve(name, folders, folders)
-        if found is None:
-            where = "a user's manager" if of_user else "the system's"
-            raise Failure(f"{name}: there is no such unit in the folders of {where} ({_places(folders)})")
+    there = _there(folders, seen)
+    found = _resolve(name, folders, there, folders[:1] if slash else folders)
+    if found is None:
+        return None
     if is_masked(found.fragment):
         raise Failure(f"{found.name}: it is masked ({found.fragment} is empty, or a link to /dev/null)")
-    _add_drop_ins(found, folders)
+    _add_drop_ins(found, folders, there)
     return found
+
+
+def _there(folders: tuple[str, ...], seen: "Seen") -> "dict[str, Names]":
+    """Those that are there with what is in them; of two that are the same one the first."""
+    found: dict[str, Names] = {}
+    known = set()
+    for folder in folders:
+        if folder not in seen:
+            try:
+                place = posix.stat(folder)
+                seen[folder] = ((place.st_dev, place.st_ino), _names(folder))
+            except OSError:
+                seen[folder] = None
+        one = seen[folder]
+        if one is not None and one[0] not in known:
+            known.add(one[0])
+            found[folder] = one[1]
+    return found
+
+
+def _names(folder: str) -> "Names":
+    try:
+        return frozenset(posix.listdir(folder))
+    except PermissionError:
+        return None
+    except OSError:
+        return frozenset()
 
 
 def check_name(name: str) -> None:
@@ -138,15 +185,21 @@ def _variable(name: str) -> str:
 
 
 def _places(folders: tuple[str, ...]) -> str:
-    there = [each for each in dict.fromkeys(map(_real, folders)) if _mode(each) is not None]
+    there = [each for each in dict.fromkeys(map(_real, folders)) if _kind(each)]
     return ", ".join(there) or "none of which is there"
 
 
-def _mode(path: str) -> int | None:
+def _may_have(there: "dict[str, Names]", folder: str, name: str) -> bool:
+    names = there.get(folder, ())
+    return names is None or name in names
+
+
+def _kind(path: str) -> int:
+    """Of what has this path, NOTHING if there is nothing."""
     try:
-        return posix.lstat(path).st_mode
+        return posix.lstat(path).st_mode & KIND
     except OSError:
-        return None
+        return NOTHING
 
 
 def _real(folder: str) -> str:
@@ -163,15 +216,15 @@ def _real(folder: str) -> str:
         posix.close(fd)
 
 
-def _resolve(name: str, folders: tuple[str, ...], own: tuple[str, ...]) -> Found | None:
+def _resolve(name: str, folders: tuple[str, ...], there: "dict[str, Names]", own: tuple[str, ...]) -> Found | None:
     """Follow links from name to name, and from an instance to its template. own: where the first is. Raises Failure."""
     instance = instance_of(name)
     asked = name
     for _ in range(FOLLOWED_MOST):
-        path, target = _entry(name, folders, own)
+        path, target = _entry(name, folders, there, own)
         if not path and instance:
             template = f"{name.partition('@')[0]}@.{name.rpartition('.')[2]}"
-            path, target = _entry(template, folders, own)
+            path, target = _entry(template, folders, there, own)
         if not path:
             return None
         if not target:
@@ -188,19 +241,20 @@ def _resolve(name: str, folders: tuple[str, ...], own: tuple[str, ...]) -> Found
 
 
 def _is_linked(path: str) -> bool:
-    mode = _mode(path)
-    return mode is not None and S_ISLNK(mode)
+    return _kind(path) == LINK
 
 
-def _entry(name: str, folders: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, str]:
+def _entry(name: str, folders: tuple[str, ...], there: "dict[str, Names]", own: tuple[str, ...]) -> tuple[str, str]:
     """The first file of this name, "" if there is none; and the other name if it is a link to one."""
     for folder in own:
-        path = f"{folder}/{name}"
-        mode = _mode(path)
-        if mode is None or not (S_ISREG(mode) or S_ISLNK(mode)):
+        if not _may_have(there, folder, name):
             continue
-        if S_ISREG(mode):
+        path = f"{folder}/{name}"
+        kind = _kind(path)
+        if kind == FILE:
             return path, ""
+        if kind != LINK:
+            continue
         target = posix.readlink(path)
         target = target if target.startswith("/") else f"{folder}/{target}"
         parent, _, file = target.rpartition("/")
@@ -228,53 +282,37 @@ def is_masked(path: str) -> bool:
         found = posix.stat(path)
     except OSError as error:
         raise Failure(f"{path}: {why(error)}") from None
-    return found.st_size == 0 if S_ISREG(found.st_mode) else True
+    return found.st_size == 0 if found.st_mode & KIND == FILE else True
 
 
-def _add_drop_ins(found: Found, folders: tuple[str, ...]) -> None:
+def _add_drop_ins(found: Found, folders: tuple[str, ...], there: "dict[str, Names]") -> None:
     """Drop-ins of its names, of their prefixes and of its type; of two with one file name the first one counts."""
-    listed = _folders_in(folders)
     kind = found.name.rpartition(".")[2]
     ending = f".{kind}.d"
-    beside = {entry.removesuffix(".d") for entries in listed.values() for entry in entries if entry.endswith(ending)}
+    beside = {entry.removesuffix(".d") for names in there.values() for entry in names or () if entry.endswith(ending)}
     aliases = []
     for name in sorted(beside - {found.name}):
         other = name.replace("@.", f"@{found.instance}.", 1) if "@." in name and found.instance else name
         try:
-            same = _resolve(other, folders, folders)
+            same = _resolve(other, folders, there, folders)
         except Failure:
             continue  # its own links lead in a circle
         if same is not None and same.name == found.name and other != found.name:
             aliases.append(other)
     found.aliases = tuple(dict.fromkeys(aliases))
     files: dict[str, str] = {}
-    for place in _places_of(".d", (found.name, *found.aliases, kind), listed):
+    for place in _places_of(".d", (found.name, *found.aliases, kind), there):
         for entry in _listed(place):
             if entry.endswith(".conf") and not entry.startswith("."):
                 files.setdefault(entry, f"{place}/{entry}")
     found.drop_ins = tuple(files[entry] for entry in sorted(files))
     for suffix in ("wants", "requires"):
         links: dict[str, str] = {}
-        for place in _places_of(f".{suffix}", (found.name, *found.aliases, kind), listed):
+        for place in _places_of(f".{suffix}", (found.name, *found.aliases, kind), there):
             for entry in _listed(place):
                 links.setdefault(entry, f"{place}/{entry}")
         names = [entry for entry in sorted(links) if _is_linked(links[entry]) and not _is_null(links[entry])]
         setattr(found, suffix, tuple(names))
-
-
-def _folders_in(folders: tuple[str, ...]) -> "dict[str, frozenset[str]]":
-    """What may be folders of drop-ins in each of these, of which no two are the same."""
-    found: dict[str, frozenset[str]] = {}
-    known = set()
-    for folder in folders:
-        try:
-            place = posix.stat(folder)
-        except OSError:
-            continue
-        if (place.st_dev, place.st_ino) not in known:
-            known.add((place.st_dev, place.st_ino))
-            found[folder] = frozenset(entry for entry in _listed(folder) if entry.endswith(SUFFIXES))
-    return found
 
 
 def _is_null(path: str) -> bool:
@@ -290,13 +328,14 @@ def _listed(folder: str) -> tuple[str, ...]:
         return ()
 
 
-def _places_of(suffix: str, names: tuple[str, ...], listed: "dict[str, frozenset[str]]") -> "Iterator[str]":
+def _places_of(suffix: str, names: tuple[str, ...], there: "dict[str, Names]") -> "Iterator[str]":
     """The folders of drop-ins of these names: NAME.d, of a template and of prefixes as well."""
     for name in names:
-        for folder, entries in listed.items():
-            for each in _forms(name):
-                if f"{each}{suffix}" in entries:
-                    yield f"{folder}/{each}{suffix}"
+        forms = [f"{each}{suffix}" for each in _forms(name)]
+        for folder in there:
+            for each in forms:
+                if _may_have(there, folder, each):
+                    yield f"{folder}/{each}"
 
 
 def _forms(name: str) -> "Iterator[str]":

@@ -5,11 +5,10 @@ refused in one line. The sockets of the service come with it.
 """
 
 import posix
-from _stat import S_ISREG
 
 from cross_init.definitions.definition import Definition, Socket
 from cross_init.definitions.directives import row
-from cross_init.definitions.find import Found, find
+from cross_init.definitions.find import FILE, KIND, Found, find, find_if_there
 from cross_init.definitions.finish import finish, finish_socket
 from cross_init.definitions.reading import Reading, Refused
 from cross_init.definitions.said import Said, Unit
@@ -20,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cross_init.definitions.find import Seen
     from cross_init.definitions.syntax import Line
 
 SIZE_MOST = 1 << 22  # bytes of one file
@@ -35,16 +35,20 @@ def read_unit(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ())
 
 def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> Unit:
     """The same with all lines. Raises Failure."""
-    found = find(said, of_user, unit_path)
+    seen: Seen = {}
+    found = find(said, of_user, unit_path, seen)
     if found.name.endswith(".socket"):
         return _of_socket(said, found, of_user, unit_path)
     unit = _service(found, of_user)
     for name in _sockets(unit.definition):
+        is_named = name in unit.definition.relations.sockets
         try:
-            other = find(_beside(said, name), of_user, unit_path)
+            other = (find if is_named else find_if_there)(_beside(said, name), of_user, unit_path, seen)
         except Failure as failure:
-            if name in unit.definition.relations.sockets:
+            if is_named:
                 unit.remarks.append(str(failure))
+            continue
+        if other is None:
             continue
         try:
             unit.definition.sockets = (*unit.definition.sockets, _socket(other, of_user, unit))
@@ -152,7 +156,7 @@ def _content(path: str) -> bytes:
             found = posix.fstat(fd)
             if found.st_size > SIZE_MOST:
                 raise Failure(f"{path}: it is larger than {SIZE_MOST} bytes")
-            return posix.read(fd, SIZE_MOST) if S_ISREG(found.st_mode) else b""
+            return posix.read(fd, SIZE_MOST) if found.st_mode & KIND == FILE else b""
         finally:
             posix.close(fd)
     except OSError as error:

@@ -8,7 +8,6 @@ what is in it is reached by the ...at calls. Raises OSError wherever something c
 import posix
 
 from cross_init.kernel.linux import is_private, read
-from cross_init.kernel.procfs import field
 
 HERE = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC
 AS_FILE = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
@@ -140,6 +139,8 @@ def remove(name: str, parent: int) -> None:
 
 def mount_of(fd: int) -> str:
     """The number of the mount that it is on (proc_pid_fdinfo(5)); this asks the kernel and no file system's server."""
+    from cross_init.kernel.procfs import field
+
     return field(f"/proc/self/fdinfo/{fd}", "mnt_id")
 
 
