@@ -72,8 +72,10 @@ OF_UNITS = (
         "definitions.table_service",
     ),
     *("definitions.table_exec", "definitions.exec_lines", "running.identity", "running.command"),
-    *("running.environment", "running.streams", "running.entering", "running.unit", "running.words"),
-    *("running.verdicts", "commands.run"),
+    *("definitions.folders", "definitions.scheduling", "definitions.environment"),
+    *("running.environment", "running.streams", "running.entering", "running.result", "running.unit"),
+    *("running.words", "kernel.folders", "running.directories", "running.verdicts"),
+    *("systems.systemd_target", "commands.words", "commands.run", "commands.front_door"),
 )
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"
@@ -97,8 +99,8 @@ class Compiled:
         code = code_of(path[0], last)
         if code is None:
             return None
+        # No has_location: the machinery would look for a place of the compiled form.
         spec: ModuleSpec = Spec(name, Compiled, origin=f"{path[0]}/{last}.py", loader_state=code)
-        spec.has_location = True
         return spec
 
     @staticmethod
@@ -109,6 +111,7 @@ class Compiled:
     def exec_module(module: "ModuleType") -> None:
         """Run its code."""
         assert module.__spec__ is not None
+        module.__file__ = module.__spec__.origin
         exec(module.__spec__.loader_state, module.__dict__)  # noqa: S102 (this is what importing is)
 
 

@@ -167,6 +167,21 @@ def open_descriptors(process: int | str) -> dict[int, str] | None:
     return found
 
 
+def import_resource() -> None:
+    """Have the module resource at once, for which the interpreter's own finders look through its folders.
+
+    Where it is not among the interpreter's compiled modules, whoever imports it then looks for it, or has it built in.
+    """
+    import sys
+    from _imp import create_dynamic, exec_dynamic, extension_suffixes
+
+    place = f"{sys.path[-1]}/resource{extension_suffixes()[0]}"
+    if "resource" not in sys.modules and posix.access(place, posix.R_OK):
+        module = create_dynamic(type(sys.__spec__)("resource", None, origin=place))
+        exec_dynamic(module)
+        sys.modules["resource"] = module
+
+
 def is_private(folder: str | int, user: int) -> bool:
     """Whether it is a folder of this user's in which nobody else can make anything.
 

@@ -9,6 +9,7 @@ import posix
 
 from cross_init.definitions.definition import CAPABILITIES_ALL
 from cross_init.errors import Failure, print_error, why
+from cross_init.kernel.linux import import_resource
 from cross_init.running.environment import FOLDERS
 from cross_init.running.identity import become, take_groups
 from cross_init.running.streams import lay_out
@@ -196,6 +197,7 @@ class Process:
         limits = self.definition.context.limits
         if not limits:
             return
+        import_resource()
         try:
             import resource
         except ImportError:  # Debian's python3-minimal
