@@ -7,11 +7,14 @@ ratios of the pairs. A wheel's baseline is the interpreter of the venv that it i
 """
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,25 @@ LIMITS = {"checkout": 1.3, "single file": 1.3, "wheel": 1.4}  # of a checkout in
 # It forks twice for its daemon and needs a function of the C library (prctl(2)), before the daemon may run.
 SUPERVISE = 1.45
 ALONE = ("exec", "exec, detecting")  # nothing but what the form itself takes
+# cross-init run, as root: it reads a unit, becomes its user, and has its folders made.
+UNIT = """[Unit]
+Description=Says a word
+After=network.target
+
+[Service]
+Type={type}
+User=nobody
+RuntimeDirectory={name}
+StateDirectory={name}
+LimitNOFILE=4096
+Environment=MODE=production LEVEL=3
+ExecStart=/bin/echo main
+Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+"""
+UNITS = {"run": ("simple", 1.6), "run, notify": ("notify", 2.0)}  # case: the unit's type, and the limit
 NOISE = 1.05  # the static file is no slower than the checkout, as far as that can be told
 
 
@@ -74,14 +96,18 @@ def ratio(python: str, command: list[str], environ: dict[str, str]) -> tuple[flo
 
 def forms(folder: Path) -> dict[str, tuple[str, str]]:
     """The ways to have the command: (the program, its baseline)."""
-    single = folder / "cross-init-bridge"
+    single = folder / "single/cross-init-bridge"
+    single.parent.mkdir()
     subprocess.run([PYTHON, "-I", ROOT / "tools/make_single_file.py", single], check=True, stdout=subprocess.DEVNULL)
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     subprocess.run([venv / "bin/python", "-m", "pip", "install", "--quiet", ROOT], check=True)
+    single.with_name("cross-init").symlink_to(single)
     static = folder / "static/cross-init-bridge"
     made = subprocess.run([PYTHON, "-I", ROOT / "tools/make_static.py", static], stdout=subprocess.DEVNULL)
     has_static = made.returncode == 0  # else it has said what it needs
+    if has_static:
+        static.with_name("cross-init").symlink_to(static)
     return {
         "checkout": (str(ROOT / "bin/cross-init-bridge"), PYTHON),
         "single file": (str(single), PYTHON),
@@ -101,19 +127,50 @@ CASES: dict[str, tuple[list[str], dict[str, str]]] = {
 }
 
 
+@contextmanager
+def units() -> Iterator[dict[str, list[str]]]:
+    """The words of each case that runs a unit, while there are such units; none for who cannot become another user."""
+    if os.geteuid():
+        print("as root only: cross-init run of a unit with User=")
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        name = f"cross-init-bench-{os.getpid()}"
+        for kind, _ in UNITS.values():
+            Path(folder, f"{name}-{kind}.service").write_text(UNIT.format(type=kind, name=name))
+        try:
+            yield {
+                case: ["run", "--init", "none", "--unit-path", folder, f"{name}-{kind}.service"]
+                for case, (kind, _) in UNITS.items()
+            }
+        finally:
+            for base in ("/run", "/var/lib"):
+                shutil.rmtree(Path(base, name), ignore_errors=True)
+
+
+def limit_of(form: str, case: str, like_checkout: float) -> float:
+    """What it may take at most."""
+    if case in UNITS:
+        return UNITS[case][1]
+    return SUPERVISE if case == "supervise" else LIMITS.get(form, like_checkout)
+
+
 def main() -> int:
     """Print the table; the exit status is 1 if a form is over its limit in any case."""
     over = []
     checkout: dict[str, float] = {}
     print(f"{'form':<12} {'shape':<16} {'ratio':>6} {'ms':>6} {'python ms':>10}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, units() as runs:
         for form, (program, python) in forms(Path(folder)).items():
-            for case, (options, environ) in CASES.items():
-                figure, ours, baseline = ratio(python, [program, *options, "--", *DAEMON], environ)
+            cases = {case: ([program, *options, "--", *DAEMON], environ) for case, (options, environ) in CASES.items()}
+            cases |= {case: ([program.removesuffix("-bridge"), *words], {}) for case, words in runs.items()}
+            for case, (command, environ) in cases.items():
+                figure, ours, baseline = ratio(python, command, environ)
                 print(f"{form:<12} {case:<16} {figure:6.2f} {ours * 1000:6.1f} {baseline * 1000:10.1f}")
                 checkout.setdefault(case, figure)
-                limit = SUPERVISE if case == "supervise" else LIMITS.get(form, checkout[case] * NOISE)
-                if figure > limit and (form == "checkout" or case in ALONE):
+                is_over = figure > limit_of(form, case, checkout[case] * NOISE)
+                if is_over and (form == "checkout" or case in ALONE):
                     over.append(f"{form}, {case}")
     print(f"over the limit: {'; '.join(over)}" if over else "none is over its limit")
     return int(bool(over))

@@ -9,7 +9,6 @@ import posix
 
 from cross_init.definitions.definition import CAPABILITIES_ALL
 from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.linux import import_resource
 from cross_init.running.environment import FOLDERS
 from cross_init.running.identity import become, take_groups
 from cross_init.running.streams import lay_out
@@ -197,6 +196,8 @@ class Process:
         limits = self.definition.context.limits
         if not limits:
             return
+        from cross_init.kernel.linux import import_resource
+
         import_resource()
         try:
             import resource
