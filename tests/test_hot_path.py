@@ -59,7 +59,7 @@ PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
 ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
-OPTIONS = "cross_init.sockets.options"  # of --listen
+LISTEN = {"cross_init.sockets.address", "cross_init.sockets.listen", "cross_init.sockets.options", "cross_init.bounds"}
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
 WORDS = "cross_init.commands.mistakes"  # where an option could contradict another one
 ON_SYSTEMD = {"NOTIFY_SOCKET": "/nonexistent/notify"}
@@ -106,9 +106,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "health": (
         f"-t systemd -N --init none --health-listen unix:@{OWN}",
         {},
-        {NONE, FOR_SYSTEMD, "cross_init.watch.health", "cross_init.sockets.listen", OPTIONS, NUMBERS, WORDS}
-        | SOCKETS
-        | WATCH,
+        {NONE, FOR_SYSTEMD, "cross_init.watch.health", WORDS} | LISTEN | SOCKETS | WATCH,
     ),
     "daemonize": (
         "-t systemd --init none --daemonize",
@@ -118,7 +116,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "listen": (
         f"-t systemd --init none --listen unix:@{OWN}",
         {},
-        {NONE, FOR_SYSTEMD, "cross_init.sockets.listen", OPTIONS, NUMBERS} | SOCKETS,
+        {NONE, FOR_SYSTEMD} | LISTEN | SOCKETS,
     ),
 }
 EXPENSIVE = {

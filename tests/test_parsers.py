@@ -23,7 +23,7 @@ from cross_init.model import DESCRIPTOR, Claim
 from cross_init.readiness import sd_notify
 from cross_init.readiness.bus import BusName, bus_address
 from cross_init.readiness.conditions import KINDS, parse_all
-from cross_init.sockets import listen
+from cross_init.sockets import address as address_of
 from cross_init.sockets.passed import Passed, listen_fds
 from cross_init.store.client import from_keeper
 from cross_init.systems import dinit, openrc, s6, systemd, upstart
@@ -60,13 +60,13 @@ def test_a_command_line_has_options_within_bounds_or_a_failure(words: list[str])
         assert all(0 <= code <= 255 for code in options.success)
 
 
-PLACES = st.tuples(st.sampled_from(["", "web=", "="]), st.sampled_from([*listen.KINDS, "x"]), WORDS, NUMBERS)
+PLACES = st.tuples(st.sampled_from(["", "web=", "="]), st.sampled_from([*address_of.KINDS, "x"]), WORDS, NUMBERS)
 
 
 @given(TEXTS | PLACES.map(lambda each: f"{each[0]}{each[1]}:{each[2]}:{each[3]}"))
 def test_an_address_is_one_or_a_failure(text: str) -> None:
-    address = failure_of(lambda: listen.parse(text))
-    if isinstance(address, listen.Address):
+    address = failure_of(lambda: address_of.parse(text))
+    if isinstance(address, address_of.Address):
         assert 0 <= address.port <= PORT_MAX
         assert address.path[:1] in ("", "/", "@")
         address.announced()

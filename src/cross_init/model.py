@@ -371,6 +371,8 @@ class Target:
     news: tuple[str, ...] = ()  # what else its daemons may say
     ignores_sigpipe: bool = False  # starts its services with SIGPIPE ignored
     clients_at_a_time: int = 0  # how many of its daemons, if each serves one connection; 0: one daemon serves all
+    clients_per_source: int = 0  # of these, how many from one host, or of one user; 0: as many as there may be
+    turns_away = False  # whether a client more is turned away, or has to wait
     forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cross_init.commands.options import Options
     from cross_init.kernel.between import Between
     from cross_init.readiness.condition import Condition
-    from cross_init.sockets.listen import Address
+    from cross_init.sockets.address import Address
 
 
 STOP_TIMEOUT_S = 90.0  # systemd's own, if nothing else is said (systemd-system.conf(5), DefaultTimeoutStopSec=)
@@ -146,7 +146,7 @@ class Request:
         return bool(self.socket) or self.all_sockets
 
     def _take_addresses(self, options: "Options") -> None:
-        from cross_init.sockets.listen import parse, parse_http, parse_stream
+        from cross_init.sockets.address import parse, parse_http, parse_stream
 
         try:
             self.listen = [parse(text) for text in options.listen]

@@ -15,7 +15,7 @@ from cross_init.commands.options import ACCESS, OPTIONS, ORIGINAL, PLACES, Optio
 from cross_init.detect import INITS, TARGETS
 from cross_init.errors import Failure
 from cross_init.readiness.conditions import KINDS as CONDITIONS
-from cross_init.sockets.listen import KINDS as SOCKETS
+from cross_init.sockets.address import KINDS as SOCKETS
 from cross_init.sockets.options import OPTIONS as SOCKET_OPTIONS
 from tests.support.command import PATH, close_descriptors, closed_pipe, command, run
 

@@ -17,7 +17,7 @@ from cross_init.kernel.folders import (
     private_folder,
     remove_socket,
 )
-from cross_init.sockets.listen import remove_abandoned
+from cross_init.sockets.placing import remove_abandoned
 
 NOBODY = 65534
 

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cross_init.errors import Failure
-from cross_init.sockets import listen
+from cross_init.sockets import address as address_of
 from cross_init.sockets import options as socket_options
 from tests.sockets.test_listen import NEEDS_IPV6
 from tests.support.command import PATH, run
@@ -54,14 +54,14 @@ def test_without_a_comma_nothing_but_backslashes_before_one_another_change(text:
     assert socket_options.split(text) == (text.replace("\\\\", "\\"), [])
 
 
-@given(st.sampled_from(list(listen.KINDS)), st.sampled_from(["/run/x", "@x", "[::]:80", ":80"]), WORDS)
+@given(st.sampled_from(list(address_of.KINDS)), st.sampled_from(["/run/x", "@x", "[::]:80", ":80"]), WORDS)
 def test_options_are_taken_or_refused_in_words(kind: str, where: str, words: list[str]) -> None:
     text = ",".join((f"{kind}:{where}", *words))
-    address = failure_of(lambda: listen.parse(text))
+    address = failure_of(lambda: address_of.parse(text))
     if isinstance(address, Failure):
         assert str(address).startswith(f"--listen {text}: ")
         return
-    assert isinstance(address, listen.Address)
+    assert isinstance(address, address_of.Address)
     options = address.options
     assert options.given == [word.partition("=")[0] for word in words]
     assert 0 <= options.mode <= 0o777
@@ -69,7 +69,7 @@ def test_options_are_taken_or_refused_in_words(kind: str, where: str, words: lis
     assert 1 <= options.backlog < 1 << 31
     assert "mode" not in options.given or address.has_path
     assert "backlog" not in options.given or address.accepts
-    assert not options.keep_alive or kind == "tcp"
+    assert "keep-alive" not in options.settings or kind == "tcp"
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from cross_init.launch import cannot_run, find_program
 from cross_init.model import EXIT, Init
 from cross_init.notify.options import is_the_daemons
 from cross_init.plan import EXEC, SUPERVISE, Plan, keeps
+from cross_init.sockets.address import KINDS, Address
 from cross_init.sockets.connection import prober
-from cross_init.sockets.listen import FIFO, KINDS, Address, bound_inet, cannot_listen
+from cross_init.sockets.listen import bound, cannot_listen
 from cross_init.unused import misplaced, without_effect
 
 TYPE_CHECKING = False
@@ -108,19 +109,16 @@ def need_to_adopt(request: "Request") -> None:
 
 def listen(address: Address) -> None:
     """Whether a socket can be opened there. Raises Failure."""
-    if address.options.keep or KINDS[address.kind] == FIFO:
+    if address.options.keep or address.kind in ("fifo", "mqueue"):
         return  # it may be open from an earlier start, or there
     try:
-        if address.path.startswith("/"):
+        if address.has_path:
             look_at_path(address.path, address.kind)
-        elif address.path:
-            sock = _socket.socket(_socket.AF_UNIX, KINDS[address.kind])
-            try:
-                sock.bind("\0" + address.path[1:])
-            finally:
-                sock.close()
-        else:
-            bound_inet(address).close()
+        elif address.is_socket:
+            bound(address).close()
+        elif not posix.access(address.path, posix.R_OK, effective_ids=True):
+            posix.stat(address.path)
+            raise PermissionError(errno.EACCES, posix.strerror(errno.EACCES))
     except (OSError, _socket.gaierror) as error:
         raise cannot_listen(address, error) from None
 

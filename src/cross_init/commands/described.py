@@ -8,7 +8,7 @@ options.py, which does not import this: only who asks for it pays for it.
 from typing import NamedTuple
 
 from cross_init.readiness.conditions import KINDS as CONDITIONS
-from cross_init.sockets.listen import KINDS as SOCKETS
+from cross_init.sockets.address import KINDS as SOCKETS
 
 FILE = ("FILE",)  # what completes a value: the names of files
 SIGNAL = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
@@ -329,14 +329,25 @@ GROUPS: tuple[Group, ...] = (
                 "--listen",
                 "[NAME=]ADDRESS[,OPTION...]",
                 "Open a socket for the daemon; may be repeated. *ADDRESS* is `tcp:`*HOST*`:`*PORT*, "
-                "`udp:`*HOST*`:`*PORT*, `unix:`*PATH*, `unix-dgram:`*PATH*, `unix-seqpacket:`*PATH* or `fifo:`*PATH*. "
-                "An *OPTION* is `mode=`, `user=`, `group=`, `folder-mode=`, `backlog=`, `keep-alive`, `remove-on-stop` "
-                "or `keep`.",
+                "`udp:`*HOST*`:`*PORT*, `unix:`*PATH*, `unix-dgram:`*PATH*, `unix-seqpacket:`*PATH*, `fifo:`*PATH*, "
+                "or rarer `vsock:`, `vsock-dgram:`, `vsock-seqpacket:`, `netlink:`, `special:`, `mqueue:`. An "
+                "*OPTION* is `mode=`, `user=`, `group=`, `folder-mode=`, `symlink=`, `backlog=`, `keep`, "
+                "`remove-on-stop`, `protocol=`, `max-messages=`, `message-size=`, `writable`, `device=`, "
+                "`reuse-port`, `reuse-address`, `free-bind`, `transparent`, `keep-alive`, `keep-alive-time=`, "
+                "`keep-alive-interval=`, `keep-alive-probes=`, `defer-accept=`, `no-delay`, `congestion=`, "
+                "`broadcast`, `pass-credentials`, `pass-pidfd`, `pass-security`, `pass-packet-info`, "
+                "`refuse-descriptors`, `timestamping=`, `priority=`, `receive-buffer=`, `send-buffer=`, `mark=`, "
+                "`tos=`, `ttl=` or `pipe-size=`.",
                 "open a socket: tcp:HOST:PORT, unix:PATH, ...",
                 (
                     "`tcp:[::1]:80` is IPv6. `tcp:[::]:80` is IPv6 alone, `tcp::80` both in one socket. Port 0 is any "
-                    "free one. A path that begins with `@` is an abstract name. A comma in a path is written `\\,`.",
-                    "The options are those of a socket unit of systemd (systemd.socket(5)):",
+                    "free one. A link-local address has its interface in the brackets: `tcp:[fe80::1%eth0]:80`. A "
+                    "path that begins with `@` is an abstract name. A comma in a path is written `\\,`.",
+                    "Rarer: `vsock:`*CID*`:`*PORT*, `vsock-dgram:`, `vsock-seqpacket:` (`vsock::80` is on any CID); "
+                    "`netlink:`*FAMILY*`:`*GROUPS*, as `netlink:kobject-uevent:1`; `special:`*PATH*, a device or a "
+                    "file of /proc or /sys, open to be read; `mqueue:/`*NAME*, a message queue.",
+                    "The options are those of a socket unit of systemd (systemd.socket(5)). What the kernel refuses to "
+                    "set is said in a line, and the socket is there without it:",
                     (
                         ("`mode=`*0660*", "The rights of a path; 0666 if not said, whatever the umask is."),
                         (
@@ -347,6 +358,39 @@ GROUPS: tuple[Group, ...] = (
                         ("`backlog=`*N*", "How many connections may wait to be accepted; 4096."),
                         ("`keep-alive`", "TCP asks a silent client whether it is still there."),
                         ("`remove-on-stop`", "The path is removed at the end; else the next start replaces it."),
+                        ("`symlink=`*PATH*", "A link that leads to the path, made beside it; may be repeated."),
+                        (
+                            "`device=`*eth0*, `reuse-port`, `reuse-address`, `free-bind`, `transparent`",
+                            "To bind to: one interface alone; a port, or a datagrams' address, that others have; an "
+                            "address that this machine does not have. Without its interface there is no socket.",
+                        ),
+                        (
+                            "`keep-alive-time=`*S*, `keep-alive-interval=`*S*, `keep-alive-probes=`*N*, `no-delay`, "
+                            "`defer-accept=`*S*, `congestion=`*cubic*",
+                            "TCP: when a silent client is asked, how often, how many times; what is written is sent at "
+                            "once; a client is waited for until it has sent something; the algorithm.",
+                        ),
+                        (
+                            "`protocol=`*mptcp*",
+                            "Another one than TCP or UDP: `mptcp` and `sctp` with `tcp:`, `udplite` with `udp:`.",
+                        ),
+                        (
+                            "`receive-buffer=`*N*, `send-buffer=`*N*, `pipe-size=`*N*",
+                            "Bytes of the kernel's buffers; of a FIFO the last.",
+                        ),
+                        (
+                            "`priority=`*N*, `mark=`*N*, `tos=`*N*, `ttl=`*N*, `broadcast`",
+                            "What packets get that are sent; whether they may be for all.",
+                        ),
+                        (
+                            "`pass-credentials`, `pass-pidfd`, `pass-security`, `pass-packet-info`, "
+                            "`timestamping=`*us*",
+                            "What comes with what is received: who has sent it, his label, where it came in, when "
+                            "(`us`, `ns`).",
+                        ),
+                        ("`refuse-descriptors`", "Clients of a UNIX socket can send no descriptors (Linux 6.16)."),
+                        ("`max-messages=`*N*, `message-size=`*N*", "Of a message queue that is made, both or none."),
+                        ("`writable`", "What `special:` names is open to be written as well."),
                         (
                             "`keep`",
                             "The socket stays open over a restart of the service: clients wait, and none is refused.",

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.commands.options import Options
     from cross_init.request import Request
-    from cross_init.sockets.listen import Address
+    from cross_init.sockets.address import Address
     from cross_init.sockets.passed import Passed
 
 

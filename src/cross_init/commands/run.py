@@ -164,6 +164,10 @@ def request_of(asked: "Words", unit: "Unit", clients: int, sockets: list[str], e
         request.service = Service(name, instance)
     request.of_unit = True
     request.target.clients_at_a_time = clients
+    if clients:
+        from cross_init.running.sockets import clients_per_source
+
+        request.target.clients_per_source = clients_per_source(definition)
     request.target.ignores_sigpipe = definition.context.ignore_sigpipe
     if not request.init.signals_all:
         take_ending(request, definition)

@@ -4,30 +4,12 @@ from cross_init.definitions.definition import Check, Listen
 from cross_init.definitions.reading import Reading
 from cross_init.definitions.values import INT_MAX, number, simplified, without_var
 from cross_init.definitions.words import BLANKS
+from cross_init.kernel.netlink_families import NAMES
 
 Listens = tuple[Listen, ...]
 Checks = tuple[Check, ...]
 INTERFACE_MOST = 16  # IFNAMSIZ
-NETLINK = {  # families, by their numbers (netlink(7), linux/netlink.h)
-    0: "route",
-    3: "firewall",
-    4: "inet-diag",
-    5: "nflog",
-    6: "xfrm",
-    7: "selinux",
-    8: "iscsi",
-    9: "audit",
-    10: "fib-lookup",
-    11: "connector",
-    12: "netfilter",
-    13: "ip6-fw",
-    14: "dnrtmsg",
-    15: "kobject-uevent",
-    16: "generic",
-    18: "scsitransport",
-    19: "ecryptfs",
-    20: "rdma",
-}
+VSOCK_MOST = (1 << 32) - 1  # vsock(7)
 UNIX_MOST = 107  # bytes of a path (unix(7))
 IP_TOS = {"low-delay": 0x10, "throughput": 0x08, "reliability": 0x04, "low-cost": 0x02}
 
@@ -62,7 +44,7 @@ def address(text: str) -> str:
             raise ValueError("it is no name of an abstract socket")
         return text
     if text.startswith("vsock"):
-        return text
+        return vsock(text)
     if text.isdigit():
         return f"[::]:{number(text, 1, 65535)}"
     host, colon, port = text.rpartition(":")
@@ -85,12 +67,21 @@ def address(text: str) -> str:
     raise ValueError("it is no address: a path, @NAME, PORT, IPv4:PORT or [IPv6]:PORT")
 
 
+def vsock(text: str) -> str:
+    """vsock:CID:PORT, of which the CID may be left out for all. Raises ValueError."""
+    kind, _, rest = text.partition(":")
+    cid, colon, port = rest.partition(":")
+    if not colon or kind not in ("vsock", "vsock-stream", "vsock-dgram", "vsock-seqpacket"):
+        raise ValueError("it is no address: write vsock:CID:PORT")
+    return f"vsock:{number(cid, 0, VSOCK_MOST) if cid else ''}:{number(port, 0, VSOCK_MOST)}"
+
+
 def netlink(text: str) -> str:
     """FAMILY GROUP, of which the family alone will do. Raises ValueError."""
     family, _, group = text.partition(" ")
-    if family not in NETLINK.values():
+    if family not in NAMES.values():
         known = number(family, 0, INT_MAX)
-        family = NETLINK.get(known, str(known))
+        family = NAMES.get(known, str(known))
     return f"{family} {number(group, 0, (1 << 32) - 1) if group.strip(BLANKS) else 0}"
 
 

@@ -110,12 +110,17 @@ def unmount(target: bytes, flags: int = 0) -> None:
     _call("umount2", target, flags)
 
 
+def by_number(name: str, numbers: dict[str, int], *arguments: int | bytes) -> int:
+    """A call that the C library has no function for, or not everywhere. numbers: by the machine. Raises OSError."""
+    machine = posix.uname().machine
+    if machine not in numbers:
+        raise OSError(38, f"nobody has said which number {name}(2) has on {machine}")
+    return _call("syscall", numbers[machine], *arguments)
+
+
 def set_memory_policy(policy: int, nodes: bytes, bits: int) -> None:
     """Which nodes' memory this process takes (set_mempolicy(2)). nodes: a mask of so many bits less one, or none."""
-    machine = posix.uname().machine
-    if machine not in SET_MEMPOLICY:
-        raise OSError(38, f"nobody has said which number set_mempolicy(2) has on {machine}")
-    _call("syscall", SET_MEMPOLICY[machine], policy, nodes or 0, bits if nodes else 0)
+    by_number("set_mempolicy", SET_MEMPOLICY, policy, nodes or 0, bits if nodes else 0)
 
 
 def adopt_orphans() -> None:
@@ -150,10 +155,7 @@ def process_control(*words: int) -> None:
 
 def set_io_priority(priority: int) -> None:
     """This process's, its class and level as one number (ioprio_set(2)). Raises OSError, Failure."""
-    machine = posix.uname().machine
-    if machine not in IOPRIO_SET:
-        raise OSError(38, f"nobody has said which number ioprio_set(2) has on {machine}")
-    _call("syscall", IOPRIO_SET[machine], 1, 0, priority)
+    by_number("ioprio_set", IOPRIO_SET, 1, 0, priority)
 
 
 def set_personality(number: int) -> None:

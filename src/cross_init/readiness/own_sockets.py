@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cross_init.readiness.condition import Condition
-    from cross_init.sockets.listen import Address
+    from cross_init.sockets.address import Address
     from cross_init.sockets.passed import Passed
 
 PASSED, PATH, HEALTH = (

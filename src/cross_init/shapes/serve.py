@@ -33,7 +33,8 @@ GROUP_S = 0.01  # the kernel gives a group's signal to one process after the oth
 class Server:
     """The accepting process, which is what is watched: it is the service, for its init and for who asks.
 
-    daemons: those that serve somebody; our children, not waited for. given: see Given.
+    daemons: those that serve somebody, and where he is (connection.source); our children, not waited for. given: see
+    Given.
     """
 
     def __init__(self, loop: EventLoop, start: "Start", given: "Given", guard: Guard | None, began: float) -> None:
@@ -41,7 +42,7 @@ class Server:
         self.start = start
         self.given = given
         self.guard = guard
-        self.daemons: set[int] = set()
+        self.daemons: dict[int, object] = {}
         self.stopping = False
         pid = posix.getpid()
         self.watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell_ready)
@@ -70,9 +71,9 @@ class Server:
     # Clients.
 
     def _attend(self) -> None:
-        """Accept whoever comes, as long as there is room; the kernel keeps the others waiting."""
+        """Accept whoever comes, as long as there is room. The kernel keeps the others waiting, or we turn them away."""
         fd = self.listening.fileno()
-        has_room = len(self.daemons) < self.start.target.clients_at_a_time
+        has_room = self.start.target.turns_away or len(self.daemons) < self.start.target.clients_at_a_time
         if self.stopping or not has_room:
             self.loop.forget(fd)
         elif fd not in self.loop.sources:
@@ -87,18 +88,40 @@ class Server:
         except OSError as error:
             self._rest(f"accepting a connection: {why(error)}")
             return
+        source = self._source(fd)
+        if too_many := self._too_many(source):
+            self.reporter.say(f"a client is turned away: there are {too_many}")
+            posix.close(fd)
+            return
         self.given.block()
         try:
             pid = fork("starting a daemon for a client")
             if pid == 0:
                 self._become(fd)
-            self.daemons.add(pid)
+            self.daemons[pid] = source
             self._attend()
         except Failure as failure:
             self._rest(str(failure))
         finally:
             self.given.unblock()
             posix.close(fd)
+
+    def _source(self, fd: int) -> object:
+        """Where the client is, if that matters."""
+        if not self.start.target.clients_per_source:
+            return None
+        from cross_init.sockets.connection import source
+
+        return source(fd)
+
+    def _too_many(self, source: object) -> str:
+        """What there is no more room for, in words; "" if there is."""
+        target = self.start.target
+        if len(self.daemons) >= target.clients_at_a_time:
+            return f"{len(self.daemons)} already (MaxConnections=)"
+        if source is not None and list(self.daemons.values()).count(source) >= target.clients_per_source:
+            return f"{target.clients_per_source} from {source} already (MaxConnectionsPerSource=)"
+        return ""
 
     def _rest(self, reason: str) -> None:
         """Something is used up: whoever is told at once that a client waits would only spin."""
@@ -148,7 +171,7 @@ class Server:
             if self.guard is not None and pid == self.guard.pid:
                 self.reporter.say(UNGUARDED)
             elif pid in self.daemons:
-                self.daemons.remove(pid)
+                del self.daemons[pid]
                 if posix.WIFSIGNALED(status) and not self.stopping:
                     self.reporter.say(f"a client's daemon (PID {pid}) was ended by signal {posix.WTERMSIG(status)}")
         self._attend()

@@ -15,7 +15,7 @@ from cross_init.kernel.linux import open_descriptors
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
 from cross_init.kernel.system_calls import copy_descriptor, need_library
-from cross_init.sockets.listen import Address
+from cross_init.sockets.address import Address
 from cross_init.sockets.passed import Passed, describe
 
 TYPE_CHECKING = False

@@ -22,6 +22,21 @@ def ends(fd: int) -> tuple[Address, Address | None]:
         sock.detach()
 
 
+def source(fd: int) -> str | None:
+    """Where the client is: a host's address, a user by his number, a machine's CID; None if it has gone already."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        where: object = sock.getpeername()
+    except OSError:
+        return None
+    finally:
+        sock.detach()
+    if sock.family == _socket.AF_UNIX:
+        return f"user {credentials(fd)[1]}"
+    shown = plain(where) or where  # of vsock's, two numbers
+    return str(shown[0]) if isinstance(shown, tuple) else str(shown)
+
+
 def plain(address: object) -> Address:
     """An address without what only IPv6 has; an IPv4 client's as IPv4, which is what rules are written for."""
     if isinstance(address, tuple) and isinstance(address[0], str):

@@ -10,12 +10,12 @@ import errno
 import posix
 
 from cross_init.errors import Failure
-from cross_init.kernel.folders import HERE, KIND, SOCKET, folder_of
+from cross_init.kernel.folders import HERE, KIND, LINK, SOCKET, folder_of
 from cross_init.kernel.linux import dup_high
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cross_init.sockets.listen import Address
+    from cross_init.sockets.address import Address
     from cross_init.sockets.options import Options
 
 NOBODY = -1  # chown(2): leave it
@@ -80,11 +80,35 @@ def _bind(sock: _socket.socket, path: str) -> None:
     try:
         sock.bind(path)
     except OSError as error:
-        from cross_init.sockets.listen import remove_abandoned
-
         if error.errno != errno.EADDRINUSE or not remove_abandoned(path, sock.type):
             raise
         sock.bind(path)
+
+
+def remove_abandoned(path: str, kind: int) -> bool:
+    """Remove a socket that nobody has open any more: the kernel refuses to connect to it. Whether it was one.
+
+    The folder may be another user's, who exchanges it for another one meanwhile: it is looked at and removed in the one
+    that was opened.
+    """
+    from cross_init.sockets.connection import prober
+
+    probe = prober(kind)
+    try:
+        inside, name = folder_of(path)
+        try:
+            probe.connect(f"/proc/self/fd/{inside}/{name}")
+        except ConnectionRefusedError:
+            if posix.stat(name, dir_fd=inside, follow_symlinks=False).st_mode & 0o170000 == 0o140000:  # inode(7)
+                posix.unlink(name, dir_fd=inside)
+                return True
+        finally:
+            posix.close(inside)
+    except OSError:
+        pass  # somebody is there, or it is gone
+    finally:
+        probe.close()
+    return False
 
 
 def _give(folder: int, name: str, kind: int, owner: tuple[int, int]) -> None:
@@ -133,7 +157,7 @@ def open_fifo(address: "Address") -> int:
 class Removal:
     """A path that is to be removed at the service's end (remove-on-stop), if what stands there is still the same.
 
-    folder: a descriptor, which who removes it needs.
+    folder: a descriptor, which who removes it needs. name: in there, or with its slash a message queue's.
     """
 
     __slots__ = ("folder", "identity", "name")
@@ -156,6 +180,12 @@ class Removal:
     def remove(self) -> None:
         """What is gone already is no error."""
         try:
+            if self.name.startswith("/"):
+                from cross_init.kernel.message_queues import identity, unlink
+
+                if identity(self.name) == self.identity:
+                    unlink(self.name)
+                return
             remove_if_same(self.folder, self.name, self.identity)
         except OSError:
             pass
@@ -163,13 +193,38 @@ class Removal:
 
 def removals(addresses: "list[Address]") -> list[Removal]:
     """Of what was opened at these addresses. Raises Failure as well."""
-    return [Removal(address.path) for address in addresses if address.options.remove_on_stop]
+    found: list[Removal] = []
+    for address in addresses:
+        if address.options.remove_on_stop and address.kind == "mqueue":
+            found.append(_of_queue(address.path))
+        elif address.options.remove_on_stop:
+            found += [Removal(path) for path in (address.path, *_links(address))]
+    return found
+
+
+def _links(address: "Address") -> list[str]:
+    """Those that lead to it: what could not be made is none of its."""
+    if not address.options.symlinks:
+        return []
+    from cross_init.sockets.links import is_link
+
+    return [path for path in address.options.symlinks if is_link(path, address.path)]
+
+
+def _of_queue(path: str) -> Removal:
+    from cross_init.kernel.message_queues import identity
+
+    folder = posix.open("/", HERE)  # it is in none, and each has one
+    try:
+        return Removal.again(dup_high(folder), path, identity(path))
+    finally:
+        posix.close(folder)
 
 
 def remove_if_same(folder: int, name: str, identity: tuple[int, int] | None) -> None:
-    """Remove the socket or FIFO of this name; unless identity is None only if it is that file."""
+    """Remove the socket, FIFO or link of this name; unless identity is None only if it is that file."""
     kind = posix.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & KIND
-    if kind in (SOCKET, FIFO) and identity in (None, _identity(folder, name)):
+    if kind in (SOCKET, FIFO, LINK) and identity in (None, _identity(folder, name)):
         posix.unlink(name, dir_fd=folder)
 
 

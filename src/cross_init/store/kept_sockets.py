@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.offered import DescriptorHolder
     from cross_init.request import Request
-    from cross_init.sockets.listen import Address
+    from cross_init.sockets.address import Address
 
 MOST = 250  # of one service
 NO_HOLDER = (FileNotFoundError, ConnectionError)

@@ -32,6 +32,7 @@ class Target(Base):
         "systemd itself as its parent, as keepalived does: then use --ready-when instead of -N"
     )
     news = NEWS
+    turns_away = True  # systemd.socket(5), MaxConnections=
     ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=
 
     def strip(self, environ: Environment) -> None:

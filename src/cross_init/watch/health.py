@@ -11,7 +11,8 @@ import posix
 from cross_init.errors import Failure, why
 from cross_init.kernel.linux import dup_high
 from cross_init.model import READY, RELOADING, STARTING
-from cross_init.sockets.listen import Address, open_socket
+from cross_init.sockets.address import Address
+from cross_init.sockets.listen import open_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
