@@ -70,7 +70,13 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
         if request.pid_file:
             request.pid_file = absolute(request.pid_file, f"--pid-file {request.pid_file}")
     load(*FILES[plan.shape])
-    prepare(start, plan)
+    try:
+        prepare(start, plan)
+    except BaseException:
+        if unit is not None:
+            unit.after(None, False)
+            start.remove_sockets()
+        raise
     if plan.shape == EXEC:
         keep_sockets(start)
         if unit is not None:
@@ -129,11 +135,10 @@ def prepare(start: Start, plan: "Plan") -> None:
         from cross_init.store.kept_sockets import prepare as find_sockets
 
         start.kept_sockets = find_sockets(request)
-    start.sockets = sockets(request, start.kept_sockets)
-    if removes(request):
-        from cross_init.sockets.placing import removals
-
-        start.removals = removals(request.listen)
+    if unit is None:
+        open_sockets(start)
+    else:
+        unit.listening(start, open_sockets)
     if any(0 <= passed.fd < 3 for passed in start.sockets):
         from cross_init.sockets.stdio import free
 
@@ -175,6 +180,15 @@ def prepare(start: Start, plan: "Plan") -> None:
         from cross_init.watch.health import Endpoint
 
         start.endpoint = Endpoint(request.health_listen)
+
+
+def open_sockets(start: Start) -> None:
+    """All those of the daemon, and what is to be removed of them at the end. Raises Failure, OSError."""
+    start.sockets = sockets(start.request, start.kept_sockets)
+    if removes(start.request):
+        from cross_init.sockets.placing import removals
+
+        start.removals = removals(start.request.listen)
 
 
 def keep_sockets(start: Start) -> None:

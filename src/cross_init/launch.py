@@ -9,7 +9,7 @@ from cross_init.model import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from cross_init.kernel.control_group import Group
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
         def contain(self) -> None:
             """Have such a group, if there can be one."""
+
+        def listening(self, start: "Start", open_sockets: "Callable[[Start], None]") -> None:
+            """Open the sockets, with what is to be run around that. Raises Failure."""
 
         def before(self, start: "Start") -> None:
             """Run what comes first. Raises Failure."""

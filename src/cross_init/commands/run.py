@@ -95,6 +95,8 @@ def as_bridge(
     from cross_init.start import resident
 
     request = request_of(asked, unit, clients, [word for each in sockets for word in ("--listen", each)], environ)
+    if request.listen:
+        unit.listen()
     request.stays = unit.stays
     request.resident = resident()
     if "--explain" in request.given:

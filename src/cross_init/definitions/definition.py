@@ -333,9 +333,24 @@ class Socket:
     timeout = 90 * SECOND
 
     def __init__(self) -> None:
+        self.context = Context()  # of its commands, as is the next one
+        self.ending = Ending()
         self.relations = Relations()
         self.origins: dict[str, Origin] = {}
         self.others: dict[str, Texts] = {}
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether anything is run around the sockets."""
+        return bool(self.start_pre or self.start_post or self.stop_pre or self.stop_post)
+
+    def as_service(self, of_user: bool) -> "Definition":
+        """A service that is what the commands are run as."""
+        service = Definition(self.name, "", of_user)
+        service.files = tuple(dict.fromkeys(file for file, _ in self.origins.values()))
+        service.context, service.ending, service.origins = self.context, self.ending, self.origins
+        service.relations = self.relations
+        return service
 
 
 class Check:

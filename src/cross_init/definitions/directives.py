@@ -23,7 +23,7 @@ def row(section: str, key: str) -> "Row | None":
     if section == "Socket":
         from cross_init.definitions.table_socket import SOCKET, of_commands
 
-        return SOCKET.get(key) or of_commands(_of_service(key))
+        return SOCKET.get(key) or of_commands(key)
     return _of_service(key)
 
 

@@ -133,6 +133,10 @@ def finish_socket(socket: Socket, reading: Reading) -> None:
         socket.trigger_limit_interval = 2 * SECOND
     if socket.trigger_limit_burst in (None, UNLIMITED):
         socket.trigger_limit_burst = 200 if socket.accept else 20
+    if socket.has_commands:
+        service = socket.as_service(reading.of_user)
+        _streams(service)
+        _implied(service, reading)
     reason = ""
     is_stream = all(each.kind in ("Stream", "SequentialPacket") for each in socket.listen)
     in_files = [each for each in socket.listen if each.address.startswith("/") and each.kind in LINKED]

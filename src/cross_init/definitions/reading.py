@@ -4,7 +4,7 @@ A value that systemd does not take is a ValueError: the line counts for nothing,
 would not load the whole unit for it, it is Refused.
 """
 
-from cross_init.definitions.definition import Context, Definition
+from cross_init.definitions.definition import Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Reading:
 
     def __init__(self, subject: "Definition | Socket", name: str, instance: str, of_user: bool, fragment: str) -> None:
         self.subject = subject
-        self.context = subject.context if isinstance(subject, Definition) else Context()
+        self.context = subject.context
         self.name = name
         self.instance = instance
         self.of_user = of_user

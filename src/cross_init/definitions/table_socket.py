@@ -1,6 +1,6 @@
 """Directives of [Socket] (systemd.socket(5)); see directives.py."""
 
-from cross_init.definitions.classes import CANNOT, DONE, INITS, NOT_YET
+from cross_init.definitions.classes import CANNOT, DONE, INITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ SOCKET: "Rows" = {
     "PassPacketInfo": ("boolean", "pass_packet_info", DONE, ""),
     "PassPIDFD": ("boolean", "pass_pidfd", DONE, ""),
     "AcceptFileDescriptors": ("boolean", "accept_file_descriptors", DONE, ""),
-    "PassFileDescriptorsToExec": ("boolean", "pass_file_descriptors_to_exec", NOT_YET, ""),
+    "PassFileDescriptorsToExec": ("boolean", "pass_file_descriptors_to_exec", DONE, ""),
     "Timestamping": ("sockets.timestamping", "timestamping", DONE, ""),
     "MaxConnections": ("unsigned", "max_connections", DONE, ""),
     "MaxConnectionsPerSource": ("unsigned", "max_connections_per_source", DONE, ""),
@@ -62,10 +62,10 @@ SOCKET: "Rows" = {
     "TriggerLimitIntervalSec": ("seconds", "trigger_limit_interval", INITS, "who starts the service is the init"),
     "TriggerLimitBurst": ("unsigned", "trigger_limit_burst", INITS, "who starts the service is the init"),
     "TimeoutSec": ("seconds_not_zero", "timeout", DONE, ""),
-    "ExecStartPre": ("exec_lines.commands", "start_pre", NOT_YET, ""),
-    "ExecStartPost": ("exec_lines.commands", "start_post", NOT_YET, ""),
-    "ExecStopPre": ("exec_lines.commands", "stop_pre", NOT_YET, ""),
-    "ExecStopPost": ("exec_lines.commands", "stop_post", NOT_YET, ""),
+    "ExecStartPre": ("exec_lines.commands", "start_pre", DONE, ""),
+    "ExecStartPost": ("exec_lines.commands", "start_post", DONE, ""),
+    "ExecStopPre": ("exec_lines.commands", "stop_pre", DONE, ""),
+    "ExecStopPost": ("exec_lines.commands", "stop_post", DONE, ""),
     "PollLimitIntervalSec": ("raw", "", INITS, "who starts the service is the init"),
     "PollLimitBurst": ("raw", "", INITS, "who starts the service is the init"),
     "DeferTrigger": ("raw", "", INITS, "who starts the service is the init"),
@@ -80,6 +80,13 @@ SOCKET: "Rows" = {
 }
 
 
-def of_commands(row: "Row | None") -> "Row | None":
-    """A key of [Service] in [Socket], where it is for the socket's own commands, which have no context here."""
-    return row and ("raw", "", NOT_YET, "it is for the socket's own commands")
+OF_KILL = ("KillMode", "KillSignal", "RestartKillSignal", "FinalKillSignal", "SendSIGHUP", "SendSIGKILL")
+
+
+def of_commands(key: str) -> "Row | None":
+    """A key of systemd.exec(5), systemd.kill(5) or systemd.resource-control(5): it is for the socket's own commands."""
+    from cross_init.definitions.table_exec import EXEC
+    from cross_init.definitions.table_resources import RESOURCES
+    from cross_init.definitions.table_service import SERVICE
+
+    return EXEC.get(key) or RESOURCES.get(key) or (SERVICE[key] if key in OF_KILL else None)

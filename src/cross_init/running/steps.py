@@ -46,6 +46,7 @@ class Step:
         self.may_fail = command.may_fail
         self.group: Group | None = None  # that it is to be in
         self.enclosure: Enclosure | None = None  # likewise
+        self.keep: tuple[int, ...] = ()  # descriptors that stay open
         file, line = command.origin
         self.text = f"{file}:{line}: {key}={command.path}"
 
@@ -55,7 +56,7 @@ class Step:
         process.group, process.enclosure = self.group, self.enclosure
         words = words_of(self.command, environ)
         places = programs(self.command, environ, self.definition)
-        process.enter(environ, ())
+        process.enter(environ, self.keep)
         pipe = _signal.SIG_IGN if self.definition.context.ignore_sigpipe else _signal.SIG_DFL
         _signal.signal(_signal.SIGPIPE, pipe)
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
@@ -67,6 +68,12 @@ class Step:
                 error = each
         assert error is not None
         raise cannot_run(self.command.path, error)
+
+
+def block() -> set[int]:
+    """Have what is waited for wait; returns the mask before."""
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
 
 
 def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:

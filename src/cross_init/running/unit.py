@@ -16,11 +16,14 @@ from cross_init.running.result import result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.definitions.definition import Definition
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.launch import Start
     from cross_init.running.enclosure import Enclosure
+    from cross_init.running.socket_commands import SocketCommands
     from cross_init.running.steps import Step
     from cross_init.sockets.passed import Passed
 
@@ -66,6 +69,7 @@ class Unit:
         self.has_begun = False
         self.group: Group | None = None
         self.enclosure: Enclosure | None = None  # the sandbox, if it is to be in one
+        self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
@@ -102,7 +106,23 @@ class Unit:
         ]
         if kinds:
             return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)"
+        if self.of_sockets is not None and self.of_sockets.stays:
+            return f"somebody has to stay and run what its socket's unit says ({self.of_sockets.stays}=)"
         return "somebody has to stay and remove its credentials" if has_credentials(self.definition) else ""
+
+    def listen(self) -> None:
+        """We open the sockets: their own commands are run. Raises Failure."""
+        if any(socket.has_commands for socket in self.definition.sockets):
+            from cross_init.running.socket_commands import commands_of
+
+            self.of_sockets = commands_of(self.definition, self.given)
+
+    def listening(self, start: "Start", open_sockets: "Callable[[Start], None]") -> None:
+        """Open the sockets, with what their units have run around that. Raises Failure."""
+        if self.of_sockets is None:
+            open_sockets(start)
+        else:
+            self.of_sockets.around(start, open_sockets)
 
     def before(self, start: "Start") -> None:
         """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
@@ -190,6 +210,7 @@ class Unit:
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._remove_folders()
+        self._end_sockets()
         say(self.tell, status, why)
 
     def enter(self, start: "Start") -> None:
@@ -205,6 +226,7 @@ class Unit:
         cause: why we have ended it ourselves, as systemd has it: watchdog, timeout.
         """
         if not self.has_begun:
+            self._end_sockets()
             return
         why = cause or ("resources" if status is None else result(status, self.definition.ending, self.is_oneshot))
         more: Environment = {b"SERVICE_RESULT": why.encode()}
@@ -225,7 +247,13 @@ class Unit:
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._remove_folders()
+        self._end_sockets()
         say(self.tell, status, why)
+
+    def _end_sockets(self) -> None:
+        if self.of_sockets is not None:
+            self.of_sockets.end()
+            self.of_sockets = None
 
     def _run_after(self, kind: str, more: "Environment") -> None:
         """Run these; that one fails is said."""
@@ -271,10 +299,9 @@ class Unit:
 
     def _block(self) -> set[int]:
         """Have what is waited for wait; returns the mask before."""
-        from cross_init.running.steps import STOPS
+        from cross_init.running.steps import block
 
-        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
+        return block()
 
 
 def name_of(number: int) -> bytes:

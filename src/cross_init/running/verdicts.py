@@ -39,10 +39,13 @@ def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> Non
     """
     inits: list[str] = []
     weaker: list[str] = []
+    has_commands = any(socket.has_commands for socket in unit.definition.sockets)
     for said in unit.lines:
         if said.row is None or said.ignored or said.section == "Install" or said.key in QUIET:
             continue
         kind, reason = said.row[2], said.row[3]
+        if said.section == "Socket" and not has_commands and _is_of_commands(said):
+            continue
         if said.value.strip().lower() in OFF:
             continue  # what systemd does without
         if kind == INITS and said.section != "Socket" and not (restarts and said.key.startswith(OF_RESTARTS)):
@@ -59,6 +62,13 @@ def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> Non
             raise Failure(f"{unit.definition.name}: not done here, and --strict: {_listed(list(keys))}")
     if weaker:
         print_error(f"{unit.definition.name}: weaker, as these are not done here: {_listed(weaker)}", 0)
+
+
+def _is_of_commands(said: "Said") -> bool:
+    """Whether a line of [Socket] says something of its commands, of which there are none."""
+    from cross_init.definitions.table_socket import SOCKET
+
+    return said.key not in SOCKET
 
 
 def _refused(said: "Said", reason: str) -> Failure:
