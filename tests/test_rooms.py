@@ -10,8 +10,9 @@ MAY_IMPORT = {
     "as_json": "",
     "bounds": "",
     "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
-    "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan "
-    "readiness request resident running sandbox shapes sockets spelling start store systems unused version watch writers",
+    "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan readiness "
+    "request resident running sandbox shapes sockets spelling start store systems unused version watch "
+    "writers",
     "definitions": "errors kernel",
     "detect": "errors kernel model",
     "errors": "kernel",
@@ -24,8 +25,8 @@ MAY_IMPORT = {
     "plan": "model request",
     "readiness": "bounds errors kernel model notify sockets spelling watch",
     "request": "commands detect errors kernel model notify readiness sockets",
-    "resident": "bounds commands detect errors gather kernel launch model notify plan readiness request "
-    "shapes sockets store watch",
+    "resident": "bounds commands detect errors gather kernel launch model notify plan readiness request shapes "
+    "sockets store watch",
     "running": "bounds definitions errors kernel launch sandbox shapes sockets watch",
     "sandbox": "definitions errors kernel",
     "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
