@@ -7,7 +7,6 @@ asked for what cannot be had.
 import _signal
 import posix
 
-from cross_init.definitions.definition import CAPABILITIES_ALL
 from cross_init.errors import Failure, print_error, why
 from cross_init.running.environment import FOLDERS
 from cross_init.running.identity import become, take_groups
@@ -153,7 +152,7 @@ class Process:
 
     def _be(self) -> None:
         """Limits, where, who, and with which capabilities."""
-        context = self.definition.context
+        definition, context = self.definition, self.definition.context
         keeps_user = self.privileges in ("+", "!") or self.is_full
         if not self.is_full:
             self._limit()
@@ -171,16 +170,19 @@ class Process:
             return
         from_root = not posix.geteuid()
         ambient = 0 if self.privileges == "!" else context.ambient_capabilities
-        if context.capability_bounding_set != CAPABILITIES_ALL or ambient or context.secure_bits:
+        bounds = context.capability_bounding_set != MAX and (
+            from_root or "capability_bounding_set" in definition.origins
+        )
+        if bounds or ambient or context.secure_bits:
             from cross_init.running import capabilities
-
+        if bounds:
             self._try(
                 "capability_bounding_set",
                 "CapabilityBoundingSet=",
                 lambda: capabilities.bound(context.capability_bounding_set),
             )
-            if from_root and ambient:
-                self._try("ambient_capabilities", "AmbientCapabilities=", capabilities.keep_over_change_of_user)
+        if from_root and ambient:
+            self._try("ambient_capabilities", "AmbientCapabilities=", capabilities.keep_over_change_of_user)
         if not keeps_user:
             self._try("user", f"User={context.user}", lambda: become(self.identity))
         if ambient:
