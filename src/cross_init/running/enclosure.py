@@ -143,6 +143,8 @@ class Enclosure:
         from cross_init.definitions.table_exec import EXEC
 
         key = next((key for key, row in EXEC.items() if field and row[1] == f"context.{field}"), "mounts")
+        if entry is not None and field == "binds" and entry.read_only:
+            key = "BindReadOnlyPaths"
         where = self.definition.where(field) or self.definition.files[0]
         return Failure(f"{where}: {key}=: {f'{entry.path}: ' if entry is not None else ''}{reason}")
 

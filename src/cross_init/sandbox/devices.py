@@ -5,7 +5,7 @@ import posix
 from cross_init.kernel.folders import KIND, LINK, SOCKET
 from cross_init.sandbox.mount_table import MS_BIND, MS_NOEXEC, MS_NOSUID, MS_STRICTATIME, mount
 
-NODES = ("null", "zero", "full", "random", "urandom", "tty")
+NODES = ("ptmx", "null", "zero", "full", "random", "urandom", "tty")
 SHARED = ("pts", "shm")  # and, if the machine has them, OPTIONAL
 OPTIONAL = ("mqueue", "hugepages")
 LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
@@ -25,19 +25,20 @@ def make(at: str) -> list[str]:
         try:
             mount(f"/dev/{name}", f"{at}/{name}", "", MS_BIND)
             shared.append(name)
+        except FileNotFoundError:
+            continue  # the machine lacks it
         except OSError:
             if name in SHARED:
                 raise
-    if posix.lstat("/dev/ptmx").st_mode & KIND == LINK:
-        posix.symlink("pts/ptmx", f"{at}/ptmx")
-    else:
-        _node("ptmx", at)
     _log(at)
     for name in NODES:
         try:
-            _node(name, at)
+            if name == "ptmx" and posix.lstat(f"/dev/{name}").st_mode & KIND == LINK:
+                posix.symlink("pts/ptmx", f"{at}/ptmx")
+            else:
+                _node(name, at)
         except FileNotFoundError:
-            continue  # the machine lacks it
+            continue
     links = {**LINKS, "core": CORE} if posix.access(CORE, posix.F_OK) else LINKS
     for name, target in links.items():
         posix.symlink(target, f"{at}/{name}")

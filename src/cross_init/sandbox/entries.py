@@ -15,45 +15,45 @@ OF_RUN = "mode=0755,size=20%,nr_inodes=800k"
 TMP_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 (they are what is made private)
 CREDENTIALS = "/run/credentials"
 LOG_SOCKETS = ("socket", "stdout", "dev-log")
-Row = tuple[str, int, bool]  # a path, what is done there, whether it may be missing
-LIKE_USR = tuple((path, READ_ONLY, True) for path in ("/boot", "/efi", "/lib", "/lib64", "/bin", "/sbin"))
-SYSTEM: tuple[Row, ...] = (("/usr", READ_ONLY, False), *LIKE_USR)
-HOMES = ("/home", "/run/user", "/root")
-# What of /proc is the kernel's to tune, and what tells of it.
-TUNABLES = (
-    "acpi",
-    "apm",
-    "asound",
-    "bus",
-    "fs",
-    "irq",
-    "latency_stats",
-    "mtrr",
-    "scsi",
-    "sys",
-    "sysrq-trigger",
-    "timer_stats",
+OF_SYSTEMD = ("/dev/log", "/run/systemd")  # what is bound of these is there where systemd is; else it may be missing
+Row = tuple[str, int]  # a path, and what is done there; where no systemd has prepared the machine, it may be missing
+SYSTEM: "tuple[Row, ...]" = tuple(
+    (f"/{name}", READ_ONLY) for name in ("usr", "boot", "efi", "lib", "lib64", "bin", "sbin")
 )
-TABLE: dict[tuple[str, object], tuple[Row, ...]] = {  # by the field, and the value that asks for it
-    ("protect_kernel_tunables", True): (
-        *((f"/proc/{name}", READ_ONLY, True) for name in TUNABLES),
-        *((f"/proc/{name}", INACCESSIBLE, True) for name in ("kallsyms", "kcore")),
-        ("/sys", READ_ONLY, False),
-        ("/sys/fs/cgroup", WRITABLE, False),
-        ("/sys/fs/selinux", WRITABLE, True),
-        *((f"/sys/{name}", READ_ONLY, True) for name in ("kernel/debug", "kernel/tracing", "fs/bpf")),
+HOMES = ("/home", "/run/user", "/root")
+TUNABLES = (  # of /proc
+    *(
+        "acpi",
+        "apm",
+        "asound",
+        "bus",
+        "fs",
+        "irq",
+        "latency_stats",
+        "mtrr",
+        "scsi",
+        "sys",
+        "sysrq-trigger",
+        "timer_stats",
     ),
-    ("protect_kernel_modules", True): (("/lib/modules", INACCESSIBLE, True), ("/usr/lib/modules", INACCESSIBLE, True)),
-    ("protect_kernel_logs", True): (("/proc/kmsg", INACCESSIBLE, True), ("/dev/kmsg", INACCESSIBLE, True)),
-    ("protect_control_groups", "yes"): (("/sys/fs/cgroup", READ_ONLY, False),),
-    ("protect_home", "yes"): tuple((path, INACCESSIBLE, True) for path in HOMES),
-    ("protect_home", "read-only"): tuple((path, READ_ONLY, True) for path in HOMES),
+)
+TABLE: "dict[tuple[str, object], tuple[Row, ...]]" = {  # by the field, and the value that asks for it
+    ("protect_kernel_tunables", True): (
+        *((f"/proc/{name}", READ_ONLY) for name in TUNABLES),
+        *((f"/proc/{name}", INACCESSIBLE) for name in ("kallsyms", "kcore")),
+        *((f"/sys{path}", READ_ONLY) for path in ("", "/kernel/debug", "/kernel/tracing", "/fs/bpf")),
+        *((f"/sys/fs/{name}", WRITABLE) for name in ("cgroup", "selinux")),
+    ),
+    ("protect_kernel_modules", True): (("/lib/modules", INACCESSIBLE), ("/usr/lib/modules", INACCESSIBLE)),
+    ("protect_kernel_logs", True): (("/proc/kmsg", INACCESSIBLE), ("/dev/kmsg", INACCESSIBLE)),
+    ("protect_control_groups", "yes"): (("/sys/fs/cgroup", READ_ONLY),),
+    ("protect_home", "yes"): tuple((path, INACCESSIBLE) for path in HOMES),
+    ("protect_home", "read-only"): tuple((path, READ_ONLY) for path in HOMES),
     ("protect_system", "yes"): SYSTEM,
-    ("protect_system", "full"): (*SYSTEM, ("/etc", READ_ONLY, False)),
+    ("protect_system", "full"): (*SYSTEM, ("/etc", READ_ONLY)),
     ("protect_system", "strict"): (
-        ("/", READ_ONLY, False),
-        *((path, WRITABLE, False) for path in ("/proc", "/sys", "/dev")),
-        *((path, WRITABLE, True) for path in HOMES),
+        ("/", READ_ONLY),
+        *((path, WRITABLE) for path in ("/proc", "/sys", "/dev", *HOMES)),
     ),
 }
 HOSTNAMES = ("/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname")
@@ -200,7 +200,8 @@ def entries(definition: Definition, given: Given, is_full: bool, root: str) -> l
         if not is_full or field == "read_write_paths":
             found += [entry for said in getattr(context, field) if (entry := _flagged(said, mode, field, root))]
     for bind in context.binds:
-        entry = Entry(bind.target, BIND_ALL if bind.recursive else BIND, "binds", bind.optional, bind.source)
+        may_lack = bind.optional or any(is_below(bind.source, path) for path in OF_SYSTEMD)
+        entry = Entry(bind.target, BIND_ALL if bind.recursive else BIND, "binds", may_lack, bind.source)
         entry.read_only = bind.read_only
         found.append(entry)
     for path, read_only, field in given.folders:
@@ -252,14 +253,14 @@ def _protected(context: Context, given: Given) -> list[Entry]:
     found = []
     for (field, value), rows in TABLE.items():
         if getattr(context, field) == value:
-            found += [Entry(path, mode, field, may_lack) for path, mode, may_lack in rows]
+            found += [Entry(path, mode, field, True) for path, mode in rows]
     if context.protect_home == "tmpfs":
         for path in HOMES:
             found.append(entry := Entry(path, MEMORY, "protect_home", True))
             entry.read_only, entry.flags = True, MS_NODEV | MS_STRICTATIME
             entry.options = f"mode={'0700' if path == '/root' else '0755'}{ALMOST_EMPTY}"
     if context.protect_control_groups in ("private", "strict"):
-        found.append(entry := Entry("/sys/fs/cgroup", OWN_GROUPS, "protect_control_groups"))
+        found.append(entry := Entry("/sys/fs/cgroup", OWN_GROUPS, "protect_control_groups", True))
         entry.read_only = context.protect_control_groups == "strict"
     for place, source in given.tmp.items():
         entry = Entry(place, TMP if source else MEMORY, "private_tmp", False, source)
@@ -273,14 +274,13 @@ def _protected(context: Context, given: Given) -> list[Entry]:
     if _needs_api(context):
         found += [
             Entry("/proc", PROC, "mount_api_vfs"),
-            Entry("/dev", HOST_DEVICES, "mount_api_vfs"),
-            Entry("/sys", HOST_SYS, "mount_api_vfs"),
-            entry := Entry("/run", RUN, "mount_api_vfs"),
+            Entry("/dev", HOST_DEVICES, "mount_api_vfs", True),
+            Entry("/sys", HOST_SYS, "mount_api_vfs", True),
+            entry := Entry("/run", RUN, "mount_api_vfs", True),
         ]
         entry.options, entry.flags = OF_RUN, MS_NOSUID | MS_NODEV | MS_STRICTATIME
     if context.protect_hostname.partition(":")[0] == "yes":
-        may_lack = context.proc_subset == "pid"
-        found += [Entry(path, READ_ONLY, "protect_hostname", may_lack) for path in HOSTNAMES]
+        found += [Entry(path, READ_ONLY, "protect_hostname", True) for path in HOSTNAMES]
     if context.private_network or context.network_namespace_path:
         found.append(Entry("/sys", OWN_SYS, "private_network"))
     if context.private_ipc or context.ipc_namespace_path:

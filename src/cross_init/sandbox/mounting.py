@@ -140,7 +140,9 @@ class View:
                             break
                         entry.applied = MOUNTS[entry.mode](self, entry)
                     except OSError as error:
-                        raise NotMounted(entry, error) from None
+                        if not (entry.may_lack and isinstance(error, FileNotFoundError)):
+                            raise NotMounted(entry, error) from None
+                        entry.applied = False
             else:
                 return entries
             entries = modes.normalised(entries)
@@ -264,12 +266,7 @@ def _wanted(entry: "Entry", flags: int, is_itself: bool) -> int:
 def _cover(view: View, entry: "Entry") -> bool:
     """Have nobody reach what is there."""
     view.clear(entry.path)
-    try:
-        kind = posix.lstat(view.real(entry.path)).st_mode & KIND
-    except FileNotFoundError:
-        if entry.may_lack:
-            return False
-        raise
+    kind = posix.lstat(view.real(entry.path)).st_mode & KIND
     view.bind(_node(kind), entry.path, True, False)
     view.points.add(entry.path)
     return True
@@ -296,12 +293,7 @@ def _node(kind: int) -> str:
 def _separate(view: View, entry: "Entry") -> bool:
     """Have it be a mount, which is made read only or the like at last."""
     if entry.path not in view.points:
-        try:
-            view.bind(view.real(entry.path), entry.path, True, False)
-        except FileNotFoundError:
-            if entry.may_lack:
-                return False
-            raise
+        view.bind(view.real(entry.path), entry.path, True, False)
         view.points.add(entry.path)
     return True
 
@@ -310,7 +302,7 @@ def _bind(view: View, entry: "Entry") -> bool:
     """Have there what is elsewhere on the machine."""
     try:
         posix.stat(entry.source)
-    except (FileNotFoundError, PermissionError):
+    except PermissionError:
         if entry.may_lack:
             return False
         raise
