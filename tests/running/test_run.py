@@ -20,8 +20,9 @@ RUN_S = 60
 class Folder:
     """A folder of units, and what they have written down there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "a") -> None:
         self.path = path
+        self.name = name  # of the unit
         self.log = path / "log"
         self.processes: list[subprocess.Popen[str]] = []
 
@@ -31,14 +32,14 @@ class Folder:
         of_socket: it is the service of a.socket, for each client.
         """
         text = lines.replace("{log}", str(self.log)).replace("LOG", f"/bin/sh -c 'echo \"$$@\" >> {self.log}' sh")
-        (self.path / ("a@.service" if of_socket else "a.service")).write_text(f"[Service]\n{text}\n")
+        (self.path / ("a@.service" if of_socket else f"{self.name}.service")).write_text(f"[Service]\n{text}\n")
         command = [
             str(FRONT_DOOR),
             "run",
             "--init",
             "none",
             *words,
-            str(self.path / ("a.socket" if of_socket else "a.service")),
+            str(self.path / ("a.socket" if of_socket else f"{self.name}.service")),
         ]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,12 +1,15 @@
 """The sandbox of a unit, from a shell: what its commands share, what goes with it, and where it cannot be had."""
 
+import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cross_init.sandbox.devices import OPTIONAL, SHARED
 from tests.running.test_run import Folder
 from tests.support.command import FRONT_DOOR
 
@@ -14,26 +17,30 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for names
 WEAKER = "weaker, as no such namespace can be had here (Operation not permitted: this process lacks CAP_SYS_ADMIN): "
 
 
+_numbers = itertools.count(1)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
+    made = Folder(tmp_path, f"box{os.getpid()}x{next(_numbers)}")
     yield made
     for process in made.processes:
         if process.poll() is None:
             process.kill()
             process.wait()
+    for each in left(made):
+        shutil.rmtree(each)
 
 
-def left(name: str) -> list[Path]:
-    """What stands for /tmp and /var/tmp of a unit's that has this name."""
-    return [
-        path for place in ("/tmp", "/var/tmp") for path in Path(place).glob(f"systemd-private-*-cross-init.{name}-*")
-    ]
+def left(folder: Folder) -> list[Path]:
+    """What stands for /tmp and /var/tmp of the folder's unit."""
+    pattern = f"systemd-private-*-cross-init.{folder.name}.service-*"
+    return [path for place in ("/tmp", "/var/tmp") for path in Path(place).glob(pattern)]
 
 
 def without_rights(folder: Folder, lines: str, *words: str) -> tuple[int, str]:
     """Run it as a root who may make no namespaces, as in most containers."""
-    unit = folder.path / "a.service"
+    unit = folder.path / f"{folder.name}.service"
     unit.write_text(f"[Service]\n{lines}\n")
     ran = subprocess.run(
         [
@@ -64,33 +71,33 @@ def test_all_commands_have_one_tmp_which_goes_with_the_service(folder: Folder) -
     )
     assert (code, said.split()) == (0, ["1", "2", "1", "3"])
     assert not Path("/tmp/shared").exists()
-    assert left("a.service") == []
+    assert left(folder) == []
 
 
 def test_what_was_left_of_tmp_goes_with_the_next_start(folder: Folder) -> None:
     lines = "PrivateTmp=yes\nExecStart=/bin/sh -c 'echo >/tmp/written'"
     assert folder.run(lines) == (0, "")
-    first = left("a.service")
+    first = left(folder)
     assert len(first) == 2, "nobody stays to remove them"
     assert folder.run(lines) == (0, "")
-    second = left("a.service")
+    second = left(folder)
     assert len(second) == 2
     assert not {*first} & {*second}
     assert folder.run(f"{lines}\nExecStopPost=/bin/true") == (0, "")
-    assert left("a.service") == []
+    assert left(folder) == []
 
 
 def test_nobody_s_tmp_is_taken_from_who_uses_it(folder: Folder) -> None:
     running = folder.begin("PrivateTmp=yes\nExecStart=/bin/sh -c 'echo >/tmp/mine; echo begun; exec sleep 600'")
     assert running.stdout is not None
     assert running.stdout.readline() == "begun\n"
-    used = left("a.service")
+    used = left(folder)
     assert folder.run("PrivateTmp=yes\nExecStart=/bin/true\nExecStopPost=/bin/true") == (0, "")
-    assert {*used} <= {*left("a.service")}
+    assert {*used} <= {*left(folder)}
     running.kill()
     running.wait()
     assert folder.run("PrivateTmp=yes\nExecStart=/bin/true\nExecStopPost=/bin/true") == (0, "")
-    assert left("a.service") == []
+    assert left(folder) == []
 
 
 def test_all_commands_have_one_network(folder: Folder) -> None:
@@ -133,20 +140,20 @@ def test_what_is_not_there_is_said_with_its_line(folder: Folder, lines: str) -> 
     code, said = folder.run(f"{lines}\nExecStart=/bin/true")
     key = lines.partition("=")[0]
     assert code == 125
-    assert said.startswith(f"cross-init-bridge: {folder.path}/a.service:2: {key}=: /"), said
+    assert said.startswith(f"cross-init-bridge: {folder.path}/{folder.name}.service:2: {key}=: /"), said
     assert said.endswith(": No such file or directory\n")
 
 
 def test_a_namespace_that_is_not_there_is_said_before_anything_is_run(folder: Folder) -> None:
     code, said = folder.run("NetworkNamespacePath=/nowhere\nExecStartPre=LOG not\nExecStart=LOG not")
-    where = f"{folder.path}/a.service:2: NetworkNamespacePath=/nowhere: No such file or directory"
+    where = f"{folder.path}/{folder.name}.service:2: NetworkNamespacePath=/nowhere: No such file or directory"
     assert (code, said, folder.written()) == (125, f"cross-init-bridge: {where}\n", [])
 
 
 def test_where_no_namespace_can_be_had_it_starts_and_one_line_says_so(folder: Folder) -> None:
     lines = "PrivateTmp=yes\nProtectSystem=strict\nPrivateNetwork=yes\nProtectHome=no\nExecStart=/bin/echo it runs"
     code, said = without_rights(folder, lines)
-    line = f"cross-init-bridge: a.service: {WEAKER}PrivateTmp=, ProtectSystem=, PrivateNetwork="
+    line = f"cross-init-bridge: {folder.name}.service: {WEAKER}PrivateTmp=, ProtectSystem=, PrivateNetwork="
     assert (code, said.splitlines()) == (0, [line, "it runs"])
     code, said = without_rights(folder, f"ExecStartPre=/bin/echo not\n{lines}", "--strict")
     assert (code, "--strict: PrivateTmp=, ProtectSystem=, PrivateNetwork=" in said, "runs" in said) == (
@@ -159,9 +166,48 @@ def test_where_no_namespace_can_be_had_it_starts_and_one_line_says_so(folder: Fo
 def test_other_files_than_were_meant_are_not_served(folder: Folder) -> None:
     lines = "BindPaths=/usr:/mnt\nExecStart=/bin/echo it runs"
     code, said = without_rights(folder, lines)
-    assert (code, f"{folder.path}/a.service:2: BindPaths=: no mount namespace" in said, "runs" in said) == (
+    assert (code, f"{folder.path}/{folder.name}.service:2: BindPaths=: no mount namespace" in said, "runs" in said) == (
         125,
         True,
         False,
     )
     assert without_rights(folder, lines, "--ignore", "BindPaths")[0] == 0
+
+
+# $1: the command, $2: the unit. Neither /dev nor /sys is as systemd makes it.
+BARE = """
+mount -t tmpfs tmpfs /dev
+mknod -m 666 /dev/null c 1 3
+mount -t tmpfs tmpfs /sys
+exec "$1" run --init none "$2"
+"""
+
+
+def test_a_machine_that_no_systemd_has_prepared(folder: Folder) -> None:
+    unit = folder.path / f"{folder.name}.service"
+    unit.write_text(
+        "[Service]\nPrivateDevices=yes\nProtectControlGroups=yes\nProtectKernelTunables=yes\nProtectSystem=strict\n"
+        "BindReadOnlyPaths=/dev/log:/mnt\nPrivateTmp=yes\nExecStart=/bin/sh -c 'ls -d /dev/*; test ! -e /sys/*'\n"
+    )
+    ran = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-ec", BARE, "sh", FRONT_DOOR, unit],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stdout
+    names = {path.removeprefix("/dev/") for path in ran.stdout.split()}
+    assert names - {"core"} == {"char", "fd", "log", "null", *SHARED, *OPTIONAL, "stdin", "stdout", "stderr"}
+
+
+def test_a_stop_is_in_the_sandbox_as_well(folder: Folder) -> None:
+    running = folder.begin(
+        "PrivateTmp=yes\nReadOnlyPaths=/mnt\nExecStart=/bin/sh -c 'echo >/tmp/mine; echo begun; exec sleep 600'\n"
+        "ExecStop=/bin/sh -c 'ls /tmp; touch /mnt/not 2>/dev/null || echo not'"
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "begun\n"
+    running.terminate()
+    assert running.communicate(timeout=60)[0].split() == ["mine", "not"]
+    assert left(folder) == []

@@ -49,8 +49,13 @@ TRIED = (
     *(f"{PLACE}/{name}" for name in ("fifo", "sock", "device", "program", "a/program", "c")),
 )
 SPACES = ("mnt", "net", "ipc", "pid", "user", "uts", "cgroup")
-# What systemd mounts for itself, and what only one of its versions does.
-OWN = ("mount /run/systemd/incoming", "mount /run/systemd/unit-root", "mount /run/host")
+# What systemd mounts for itself; and where two are mounted one over the other, of which it takes the wrong one's flags.
+OWN = (
+    "mount /proc/sys/kernel/random/boot_id",
+    "mount /run/systemd/incoming",
+    "mount /run/systemd/unit-root",
+    "mount /run/host",
+)
 ROOT = (
     f"RootDirectory={PLACE}/root\nBindReadOnlyPaths=/usr /etc\nBindReadOnlyPaths={INSIDE}\n"
     "BindReadOnlyPaths=-/lib -/lib64 -/bin"

@@ -22,20 +22,8 @@ SYSTEM: "tuple[Row, ...]" = tuple(
 )
 HOMES = ("/home", "/run/user", "/root")
 TUNABLES = (  # of /proc
-    *(
-        "acpi",
-        "apm",
-        "asound",
-        "bus",
-        "fs",
-        "irq",
-        "latency_stats",
-        "mtrr",
-        "scsi",
-        "sys",
-        "sysrq-trigger",
-        "timer_stats",
-    ),
+    *("acpi", "apm", "asound", "bus", "fs", "irq", "latency_stats"),
+    *("mtrr", "scsi", "sys", "sysrq-trigger", "timer_stats"),
 )
 TABLE: "dict[tuple[str, object], tuple[Row, ...]]" = {  # by the field, and the value that asks for it
     ("protect_kernel_tunables", True): (

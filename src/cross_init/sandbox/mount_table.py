@@ -38,20 +38,34 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def mounted() -> list[tuple[str, int]]:
-    """Where something is mounted, and with which flags; of two at one place the one that is seen comes last.
-
-    Raises OSError.
-    """
-    found = []
+    """Where something is mounted that can be reached, and with which flags. Raises OSError."""
+    found: dict[str, tuple[str, str, int]] = {}  # by their numbers: that of what each is mounted on, path, flags
+    beside: dict[str, set[str]] = {}  # the paths of what is mounted on each
     known: dict[str, int] = {}  # flags, by how they are written
     for line in contents("/proc/self/mountinfo", LARGEST).split("\n"):
         words = line.split(" ")
         if len(words) > 6:
-            path = words[4]
+            number, parent, _, _, path, options = words[:6]
             if "\\" in path:
                 for escaped, letter in ESCAPES:
                     path = path.replace(escaped, letter)
-            if words[5] not in known:
-                known[words[5]] = sum(FLAGS.get(word, 0) for word in words[5].split(","))
-            found.append((path, known[words[5]]))
-    return found
+            if options not in known:
+                known[options] = sum(FLAGS.get(word, 0) for word in options.split(","))
+            found[number] = (parent, path, known[options])
+            beside.setdefault(parent, set()).add(path)
+    hidden: dict[str, bool] = {}
+
+    def is_hidden(number: str) -> bool:
+        """Whether another one is over it: what it is mounted on is hidden, or something is mounted there further up."""
+        if number not in found:
+            return False
+        if number not in hidden:
+            parent, path, _ = found[number]
+            above, others = path, beside[parent]
+            while above not in ("/", "") and (above := above.rpartition("/")[0] or "/") not in others:
+                pass
+            covered = above != path and above in others and parent in found
+            hidden[number] = covered or is_hidden(parent)
+        return hidden[number]
+
+    return [(path, flags) for number, (_, path, flags) in found.items() if not is_hidden(number)]
