@@ -12,9 +12,10 @@ import pytest
 
 from tests.definitions.test_against_systemd import version_of
 from tests.support.containers import FRONT_DOOR, INSIDE, Container
-from tests.support.systemd import Host
+from tests.support.systemd import Host, Manager
 from tests.support.waiting import until
 
+Seen = Callable[[Manager, dict[str, str]], dict[str, tuple[Any, Any]]]
 PROBE = f"{INSIDE}/tests/support/sandbox_seen.py"
 PLACE = "/srv/sandbox"
 TRIED = (
@@ -278,6 +279,23 @@ NoNewPrivileges=true
 PrivateIPC=true
 """,
 }
+# Of an unprivileged user's own manager. Since systemd 254 PrivateUsers= need not be said for it.
+OF_USERS = {
+    "PrivateTmp": "PrivateTmp=yes",
+    "PrivateDevices": "PrivateDevices=yes\nNoNewPrivileges=yes",
+    "system": "ProtectSystem=strict\nReadWritePaths=/run/user",
+    "home": "ProtectHome=yes",
+    "home read only": "ProtectHome=read-only\nInaccessiblePaths=-/srv/sandbox/a",
+    "paths": f"ReadOnlyPaths={PLACE}\nReadWritePaths={PLACE}/b\nNoExecPaths={PLACE}",
+    "bind": f"BindPaths={PLACE}/a:{PLACE}/new\nTemporaryFileSystem={PLACE}/c",
+    "tunables": "ProtectKernelTunables=yes",
+    "groups": "ProtectControlGroups=yes",
+    "modules": "ProtectKernelModules=yes",
+    "hostname": "ProtectHostname=yes",
+    "proc": "ProtectProc=invisible",
+    "mounts": "PrivateMounts=yes",
+    "users": "",
+}
 # Since which version systemd does that, and as it does now.
 SINCE = {
     "kernel's mounts": 257,
@@ -323,30 +341,33 @@ unshare --ipc sh -c 'touch /run/ipc; mount --bind /proc/self/ns/ipc /run/ipc'
 
 
 @pytest.fixture(scope="module")
-def seen(hosts: Callable[[str], Host]) -> Callable[[Host], dict[str, tuple[Any, Any]]]:
+def seen() -> Seen:
     """What was seen of each case, by systemd's process and by ours, in a container."""
     done: dict[int, dict[str, tuple[Any, Any]]] = {}
 
-    def of(host: Host) -> dict[str, tuple[Any, Any]]:
-        if id(host) not in done:
-            done[id(host)] = _run_all(host)
-        return done[id(host)]
+    def of(manager: Manager, cases: dict[str, str]) -> dict[str, tuple[Any, Any]]:
+        if id(manager) not in done:
+            done[id(manager)] = _run_all(manager, cases)
+        return done[id(manager)]
 
     return of
 
 
-def _run_all(host: Host) -> dict[str, tuple[Any, Any]]:
-    container = host.system.container
-    prepared(container)
-    spaces = " ".join(f"{name}={os.readlink(f'/proc/{container.pid}/ns/{name}')}" for name in SPACES)
-    folder = container.root / "run/systemd/system"
+def _run_all(manager: Manager, cases: dict[str, str]) -> dict[str, tuple[Any, Any]]:
+    container = manager.container
     out = container.root / "srv/seen"
-    out.mkdir()
+    if not out.exists():
+        prepared(container)
+        out.mkdir()
+        out.chmod(0o777)
+    spaces = " ".join(f"{name}={os.readlink(f'/proc/{container.pid}/ns/{name}')}" for name in SPACES)
+    whose = "user-" if manager.user else ""
+    command = f"{FRONT_DOOR} run {'--user' if manager.user else ''} --init none"
     names = {}
-    for case, lines in CASES.items():
-        if version_of(host.system) < SINCE.get(case, 0):
+    for case, lines in cases.items():
+        if not manager.user and version_of(manager) < SINCE.get(case, 0):
             continue
-        name = "box-" + "".join(letter if letter.isalnum() else "-" for letter in case)
+        name = f"box-{whose}" + "".join(letter if letter.isalnum() else "-" for letter in case)
         names[case] = name
         tried = " ".join(TRIED).replace("NAME", name)
         text = (
@@ -354,24 +375,23 @@ def _run_all(host: Host) -> dict[str, tuple[Any, Any]]:
             f'Environment="SPACES={spaces}"\nStandardOutput=file:/srv/seen/WHO{name}\nStandardError=journal\n'
             f"ExecStart=/usr/bin/python3 -IS {PROBE} {tried}\n"
         )
-        (folder / f"{name}.service").write_text(text.replace("WHO", ""))
+        (manager.folder / f"{name}.service").write_text(text.replace("WHO", ""))
         ours = container.root / f"srv/units/{name}.service"
         ours.parent.mkdir(exist_ok=True)
         ours.write_text(text.replace("WHO", "ours-"))
-        (folder / f"ours-{name}.service").write_text(
-            f"[Service]\nType=exec\nExecStart={FRONT_DOOR} run --init none /srv/units/{name}.service\n"
-        )
-    host.system.systemctl("daemon-reload")
+        start = f"[Service]\nType=exec\nExecStart={command} /srv/units/{name}.service\n"
+        (manager.folder / f"ours-{name}.service").write_text(start)
+    manager.systemctl("daemon-reload")
     for who in ("", "ours-"):
         units = [f"{who}{name}.service" for name in names.values()]
-        host.system.systemctl("start", *units, check=False)
-        _ended(host, units)
-    return {case: tuple(_result(container, f"{who}{name}") for who in ("", "ours-")) for case, name in names.items()}
+        manager.systemctl("start", *units, check=False)
+        _ended(manager, units)
+    return {case: (_result(container, name), _result(container, f"ours-{name}")) for case, name in names.items()}
 
 
-def _ended(host: Host, units: list[str]) -> None:
+def _ended(manager: Manager, units: list[str]) -> None:
     def running() -> bool:
-        shown = host.system.systemctl("show", "--property", "ActiveState", "--value", *units).stdout.split()
+        shown = manager.systemctl("show", "--property", "ActiveState", "--value", *units).stdout.split()
         return set(shown) <= {"inactive", "failed"}
 
     until(running, "all units have ended", 60)
@@ -393,20 +413,29 @@ def _otherwise(version: int, case: str, theirs: dict[str, Any], ours: dict[str, 
     if version < 257:  # since then what is mounted in /proc is in a new one as well, and a network has its own /sys
         found += ("mount /proc/", "path /proc/sys/") if "master" not in ours["mount /proc"][-1][4] else ()
         found += ("mount /sys", "path /sys") if ours["own net"] else ()
+        found += ("mount /proc/kmsg", "path /proc/kmsg") if ours["own user"] else ()  # a /proc that stays is left alone
     return found
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_process_sees_the_same(host: Host, seen: Callable[[Host], dict[str, tuple[Any, Any]]], case: str) -> None:
-    version = version_of(host.system)
-    if version < SINCE.get(case, 0):
-        pytest.skip(f"so it is since systemd {SINCE[case]}")
-    theirs, ours = seen(host)[case]
+def _different(version: int, case: str, theirs: Any, ours: Any) -> list[str]:
     assert isinstance(theirs, dict), theirs
     assert isinstance(ours, dict), ours
-    different = [
+    return [
         f"{key}: systemd {theirs.get(key)!r}, here {ours.get(key)!r}"
         for key in {**theirs, **ours}
         if theirs.get(key) != ours.get(key) and not key.startswith((*OWN, *_otherwise(version, case, theirs, ours)))
     ]
-    assert different == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_process_sees_the_same(host: Host, seen: Seen, case: str) -> None:
+    version = version_of(host.system)
+    if version < SINCE.get(case, 0):
+        pytest.skip(f"so it is since systemd {SINCE[case]}")
+    assert _different(version, case, *seen(host.system, CASES)[case]) == []
+
+
+@pytest.mark.parametrize("case", OF_USERS)
+def test_a_process_of_a_user_s_sees_the_same(host: Host, seen: Seen, case: str) -> None:
+    cases = {each: f"PrivateUsers=yes\n{lines}" for each, lines in OF_USERS.items()}
+    assert _different(version_of(host.system), case, *seen(host.user, cases)[case]) == []

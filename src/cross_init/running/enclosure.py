@@ -11,7 +11,7 @@ from cross_init.running.directories import KINDS, directories, paths
 from cross_init.running.environment import has_credentials
 from cross_init.sandbox.allowed import wanted
 from cross_init.sandbox.entries import TMP_PLACES, Given, entries, is_tmp_alone
-from cross_init.sandbox.spaces import PATHS, PRIVATE, SHARED, Users, maps, shared
+from cross_init.sandbox.spaces import PATHS, PRIVATE, SHARED, Users, maps, shared, take_own_users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class Enclosure:
 
         capabilities.look()
         users = None
-        if "user" in self.kinds and not is_full:
+        if self.kinds and posix.geteuid():
+            self._try("private_users", take_own_users)
+        elif "user" in self.kinds and not is_full:
             both = maps(context, (posix.geteuid(), posix.getegid()), (identity.user, identity.group))
             users = self._try("private_users", lambda: Users(*both, context.private_users == "full"))
         if not is_full:

@@ -77,7 +77,8 @@ class Process:
             from cross_init.running.directories import make_all
 
             make_all(self.definition, (0, 0) if self.is_full and not posix.geteuid() else self.identity.owner)
-        posix.umask(context.umask)
+        if not self.definition.of_user or "umask" in self.definition.origins:
+            posix.umask(context.umask)
         self._be()
         if self.definition.target == "systemd":
             environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
@@ -157,10 +158,11 @@ class Process:
         if not self.is_full:
             self._limit()
         root = self.root
-        users = None
+        users, is_own = None, False
         if self.enclosure is not None:
             users = self.enclosure.enter(root, self.is_full, self.environ.get(b"NOTIFY_SOCKET", b""), self.identity)
             root = "" if self.enclosure.has_mounts else root
+            is_own = bool(self.enclosure.kinds)  # who is no root may do in there what root may
         if not keeps_user:
             self._try("group" if context.group else "user", "its group", lambda: take_groups(self.identity))
         if users is not None:
@@ -171,7 +173,7 @@ class Process:
         from_root = not posix.geteuid()
         ambient = 0 if self.privileges == "!" else context.ambient_capabilities
         bounds = context.capability_bounding_set != MAX and (
-            from_root or "capability_bounding_set" in definition.origins
+            from_root or is_own or "capability_bounding_set" in definition.origins
         )
         if bounds or ambient or context.secure_bits:
             from cross_init.running import capabilities

@@ -15,6 +15,7 @@ from cross_init.kernel.system_calls import (
     need_library,
 )
 from cross_init.sandbox.entries import needs_mounts
+from cross_init.sandbox.spaces import SHARED, take_own_users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def denied(kinds: list[str], strict: bool) -> dict[str, str]:
         return dict.fromkeys(kinds, str(failure))
     status = read("/proc/self/status")
     if not int(_said(status, "CapEff") or "0", 16) >> CAP_SYS_ADMIN & 1:
-        return dict.fromkeys(kinds, f"{posix.strerror(EPERM)}: this process lacks CAP_SYS_ADMIN")
+        lacks = dict.fromkeys(kinds, f"{posix.strerror(EPERM)}: this process lacks CAP_SYS_ADMIN")
+        if not posix.geteuid():
+            return lacks
+        # In a namespace of users a user may have others, but none that is there before its commands are.
+        alone = [kind for kind in kinds if kind not in SHARED]
+        return {**{kind: lacks[kind] for kind in kinds if kind in SHARED}, **_tried(alone)}
     if not strict and _said(status, "Seccomp") == "0" and read(PROFILE).rstrip("\0\n") in UNCONFINED:
         return {}  # nobody forbids it: a trial would take longer than all else
     return _tried(kinds)
@@ -88,17 +94,21 @@ def _tried(kinds: list[str]) -> dict[str, str]:
 
 def _try(kinds: list[str], told: int) -> None:
     """In a process of its own; does not return."""
+    from cross_init.sandbox.mounting import PLACE, begin
+
     try:
+        is_own = bool(posix.geteuid())
         for kind in kinds:
             try:
+                if is_own:
+                    take_own_users()
+                    is_own = False
                 if kind == "mnt":
-                    from cross_init.sandbox.mounting import begin
-
                     begin()
-                else:
+                elif kind != "user" or not posix.geteuid():
                     leave(KINDS[kind][0])
             except OSError as error:
-                where = f" ({error.filename})" if error.filename else ""
+                where = f": {PLACE}" if error.filename else ""
                 posix.write(told, f"{kind}={posix.strerror(error.errno or EPERM)}{where}\n".encode())
     finally:
         posix._exit(0)

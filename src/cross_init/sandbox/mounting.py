@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 PROPAGATION = {"": MS_SHARED, "shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE}
 UMOUNT_NOFOLLOW = 8
-PLACE, RIGHTS = "/run/cross-init/sandbox", 0o711
+_user = posix.geteuid()
+_runtime = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape") or f"/run/user/{_user}"
+PLACE, RIGHTS = f"{_runtime if _user else '/run'}/cross-init/sandbox", 0o711
 OWN_TMP = f"{PLACE}/private-tmp"  # what PrivateTmp=disconnected is in
 OF_KERNEL = MS_NOSUID | MS_NOEXEC | MS_NODEV
 NODES = {  # what stands for a file that nobody can use, by its kind (inode(7))
