@@ -98,7 +98,7 @@ class Enclosure:
         from cross_init.sandbox.mounting import OWN_TMP, NotMounted, View
 
         definition, context = self.definition, self.definition.context
-        given = Given()
+        given = Given(self.denied)
         given.folders = _folders(definition)
         given.notify_socket = notify_socket.decode("utf-8", "surrogateescape") if notify_socket.startswith(b"/") else ""
         if has_credentials(definition):

@@ -120,9 +120,10 @@ class Entry:
 class Given:
     """What a service has outside of its definition: paths on the machine."""
 
-    __slots__ = ("credentials", "folders", "notify_socket", "tmp")
+    __slots__ = ("credentials", "denied", "folders", "notify_socket", "tmp")
 
-    def __init__(self) -> None:
+    def __init__(self, denied: set[str]) -> None:
+        self.denied = denied  # kinds of namespaces that it cannot have
         self.folders: list[tuple[str, bool, str]] = []  # its own: path, whether it may not write there, field
         self.credentials = ""
         self.notify_socket = ""
@@ -248,7 +249,8 @@ def _protected(context: Context, given: Given) -> list[Entry]:
             entry.read_only, entry.flags = True, MS_NODEV | MS_STRICTATIME
             entry.options = f"mode={'0700' if path == '/root' else '0755'}{ALMOST_EMPTY}"
     if context.protect_control_groups in ("private", "strict"):
-        found.append(entry := Entry("/sys/fs/cgroup", OWN_GROUPS, "protect_control_groups", True))
+        mode = WRITABLE if "cgroup" in given.denied else OWN_GROUPS
+        found.append(entry := Entry("/sys/fs/cgroup", mode, "protect_control_groups", True))
         entry.read_only = context.protect_control_groups == "strict"
     for place, source in given.tmp.items():
         entry = Entry(place, TMP if source else MEMORY, "private_tmp", False, source)
@@ -269,9 +271,9 @@ def _protected(context: Context, given: Given) -> list[Entry]:
         entry.options, entry.flags = OF_RUN, MS_NOSUID | MS_NODEV | MS_STRICTATIME
     if context.protect_hostname.partition(":")[0] == "yes":
         found += [Entry(path, READ_ONLY, "protect_hostname", True) for path in HOSTNAMES]
-    if context.private_network or context.network_namespace_path:
+    if (context.private_network or context.network_namespace_path) and "net" not in given.denied:
         found.append(Entry("/sys", OWN_SYS, "private_network"))
-    if context.private_ipc or context.ipc_namespace_path:
+    if (context.private_ipc or context.ipc_namespace_path) and "ipc" not in given.denied:
         found.append(entry := Entry("/dev/mqueue", QUEUES, "private_ipc"))
         entry.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME
     if has_api(context) if context.bind_log_sockets is None else context.bind_log_sockets:
