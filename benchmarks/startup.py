@@ -26,7 +26,7 @@ LIMITS = {"checkout": 1.3, "single file": 1.3, "wheel": 1.4}  # of a checkout in
 # It forks twice for its daemon and needs a function of the C library (prctl(2)), before the daemon may run.
 SUPERVISE = 1.45
 ALONE = ("exec", "exec, detecting")  # nothing but what the form itself takes
-# cross-init run, as root: it reads a unit, becomes its user, and has its folders made.
+# cross-init run, as root, of a unit that was read before (kept.py); it becomes its user, and has its folders made.
 UNIT = """[Unit]
 Description=Says a word
 After=network.target
@@ -140,10 +140,7 @@ def units() -> Iterator[dict[str, list[str]]]:
         for kind, _ in UNITS.values():
             Path(folder, f"{name}-{kind}.service").write_text(UNIT.format(type=kind, name=name))
         try:
-            yield {
-                case: ["run", "--init", "none", "--unit-path", folder, f"{name}-{kind}.service"]
-                for case, (kind, _) in UNITS.items()
-            }
+            yield {case: ["run", "--unit-path", folder, f"{name}-{kind}.service"] for case, (kind, _) in UNITS.items()}
         finally:
             for base in ("/run", "/var/lib"):
                 shutil.rmtree(Path(base, name), ignore_errors=True)

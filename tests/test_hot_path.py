@@ -4,6 +4,7 @@ A module more shows up here as a failure. What the watcher imports, or the bridg
 does not count: it delays no start.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cross_init.start import PACKAGES
 from tests.support.command import CHECKOUT, PATH, ROOT
 from tests.support.own import OWN
 from tests.support.resident import machine
+from tests.support.waiting import until
 
 # Becomes the command, as the kernel does it for the script's first line, but says at exec what was imported till then.
 SAY_AT_EXEC = """
@@ -119,6 +121,33 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
         {NONE, FOR_SYSTEMD} | LISTEN | SOCKETS,
     ),
 }
+# A unit that says who it is, its folders, limits and variables. What reading it takes the next start does without.
+UNIT = """[Unit]
+Description=plain
+After=network.target
+
+[Service]
+User=nobody
+RuntimeDirectory=plain
+LimitNOFILE=100
+Environment=A=b
+ExecStart=/bin/true
+
+[Install]
+WantedBy=multi-user.target
+"""
+RUN = {
+    *(f"cross_init.commands.{name}" for name in ("front_door", "words", "run")),
+    *(f"cross_init.definitions.{name}" for name in ("definition", "said", "classes")),
+    *(f"cross_init.running.{name}" for name in ("kept", "verdicts", "identity", "command", "environment", "streams")),
+    *(f"cross_init.running.{name}" for name in ("entering", "result", "unit", "words", "directories")),
+    *("cross_init.kernel.folders", "cross_init.bounds", "pwd", "resource"),
+}
+READING = {
+    *(f"cross_init.definitions.{name}" for name in ("syntax", "words", "reading", "directives", "find", "finish")),
+    *(f"cross_init.definitions.{name}" for name in ("table_unit", "table_service", "table_exec", "units", "load")),
+    *(f"cross_init.definitions.{name}" for name in ("values", "exec_lines", "folders", "scheduling", "environment")),
+}
 EXPENSIVE = {
     *("argparse", "asyncio", "collections", "contextlib", "ctypes", "dataclasses", "enum", "functools"),
     *("getopt", "json", "logging", "os", "pathlib", "re", "shutil", "signal", "socket", "struct", "subprocess"),
@@ -150,6 +179,32 @@ def test_a_start_imports_exactly_this(start: str) -> None:
     imported = set(said.stdout.decode().split())
     assert imported == ALWAYS | beside
     assert not imported & EXPENSIVE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become the unit's user")
+@pytest.mark.parametrize(("kind", "watched"), [("simple", set()), ("notify", {*WATCH, WORDS, "cross_init.unused"})])
+def test_a_start_of_a_unit(tmp_path: Path, kind: str, watched: set[str]) -> None:
+    tmp_path.chmod(0o755)
+    unit = f"{OWN}-{kind}.service"
+    (tmp_path / unit).write_text(UNIT.replace("User=", f"Type={kind}\nUser=").replace("plain", OWN))
+    words = ("/usr/bin/python3", "-ISXutf8", "-c", SAY_AT_EXEC, str(CHECKOUT.with_name("cross-init")))
+
+    def imported() -> set[str]:
+        command = [*words, "run", "--unit-path", str(tmp_path), unit]
+        said = subprocess.run(
+            command, env={"PATH": PATH}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60
+        )
+        return set(said.stdout.decode().split())
+
+    wanted = ALWAYS | {NONE, FOR_SYSTEMD} | RUN | watched
+    try:
+        assert imported() == wanted | READING
+        until(lambda: imported() == wanted, "what was read is kept")
+    finally:
+        Path("/run", OWN).rmdir()
+        for kept in Path("/run/cross-init/units").glob(f"{unit}*"):
+            kept.unlink()
+    assert not (wanted | READING) & EXPENSIVE
 
 
 # A parent in the same namespaces, which is no shell.

@@ -59,23 +59,18 @@ ALWAYS = (
     *("errors", "kernel.linux", "kernel.evidence", "model", "detect", "commands.options"),
     *("request", "plan", "gather", "launch", "bridge"),
 )
-# And what a unit needs besides (cross-init run).
+# And what a unit needs besides (cross-init run), and what reading it takes, if no start did that before (kept.py).
 OF_UNITS = (
-    *("definitions.definition", "definitions.syntax", "definitions.words", "definitions.reading"),
-    *("definitions.classes", "definitions.table_unit", "definitions.directives", "definitions.find"),
-    *(
-        "definitions.finish",
-        "definitions.said",
-        "definitions.units",
-        "definitions.load",
-        "definitions.values",
-        "definitions.table_service",
-    ),
-    *("definitions.table_exec", "definitions.exec_lines", "running.identity", "running.command"),
-    *("definitions.folders", "definitions.scheduling", "definitions.environment"),
-    *("running.environment", "running.streams", "running.entering", "running.result", "running.unit"),
-    *("running.words", "kernel.folders", "running.directories", "running.verdicts"),
+    *("definitions.definition", "definitions.said", "running.kept", "definitions.classes", "running.verdicts"),
+    *("running.identity", "running.command", "running.environment", "running.streams", "running.entering"),
+    *("running.result", "running.unit", "running.words", "kernel.folders", "running.directories"),
     *("systems.systemd_target", "commands.words", "commands.run", "commands.front_door"),
+)
+OF_READING = (
+    *("definitions.syntax", "definitions.words", "definitions.reading", "definitions.table_unit"),
+    *("definitions.directives", "definitions.find", "definitions.finish", "definitions.units", "definitions.load"),
+    *("definitions.values", "definitions.table_service", "definitions.table_exec", "definitions.exec_lines"),
+    *("definitions.folders", "definitions.scheduling", "definitions.environment"),
 )
 FOLDER = __file__.rpartition("/")[0]  # where they are, as this file is
 COMPILED = f".{sys.implementation.cache_tag}.pyc"

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import CHECKOUT, FRONT_DOOR
+from tests.support.command import FRONT_DOOR
 from tests.support.waiting import until
-from tests.test_hot_path import EXPENSIVE
 
 RUN_S = 60
 
@@ -348,15 +347,3 @@ def test_an_init_script_has_its_pid_file_beside_the_daemons_own(tmp_path: Path, 
     finally:
         os.close(fd)
     until(lambda: not own.exists() and not inits.exists(), "nothing is left")
-
-
-def test_a_plain_unit_needs_no_more_than_small_modules_of_ours(folder: Folder) -> None:
-    (folder.path / "a.service").write_text("[Service]\nUMask=077\nLimitNOFILE=100\nNice=1\nExecStart=/bin/true\n")
-    start, unit = str(CHECKOUT.with_name("cross-init")), str(folder.path / "a.service")
-    words = ["/usr/bin/python3", "-ISXutf8", "-X", "importtime", start, "run", "--init", "none", unit]
-    ran = subprocess.run(
-        words, env={}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_S, check=True
-    )
-    imported = {line.rpartition("|")[2].strip() for line in ran.stdout.splitlines() if line.startswith("import time")}
-    assert "cross_init.definitions.scheduling" in imported
-    assert not imported & EXPENSIVE

@@ -4,9 +4,9 @@ import posix
 import sys
 
 from cross_init.commands.words import OF_RUN, take_apart
-from cross_init.definitions.load import load
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
 from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, Service
+from cross_init.running.kept import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
     """Returns an exit code. Raises Failure, OSError."""
     from cross_init.running.verdicts import is_enclosed, judge
 
-    read = load(asked.name, "--user" in asked.flags, asked.folders)
+    read = load(asked.name, "--user" in asked.flags, asked.folders, bring_readers)
     for remark in read.remarks:
         print_error(remark, 0)
     judge(read, "--strict" in asked.flags, asked.values["--ignore"], RESTART in asked.flags)
@@ -75,6 +75,14 @@ def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
         return as_bridge(asked, unit, clients, sockets, environ, ends_by_itself)
     except Failure as failure:
         raise located(failure, sockets) from None
+
+
+def bring_readers() -> None:
+    """Import what reading a unit takes, in the short way."""
+    from cross_init.start import OF_READING
+    from cross_init.start import load as load_modules
+
+    load_modules(*OF_READING)
 
 
 def located(failure: Failure, sockets: dict[str, str]) -> Failure:

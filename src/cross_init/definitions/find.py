@@ -47,6 +47,7 @@ class Found:
         self.fragment = fragment
         self.aliases: tuple[str, ...] = ()
         self.drop_ins: tuple[str, ...] = ()
+        self.places: list[str] = []  # folders beside it that were looked into
         self.wants: tuple[str, ...] = ()  # links in NAME.wants
         self.requires: tuple[str, ...] = ()
 
@@ -302,6 +303,7 @@ def _add_drop_ins(found: Found, folders: tuple[str, ...], there: "dict[str, Name
     found.aliases = tuple(dict.fromkeys(aliases))
     files: dict[str, str] = {}
     for place in _places_of(".d", (found.name, *found.aliases, kind), there):
+        found.places.append(place)
         for entry in _listed(place):
             if entry.endswith(".conf") and not entry.startswith("."):
                 files.setdefault(entry, f"{place}/{entry}")
@@ -309,6 +311,7 @@ def _add_drop_ins(found: Found, folders: tuple[str, ...], there: "dict[str, Name
     for suffix in ("wants", "requires"):
         links: dict[str, str] = {}
         for place in _places_of(f".{suffix}", (found.name, *found.aliases, kind), there):
+            found.places.append(place)
             for entry in _listed(place):
                 links.setdefault(entry, f"{place}/{entry}")
         names = [entry for entry in sorted(links) if _is_linked(links[entry]) and not _is_null(links[entry])]

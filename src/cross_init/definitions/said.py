@@ -22,9 +22,13 @@ class Said:
 
 
 class Unit:
-    """All that was read: the definition, each line, and what was remarked."""
+    """All that was read: the definition, each line, and what was remarked.
+
+    looked_at: the folders and files on which it depends, if it depends on nothing else.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.lines: list[Said] = []
         self.remarks: list[str] = []
+        self.looked_at: list[str] = []

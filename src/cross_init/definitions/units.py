@@ -40,6 +40,7 @@ def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> U
     if found.name.endswith(".socket"):
         return _of_socket(said, found, of_user, unit_path)
     unit = _service(found, of_user)
+    unit.looked_at = [*seen, *found.places, found.fragment, *found.drop_ins]
     for name in _sockets(unit.definition):
         is_named = name in unit.definition.relations.sockets
         try:
