@@ -141,7 +141,7 @@ RUN = {
     *(f"cross_init.definitions.{name}" for name in ("definition", "said", "classes")),
     *(f"cross_init.running.{name}" for name in ("kept", "verdicts", "identity", "command", "environment", "streams")),
     *(f"cross_init.running.{name}" for name in ("entering", "result", "unit", "words", "directories")),
-    *("cross_init.kernel.folders", "cross_init.bounds", "pwd", "resource"),
+    *("cross_init.kernel.folders", "pwd", "resource"),
 }
 READING = {
     *(f"cross_init.definitions.{name}" for name in ("syntax", "words", "reading", "directives", "find", "finish")),

@@ -61,12 +61,19 @@ def identity_of(definition: "Definition") -> Identity:
     return found
 
 
+def _number(name: str) -> int | None:
+    """The number that a user or group is called by, if it is."""
+    if not name.isdigit():
+        return None
+    from cross_init.bounds import number
+
+    return number(name, 0, ID_MAX)
+
+
 def _take_user(found: Identity, name: str, is_dynamic: bool, where: str) -> None:
     from pwd import getpwnam, getpwuid
 
-    from cross_init.bounds import number
-
-    said = number(name, 0, ID_MAX)
+    said = _number(name)
     try:
         entry = getpwnam(name) if said is None else getpwuid(said)
     except KeyError:
@@ -102,9 +109,7 @@ def dynamic_number(name: str) -> int:
 
 def group_number(name: str, where: str) -> int:
     """The group of this name or number. Raises Failure."""
-    from cross_init.bounds import number
-
-    said = number(name, 0, ID_MAX)
+    said = _number(name)
     if said is not None:
         return said
     from grp import getgrnam
