@@ -15,7 +15,7 @@ from cross_init.kernel.linux import is_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     Identity = tuple[int, int, int, int, int] | None
@@ -95,12 +95,12 @@ def keep(unit: Unit, name: str) -> None:
     state = kept_of(unit)
     if state is None or not unit.looked_at:
         return
-    seen = tuple((path, identity(path)) for path in dict.fromkeys((*unit.looked_at, *_code())))
+    seen = {**{path: identity(path) for path in unit.looked_at}, **_code()}
     limit = (time() - YOUNG_S) * 1e9
-    if any(was is not None and max(was[3:]) > limit for _, was in seen):
+    if any(was is not None and max(was[3:]) > limit for was in seen.values()):
         return
     try:
-        data = dumps((name, __file__, seen, state))
+        data = dumps((name, __file__, tuple(seen.items()), state))
         if len(data) <= SIZE_MOST and is_private(BASE, 0) and _made(OURS, 0o711) and _made(FOLDER, 0o700):
             _write(name, data)
     except (OSError, ValueError):
@@ -133,14 +133,17 @@ def _write(name: str, data: bytes) -> None:
         posix.unlink(new)
 
 
-def _code() -> "Iterable[str]":
-    """The files of those who have read it; where our modules are no files, the one that they are in."""
+def _code() -> "dict[str, Identity]":
+    """The files of those who have read and kept it; where our modules are no files, the one that they are in."""
+    found: dict[str, Identity] = {}
     for name, module in modules.items():
-        path = getattr(module, "__file__", None) if name.startswith(READERS) else None
-        while path and identity(path) is None:
+        path = getattr(module, "__file__", None) if name.startswith((READERS, __name__)) else None
+        while path:
+            if is_there := identity(path):
+                found[path] = is_there
+                break
             path = path.rpartition("/")[0]
-        if path:
-            yield path
+    return found
 
 
 def kept_of(unit: Unit) -> "tuple[Any, ...] | None":
