@@ -175,8 +175,10 @@ def import_resource() -> None:
     import sys
     from _imp import create_dynamic, exec_dynamic, extension_suffixes
 
+    if "resource" in sys.modules or not sys.path:  # as in the static file, which has it built in
+        return
     place = f"{sys.path[-1]}/resource{extension_suffixes()[0]}"
-    if "resource" not in sys.modules and posix.access(place, posix.R_OK):
+    if posix.access(place, posix.R_OK):
         module = create_dynamic(type(sys.__spec__)("resource", None, origin=place))
         exec_dynamic(module)
         sys.modules["resource"] = module

@@ -29,6 +29,8 @@ NAME_MOST = 200  # bytes, of 255 that a file's name may have
 SIZE_MOST = 1 << 18
 YOUNG_S = 2  # what is as young may be changed once more with the same times: the kernel's clock for files is coarse
 READERS = "cross_init.definitions."
+PROGRAM = "/proc/self/exe"  # where our modules have no files, as in the static form
+CODE: str = globals().get("__file__", PROGRAM)
 
 
 def load(said: str, of_user: bool, unit_path: tuple[str, ...], bring: "Callable[[], None]") -> Unit:
@@ -81,7 +83,7 @@ def find(name: str) -> Unit | None:
         return None
     try:
         *words, seen, state = loads(data)  # noqa: S302 (root has written it, and nobody else can)
-        if words != [name, __file__] or any(identity(each) != was for each, was in seen):
+        if words != [name, CODE] or any(identity(each) != was for each, was in seen):
             return None
         return restored(*state)
     except (EOFError, ValueError, TypeError, KeyError, AttributeError):
@@ -100,7 +102,7 @@ def keep(unit: Unit, name: str) -> None:
     if any(was is not None and max(was[3:]) > limit for was in seen.values()):
         return
     try:
-        data = dumps((name, __file__, tuple(seen.items()), state))
+        data = dumps((name, CODE, tuple(seen.items()), state))
         if len(data) <= SIZE_MOST and is_private(BASE, 0) and _made(OURS, 0o711) and _made(FOLDER, 0o700):
             _write(name, data)
     except (OSError, ValueError):
@@ -137,7 +139,7 @@ def _code() -> "dict[str, Identity]":
     """The files of those who have read and kept it; where our modules are no files, the one that they are in."""
     found: dict[str, Identity] = {}
     for name, module in modules.items():
-        path = getattr(module, "__file__", None) if name.startswith((READERS, __name__)) else None
+        path = getattr(module, "__file__", PROGRAM) if name.startswith((READERS, __name__)) else ""
         while path:
             if is_there := identity(path):
                 found[path] = is_there
