@@ -46,8 +46,11 @@ if TYPE_CHECKING:
         def before(self, start: "Start") -> None:
             """Run what comes first. Raises Failure."""
 
-        def enter(self, start: "Start") -> None:
-            """In the process that becomes the daemon: be what the unit says. Raises Failure."""
+        def enter(self, start: "Start") -> "Callable[[], None]":
+            """In the process that becomes the daemon: be what the unit says. Raises Failure.
+
+            Returns what is to be done last of all, after which nothing but exec may be possible. Raises Failure.
+            """
 
         def opened(self) -> "list[Passed]":
             """What is opened for it, and passed behind its sockets. Raises Failure."""
@@ -168,16 +171,26 @@ class Start:
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""
-        if self.unit is not None:
-            self.unit.enter(self)
-        execute(self.program, self.command, self.environ, self.target.ignores_sigpipe)
+        confine = self.unit.enter(self) if self.unit is not None else None
+        execute(self.program, self.command, self.environ, self.target.ignores_sigpipe, confine)
 
 
-def execute(programs: list[bytes], command: list[str], environ: Environment, ignores_sigpipe: bool) -> None:
-    """Become this command. Does not return; raises Failure. programs: where it may be."""
+def execute(
+    programs: list[bytes],
+    command: list[str],
+    environ: Environment,
+    ignores_sigpipe: bool,
+    confine: "Callable[[], None] | None" = None,
+) -> None:
+    """Become this command. Does not return; raises Failure.
+
+    programs: where it may be. confine: what is to be done last of all (Unit.enter()).
+    """
     # The interpreter ignores both signals for itself, and exec would pass that on (signal(7)).
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN if ignores_sigpipe else _signal.SIG_DFL)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    if confine is not None:
+        confine()
     reason: OSError | None = None
     for path in programs:
         try:

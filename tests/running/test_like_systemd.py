@@ -78,6 +78,9 @@ CASES = {
     "open files": "OpenFile=FOLDER/variables:first\nOpenFile=/etc/hostname:second:read-only\nUser=daemon\n"
     "OpenFile=/nowhere:third:graceful\nOpenFile=/etc/hostname:fourth:append",
     "imported": "ImportCredential=cross-init-test.*\nSetCredential=cross-init-test.a:not this\nSetCredential=b:x",
+    "system calls": "SystemCallFilter=@system-service\nSystemCallFilter=~@clock\nSystemCallErrorNumber=EPERM\n"
+    "SystemCallLog=@swap\nSystemCallArchitectures=native\nRestrictNamespaces=yes\nRestrictAddressFamilies=AF_UNIX\n"
+    "RestrictRealtime=yes\nRestrictSUIDSGID=yes\nLockPersonality=yes",
     "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/usr/games",
 }
 SINCE = {"open files": 253, "imported": 254}  # of systemd's versions

@@ -12,7 +12,10 @@ import signal
 import stat
 import sys
 
-FIELDS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "SigBlk")
+FIELDS = (
+    *("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "SigBlk"),
+    *("Seccomp", "Seccomp_filters"),
+)
 NAMESPACES = ("mnt", "net", "ipc", "pid", "user", "uts", "cgroup")
 
 

@@ -17,8 +17,8 @@ PROGRAM = (
     '/bin/sh -c \'echo $$$$ >HERE/pid; export IGNORED="$$(sed -n s/^SigIgn:.//p /proc/self/status)"; '
     'exec /usr/bin/python3 -IS HERE/self_seen.py "$$@"\' sh HERE/seen one ${A} $B "two words" $$x'
 )
-# What the init's own variables are, and what only cross-init run takes from the machine.
-OTHERS = {*OWN, "PATH", "LANG", "PWD", "SHLVL", "USER", "LC_CTYPE"}
+# What the init's own variables are, and what only cross-init run takes from the machine, or sets.
+OTHERS = {*OWN, "PATH", "LANG", "PWD", "SHLVL", "USER", "LC_CTYPE", "Seccomp", "Seccomp_filters"}
 # A remark says so, of these with their keys.
 RUN_ALONE = {
     "NUMA": ("NUMAPolicy", "NUMAMask", "CPUAffinity"),
@@ -27,6 +27,10 @@ RUN_ALONE = {
     "credentials of a user's": ("LoadCredential", "SetCredential"),
     "imported": ("ImportCredential", "SetCredential"),
     "open files": ("OpenFile",),
+    "system calls": (
+        *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures"),
+        *("RestrictNamespaces", "RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality"),
+    ),
 }
 LEFT_OUT = {"data", *RUN_ALONE}
 MORE = {

@@ -228,6 +228,23 @@ class Context:
     def __init__(self) -> None:
         self.limits: dict[str, tuple[int, int]] = {}  # by the name behind "Limit", as NOFILE: soft, hard
 
+    @property
+    def filters_calls(self) -> bool:
+        """Whether any of it is met by a filter of system calls."""
+        return (
+            any(getattr(self, name) for name in FILTERED)
+            or self.restrict_namespaces is not None
+            or self.protect_hostname.startswith("yes")
+        )
+
+
+FILTERED = (
+    *("system_call_filter", "system_call_log", "system_call_architectures", "restrict_address_families"),
+    *("restrict_address_families_allow", "restrict_realtime", "restrict_suid_sgid", "lock_personality"),
+    *("memory_deny_write_execute", "protect_kernel_tunables", "protect_kernel_modules", "protect_kernel_logs"),
+    *("protect_clock", "private_devices"),
+)
+
 
 class Ending:
     """How it is ended, watched and started anew."""

@@ -6,7 +6,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.classes import Rows
 
-CALLS = "no filter of system calls is set"
 PIDS = "its main process would have a number that no init knows"
 KEYRING = "it has the keyring that we have"
 
@@ -142,11 +141,11 @@ EXEC: "Rows" = {
     "ProtectKernelModules": ("boolean", "context.protect_kernel_modules", DONE, ""),
     "ProtectKernelLogs": ("boolean", "context.protect_kernel_logs", DONE, ""),
     "ProtectClock": ("boolean", "context.protect_clock", DONE, ""),
-    "RestrictRealtime": ("boolean", "context.restrict_realtime", WEAKER, CALLS),
-    "LockPersonality": ("boolean", "context.lock_personality", WEAKER, CALLS),
-    "MemoryDenyWriteExecute": ("boolean", "context.memory_deny_write_execute", WEAKER, CALLS),
+    "RestrictRealtime": ("boolean", "context.restrict_realtime", DONE, ""),
+    "LockPersonality": ("boolean", "context.lock_personality", DONE, ""),
+    "MemoryDenyWriteExecute": ("boolean", "context.memory_deny_write_execute", DONE, ""),
     "RemoveIPC": ("boolean", "context.remove_ipc", WEAKER, "what it leaves of System V IPC stays"),
-    "RestrictSUIDSGID": ("boolean", "context.restrict_suid_sgid", WEAKER, CALLS),
+    "RestrictSUIDSGID": ("boolean", "context.restrict_suid_sgid", DONE, ""),
     "PrivatePIDs": (("choice_or_truth",), "context.private_pids", WEAKER, PIDS),
     "PrivateUsers": (
         ("choice_or_truth", "self", "identity", "full", "managed"),
@@ -183,18 +182,18 @@ EXEC: "Rows" = {
     "NetworkNamespacePath": ("path", "context.network_namespace_path", DONE, ""),
     "IPCNamespacePath": ("path", "context.ipc_namespace_path", DONE, ""),
     "UserNamespacePath": ("path", "context.user_namespace_path", NOT_YET, ""),
-    "RestrictNamespaces": ("restrictions.namespaces", "context.restrict_namespaces", WEAKER, CALLS),
-    "RestrictAddressFamilies": ("restrictions.families", "context.restrict_address_families", WEAKER, CALLS),
+    "RestrictNamespaces": ("restrictions.namespaces", "context.restrict_namespaces", DONE, ""),
+    "RestrictAddressFamilies": ("restrictions.families", "context.restrict_address_families", DONE, ""),
     "RestrictFileSystems": (
         "restrictions.file_system_types",
         "context.restrict_file_systems",
         CANNOT,
         "it needs a BPF program of systemd's",
     ),
-    "SystemCallFilter": ("restrictions.system_calls", "context.system_call_filter", WEAKER, CALLS),
-    "SystemCallLog": ("restrictions.system_calls", "context.system_call_log", WEAKER, CALLS),
-    "SystemCallArchitectures": ("restrictions.architectures", "context.system_call_architectures", WEAKER, CALLS),
-    "SystemCallErrorNumber": ("restrictions.error_number", "context.system_call_error_number", WEAKER, CALLS),
+    "SystemCallFilter": ("restrictions.system_calls", "context.system_call_filter", DONE, ""),
+    "SystemCallLog": ("restrictions.system_calls", "context.system_call_log", DONE, ""),
+    "SystemCallArchitectures": ("restrictions.architectures", "context.system_call_architectures", DONE, ""),
+    "SystemCallErrorNumber": ("restrictions.error_number", "context.system_call_error_number", DONE, ""),
     "LoadCredential": ("streams.load_credential", "context.load_credential", DONE, ""),
     "SetCredential": ("streams.set_credential", "context.set_credential", DONE, ""),
     "ImportCredential": ("streams.import_credential", "context.import_credential", DONE, ""),

@@ -7,6 +7,7 @@ from cross_init.kernel.system_calls import process_control, set_capabilities
 
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 8, 24, 28, 47  # linux/prctl.h
 AMBIENT_RAISE = 2
+SETUID, SYS_ADMIN = 7, 21  # linux/capability.h
 LAST = "/proc/sys/kernel/cap_last_cap"
 MOST = 8192  # bytes of STATUS
 _status = -1  # STATUS, opened while it could be (look)
@@ -43,6 +44,16 @@ def take(wanted: int) -> None:
     for number in range(64):
         if wanted >> number & 1:
             process_control(PR_CAP_AMBIENT, AMBIENT_RAISE, number)
+
+
+def has(number: int) -> bool:
+    """Whether this one counts for this process."""
+    return bool(_own("CapEff") >> number & 1)
+
+
+def stay_admin(ambient: int) -> None:
+    """Have CAP_SYS_ADMIN count, which is permitted, and pass on CAP_SETUID only if it was asked for. Raises OSError."""
+    set_capabilities(_own("CapEff") | 1 << SYS_ADMIN, _own("CapPrm"), _own("CapInh") & ~(1 << SETUID) | ambient)
 
 
 def secure(bits: int) -> None:

@@ -31,7 +31,7 @@ MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
 class Process:
     """One process of the service: its definition, who it is, and how privileged (a command's "+", "!", "!!")."""
 
-    __slots__ = ("definition", "enclosure", "environ", "group", "identity", "is_main", "privileges", "sockets")
+    __slots__ = ("acts", "definition", "enclosure", "environ", "group", "identity", "is_main", "privileges", "sockets")
 
     def __init__(self, definition: "Definition", identity: "Identity", privileges: str, is_main: bool) -> None:
         self.definition = definition
@@ -42,6 +42,7 @@ class Process:
         self.sockets: dict[str, int] = {}
         self.group: Group | None = None  # that it is to be in
         self.enclosure: Enclosure | None = None  # likewise
+        self.acts: list[Callable[[], None]] | None = None  # by which it gets its filters of system calls
 
     @property
     def is_full(self) -> bool:
@@ -57,7 +58,10 @@ class Process:
         return "" if is_machines else context.root_directory.removesuffix("/")
 
     def enter(self, environ: "Environment", keep: "Iterable[int]") -> None:
-        """Do all of it. environ: its variables, which are completed. keep: descriptors that stay. Raises Failure."""
+        """Do all of it but confine(). environ: its variables, which are completed. keep: descriptors that stay.
+
+        Raises Failure.
+        """
         context = self.definition.context
         self.environ = environ
         if self.group is not None:
@@ -73,6 +77,10 @@ class Process:
             mask = f"{context.coredump_filter:#x}"
             self._try("coredump_filter", "CoredumpFilter=", lambda: write_own("coredump_filter", mask))
         self._schedule()
+        if context.filters_calls and not self.is_full:
+            from cross_init.sandbox.confining import prepare
+
+            self.acts = prepare(context)
         if any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
             from cross_init.running.directories import make_all
 
@@ -82,6 +90,11 @@ class Process:
         self._be()
         if self.definition.target == "systemd":
             environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
+
+    def confine(self) -> None:
+        """Set its filters of system calls, after which nothing but exec may be possible. Raises Failure, OSError."""
+        for act in self.acts or ():
+            act()
 
     def _try(self, field: str, what: str, act: "Callable[[], object]") -> None:
         try:
@@ -172,10 +185,11 @@ class Process:
             return
         from_root = not posix.geteuid()
         ambient = 0 if self.privileges == "!" else context.ambient_capabilities
+        stays = self._stays_admin(from_root and not keeps_user)
         bounds = context.capability_bounding_set != MAX and (
             from_root or is_own or "capability_bounding_set" in definition.origins
         )
-        if bounds or ambient or context.secure_bits:
+        if bounds or ambient or context.secure_bits or self.acts is not None:
             from cross_init.running import capabilities
         if bounds:
             self._try(
@@ -183,18 +197,32 @@ class Process:
                 "CapabilityBoundingSet=",
                 lambda: capabilities.bound(context.capability_bounding_set),
             )
-        if from_root and ambient:
-            self._try("ambient_capabilities", "AmbientCapabilities=", capabilities.keep_over_change_of_user)
+        if from_root and (ambient or stays):
+            self._try("", "its capabilities", capabilities.keep_over_change_of_user)
         if not keeps_user:
             self._try("user", f"User={context.user}", lambda: become(self.identity))
         if ambient:
             self._try("ambient_capabilities", "AmbientCapabilities=", lambda: capabilities.take(ambient))
+        if stays:  # exec takes it away
+            self._try("", "its filters of system calls", lambda: capabilities.stay_admin(ambient))
         if context.secure_bits:
             self._try("secure_bits", "SecureBits=", lambda: capabilities.secure(context.secure_bits))
-        if context.no_new_privileges:
+        if context.no_new_privileges or (self.acts is not None and not capabilities.has(capabilities.SYS_ADMIN)):
             from cross_init.kernel.system_calls import PR_SET_NO_NEW_PRIVS, process_control
 
             self._try("no_new_privileges", "NoNewPrivileges=", lambda: process_control(PR_SET_NO_NEW_PRIVS, 1))
+
+    def _stays_admin(self, becomes: bool) -> bool:
+        """Whether it needs CAP_SYS_ADMIN till exec, as filters have to be set by who has it, or with NoNewPrivileges=.
+
+        So does systemd, if the service may give up what it has. becomes: it is root, and becomes somebody else.
+        """
+        if self.acts is None or not becomes or self.identity.user <= 0:
+            return False
+        from cross_init.running.capabilities import SYS_ADMIN, has
+        from cross_init.sandbox.confining import allows_giving_up
+
+        return has(SYS_ADMIN) and allows_giving_up(self.definition.context)
 
     def _limit(self) -> None:
         limits = self.definition.context.limits

@@ -60,6 +60,7 @@ class Step:
         pipe = _signal.SIG_IGN if self.definition.context.ignore_sigpipe else _signal.SIG_DFL
         _signal.signal(_signal.SIGPIPE, pipe)
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        process.confine()
         error: OSError | None = None
         for path in places:
             try:

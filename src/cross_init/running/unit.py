@@ -213,12 +213,13 @@ class Unit:
         self._end_sockets()
         say(self.tell, status, why)
 
-    def enter(self, start: "Start") -> None:
-        """In the process that becomes the main one. Raises Failure."""
+    def enter(self, start: "Start") -> "Callable[[], None]":
+        """In the process that becomes the main one; returns what is to be done as the last. Raises Failure."""
         process = Process(self.definition, self.identity, self.command.privileges, True)
         process.group, process.enclosure = self.group, self.enclosure
         process.sockets = {passed.name: passed.fd for passed in start.sockets}
         process.enter(start.environ, [passed.fd for passed in start.sockets])
+        return process.confine
 
     def after(self, status: int | None, told: bool, cause: str = "") -> None:
         """The main process has ended with this wait status, None if there was none. told: it was told to.

@@ -54,6 +54,7 @@ def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> Non
             weaker.append(said.key)
         elif kind in (CANNOT, NOT_YET) and said.key not in ignored:
             raise _refused(said, reason or "that is not built here yet")
+    _judge_filters(unit, strict, ignored)
     if inits:
         print_error(f"{unit.definition.name}: for the init to see to: {_listed(inits)}", 0)
     if weaker and strict:
@@ -69,6 +70,22 @@ def _is_of_commands(said: "Said") -> bool:
     from cross_init.definitions.table_socket import SOCKET
 
     return said.key not in SOCKET
+
+
+def _judge_filters(unit: "Unit", strict: bool, ignored: list[str]) -> None:
+    """Say so where this machine or container has no filters of system calls. Raises Failure."""
+    context = unit.definition.context
+    if not context.filters_calls:
+        return
+    from cross_init.sandbox.confining import keys, why_none
+
+    reason = why_none()
+    if not reason:
+        return
+    wanted = keys(context)
+    if strict and (refused := [key for key in wanted if key not in ignored]):
+        raise Failure(f"{unit.definition.name}: --strict: without {_listed(refused)}: {reason}")
+    print_error(f"{unit.definition.name}: weaker, without {_listed(wanted)}: {reason}", 0)
 
 
 def _refused(said: "Said", reason: str) -> Failure:

@@ -16,6 +16,8 @@ QUIET = (
 OF_RUN_ALONE = (
     *("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask"),
     *OF_SANDBOX,
+    *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures", "RestrictNamespaces"),
+    *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
 )
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
@@ -31,18 +33,19 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
-        is_off = said.value.strip().lower() in OFF
-        is_alone = said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")
-        if expand and said.value and is_alone and not (is_off and said.key in OF_SANDBOX):
-            alone.append(said.key)
-        elif is_off or own.issuperset(said.value.split()):
+        is_off = said.value.strip().lower() in OFF and said.key != "NUMAMask"  # where 0 is a number
+        if is_off or own.issuperset(said.value.split()):
             continue
+        if expand and (said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")):
+            alone.append(said.key)
         elif kind == INITS:
             inits.append(said.key)
         elif kind == WEAKER:
             weaker.append(said.key)
         elif kind in (CANNOT, NOT_YET):
             found.append(_refused(said, expand))
+    if expand and unit.definition.context.dynamic_user:
+        alone.append("RestrictSUIDSGID")  # which that implies
     if alone:
         found.append(f"only cross-init run does these, so they are left out: {_listed(alone)}")
     if weaker:
