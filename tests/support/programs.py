@@ -88,7 +88,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     ),
     "shellcheck": ("shellcheck",),
     "squid": ("squid",),
-    "systemd": ("journalctl", "systemctl"),
+    "systemd": ("journalctl", "systemctl", "systemd-analyze"),
     "systemd-container": ("systemd-nspawn",),
     "tini": ("tini",),
     "unbound": ("unbound",),

@@ -99,19 +99,19 @@ def families(text: str, old: Texts, reading: Reading) -> Texts:
 
 def _family(word: str) -> Texts:
     """Raises ValueError."""
-    if not word.startswith("AF_") or word[3:] not in FAMILIES:
+    name = SAME_FAMILIES.get(word, word)
+    if not name.startswith("AF_") or name[3:] not in FAMILIES:
         raise ValueError(f"{word}: it is no address family")
-    return (SAME_FAMILIES.get(word, word),)
+    return (name,)
 
 
 SAME_FAMILIES = {"AF_LOCAL": "AF_UNIX", "AF_FILE": "AF_UNIX", "AF_ROUTE": "AF_NETLINK"}
-# Of socket(2), without AF_ (bits/socket.h).
+# Of socket(2), without AF_ (bits/socket.h): each has the number of its place, the first is 1.
 FAMILIES = (
-    *("UNIX", "LOCAL", "FILE", "INET", "AX25", "IPX", "APPLETALK", "NETROM", "BRIDGE", "ATMPVC", "X25", "INET6"),
-    *("ROSE", "DECnet", "NETBEUI", "SECURITY", "KEY", "NETLINK", "ROUTE", "PACKET", "ASH", "ECONET", "ATMSVC"),
-    *("RDS", "SNA", "IRDA", "PPPOX", "WANPIPE", "LLC", "IB", "MPLS", "CAN", "TIPC", "BLUETOOTH", "IUCV"),
-    *("RXRPC", "ISDN", "PHONET", "IEEE802154", "CAIF", "ALG", "NFC", "VSOCK", "KCM", "QIPCRTR", "SMC", "XDP"),
-    *("MCTP"),
+    *("UNIX", "INET", "AX25", "IPX", "APPLETALK", "NETROM", "BRIDGE", "ATMPVC", "X25", "INET6", "ROSE", "DECnet"),
+    *("NETBEUI", "SECURITY", "KEY", "NETLINK", "PACKET", "ASH", "ECONET", "ATMSVC", "RDS", "SNA", "IRDA", "PPPOX"),
+    *("WANPIPE", "LLC", "IB", "MPLS", "CAN", "TIPC", "BLUETOOTH", "IUCV", "RXRPC", "ISDN", "PHONET", "IEEE802154"),
+    *("CAIF", "ALG", "NFC", "VSOCK", "KCM", "QIPCRTR", "SMC", "XDP", "MCTP"),
 )
 
 

@@ -34,6 +34,7 @@ ARCHITECTURES = (
     ("s390", "s390x"),
     *(("x86",), ("arm",), ("riscv64",), ("loongarch64",)),
 )
+_numbers: "dict[str, int]" = {}
 _functions: "dict[str, Callable[..., int]]" = {}
 
 
@@ -67,11 +68,14 @@ class Filter:
         through all that were added before. Added from the highest number down, where they are sorted in fastest.
         """
         found: list[tuple[int, int, tuple[tuple[int, int, int, int], ...]]] = []
+        is_native = self.tokens[0] == _call("seccomp_arch_native")
         for name, action, comparisons in rules:
             if comparisons and name in UNNAMED and number_of(name) == UNKNOWN:
                 found.append((UNNAMED[name], ERRNO | ENOSYS, ()))  # as if the kernel had none such
                 continue
-            here = _call("seccomp_syscall_resolve_name_arch", self.tokens[0], name.encode())
+            here = number_of(name)
+            if not is_native:
+                here = _call("seccomp_syscall_resolve_name_arch", self.tokens[0], name.encode())
             if here >= 0 or PARTS_OF_OTHERS < here < UNKNOWN:
                 found.append((number_of(name), action, comparisons))
         known = 0
@@ -121,7 +125,9 @@ def local() -> tuple[str, ...]:
 
 def number_of(name: str) -> int:
     """Of a call, for this machine's architecture; one below -1 where others have it; UNKNOWN."""
-    return _call("seccomp_syscall_resolve_name", name.encode())
+    if name not in _numbers:
+        _numbers[name] = _call("seccomp_syscall_resolve_name", name.encode())
+    return _numbers[name]
 
 
 def _call(name: str, *words: object) -> int:

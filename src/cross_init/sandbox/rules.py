@@ -24,13 +24,6 @@ NAMESPACES = {  # linux/sched.h
     "uts": 0x04000000,
     "time": 0x00000080,
 }
-# bits/socket.h, AF_...: each has the number of its place, the first is 1.
-FAMILIES = (
-    *("UNIX", "INET", "AX25", "IPX", "APPLETALK", "NETROM", "BRIDGE", "ATMPVC", "X25", "INET6", "ROSE", "DECnet"),
-    *("NETBEUI", "SECURITY", "KEY", "NETLINK", "PACKET", "ASH", "ECONET", "ATMSVC", "RDS", "SNA", "IRDA", "PPPOX"),
-    *("WANPIPE", "LLC", "IB", "MPLS", "CAN", "TIPC", "BLUETOOTH", "IUCV", "RXRPC", "ISDN", "PHONET", "IEEE802154"),
-    *("CAIF", "ALG", "NFC", "VSOCK", "KCM", "QIPCRTR", "SMC", "XDP", "MCTP"),
-)
 LOW_WORD = 0xFFFFFFFF  # all that the kernel looks at of an int
 ORDINARY = (0, 3, 5)  # sched(7): other, batch, idle
 EXEC, WRITE_EXEC = 0x4, 0x6  # PROT_... of bits/mman.h
@@ -156,6 +149,8 @@ def _all(names: "Iterable[str]") -> "Iterator[Rule]":
 
 
 def _families(names: tuple[str, ...], allow: bool) -> "Iterator[Rule]":
+    from cross_init.definitions.restrictions import FAMILIES
+
     numbers = sorted(FAMILIES.index(name.removeprefix("AF_")) + 1 for name in names)
     action = ERRNO | EAFNOSUPPORT
     if not allow:
@@ -174,9 +169,10 @@ def _memory() -> Restriction:
     protects: list[Rule] = [(name, DENY, ((2, MASKED_EQ, EXEC, EXEC),)) for name in ("mprotect", "pkey_mprotect")]
     attaches: Rule = ("shmat", DENY, ((2, MASKED_EQ, SHM_EXEC, SHM_EXEC),))
     made = Restriction("MemoryDenyWriteExecute", (maps("mmap"), *protects, attaches))
-    made.instead = {name: (maps("mmap2"), ("mmap", DENY, ()), *protects, attaches) for name in ("x86", "s390")}
-    made.instead["arm"] = (maps("mmap2"), *protects, attaches)
+    # Where shmat(2) is a part of ipc(2), a filter does not see its arguments.
+    made.instead = {name: (maps("mmap2"), ("mmap", DENY, ()), *protects) for name in ("x86", "s390")}
     made.instead |= {name: (maps("mmap"), *protects) for name in ("ppc", "ppc64", "ppc64le")}
+    made.instead["arm"] = (maps("mmap2"), *protects, attaches)
     return made
 
 
