@@ -37,7 +37,7 @@ dist:
 	$(PYTHON) -I tools/make_single_file.py $(PYTHONS:%=--python %) dist/cross-init-bridge
 	ln -sf cross-init-bridge dist/cross-init
 
-# One file that needs no Python. Debian's packages gcc, libc6-dev, libpython3-dev, zlib1g-dev and python3-jeepney.
+# One file that needs no Python. Debian's packages gcc, libc6-dev, libpython3-dev, zlib1g-dev, libseccomp-dev and python3-jeepney.
 # STATIC_ARGS: for another architecture, see tools/make_static.py.
 static:
 	$(PYTHON) -I tools/make_static.py $(STATIC_ARGS) dist/static/cross-init-bridge

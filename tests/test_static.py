@@ -18,7 +18,7 @@ from tests.support.waiting import until
 from tools.make_static import MINOR, NEWEST
 
 LARGEST = 8_000_000  # bytes
-NEEDED = ("gcc", "binutils", "libc6-dev", "libpython3-dev", "zlib1g-dev", "python3-jeepney")
+NEEDED = ("gcc", "binutils", "libc6-dev", "libpython3-dev", "zlib1g-dev", "libseccomp-dev", "python3-jeepney")
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a root of its own")
 # $1: the root, which is only read; then the command, as a user without a name.
 ALONE = """
@@ -56,6 +56,20 @@ def test_it_is_small_and_always_the_same(two_files: Path, tmp_path: Path) -> Non
     assert len(made) <= LARGEST
     assert static(tmp_path).read_bytes() == made
     assert (ROOT / "LICENSE").read_bytes() in made
+
+
+@NEEDS_ROOT
+def test_it_filters_system_calls_like_the_others(two_files: Path, tmp_path: Path) -> None:
+    unit = tmp_path / "web.service"
+    lines = "SystemCallFilter=@system-service\nRestrictNamespaces=yes\nRestrictSUIDSGID=yes\nUser=daemon"
+    unit.write_text(f"[Service]\n{lines}\nExecStart=/bin/grep -E Seccomp|NoNew|Cap /proc/self/status\n")
+    words = ("run", "--init", "none", str(unit))
+    said = [
+        subprocess.run([program, *words], capture_output=True, check=True, timeout=60).stdout.decode()
+        for program in (two_files / "cross-init", ROOT / "bin/cross-init")
+    ]
+    assert said[0] == said[1]
+    assert "Seccomp:\t2\n" in said[0]
 
 
 WAYS = {

@@ -3,18 +3,18 @@
 usage: make_static.py [--architecture aarch64] OUTPUT
 
 Needs Debian's packages gcc, binutils, libc6-dev, libpython3-dev (a static libpython, of the machine's own python3),
-zlib1g-dev and python3-jeepney. Our modules, jeepney and what they reach of the standard library are compiled, frozen
-in, and linked with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was made of, in
-build/. The same sources and packages give the same file, byte by byte.
+zlib1g-dev, libseccomp-dev and python3-jeepney. Our modules, jeepney and what they reach of the standard library are
+compiled, frozen in, and linked with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was
+made of, in build/. The same sources and packages give the same file, byte by byte.
 
 For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and libpython3.11-dev (on
-Debian 13: libpython3.13-dev) and zlib1g-dev of arm64 unpacked in a folder that --root names. apt-get finds those
-without the machine's own being touched:
+Debian 13: libpython3.13-dev), zlib1g-dev and libseccomp-dev of arm64 unpacked in a folder that --root names. apt-get
+finds those without the machine's own being touched:
 
     apt="apt-get -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State::lists=$PWD/lists"
     apt="$apt -o Dir::Cache=$PWD/cache -o Dir::State::status=/dev/null"
     mkdir -p lists/partial cache/archives/partial
-    $apt update && $apt download libpython3.11-dev zlib1g-dev
+    $apt update && $apt download libpython3.11-dev zlib1g-dev libseccomp-dev
     for each in *_arm64.deb; do dpkg-deb -x "$each" root; done
 """
 
@@ -223,7 +223,7 @@ def main() -> None:
         places.append(f"-idirafter{include}")
     # Tables for C++ and debuggers, half a megabyte that nobody reads.
     run(f"{tools}objcopy", "-R", ".eh_frame", "-R", ".rela.eh_frame", str(library), "libpython.a", cwd=folder)
-    run(f"{tools}gcc", *FLAGS, *places, "main.c", "libpython.a", "-lz", "-lm", "-o", "bridge", cwd=folder)
+    run(f"{tools}gcc", *FLAGS, *places, "main.c", "libpython.a", "-lseccomp", "-lz", "-lm", "-o", "bridge", cwd=folder)
     made = folder / "bridge"
     made.chmod(0o755)
     made.replace(wish.output)

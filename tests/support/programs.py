@@ -99,6 +99,7 @@ _FILES: dict[str, str] = {
     "dbus": "the system's bus, which systemctl speaks to inside of a container",
     "libc6-dev": "the headers of C",
     "libpython3-dev": "what the static file is linked with",
+    "libseccomp-dev": "what the static file is linked with",
     "locales": "what localedef makes a locale of",
     "netbase": "/etc/services, which xinetd reads",
     "python3-jeepney": "what the single file finds of jeepney",

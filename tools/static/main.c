@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <errno.h>
 #include <nss.h>
+#include <seccomp.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,6 +29,28 @@ static const struct { const char *name; long number; } CALLS[] = {
 };
 #define MOST 7
 
+/* Functions of libseccomp (see sandbox/libseccomp.py). Of ints but for a context, and what is an address. */
+static const struct { const char *name; long (*function)(long, long, long, long, long); int returns_address; } FILTERS[] = {
+#define OF(NAME, ADDRESS) {#NAME, (long (*)(long, long, long, long, long))(void (*)(void))NAME, ADDRESS}
+    OF(seccomp_init, 1),
+    OF(seccomp_load, 0),
+    OF(seccomp_attr_set, 0),
+    OF(seccomp_arch_add, 0),
+    OF(seccomp_arch_remove, 0),
+    OF(seccomp_arch_native, 0),
+    OF(seccomp_arch_resolve_name, 0),
+    OF(seccomp_syscall_resolve_name, 0),
+    OF(seccomp_syscall_resolve_name_arch, 0),
+    OF(seccomp_rule_add_exact_array, 0),
+};
+
+/* The result, an error as its number below 0. */
+static PyObject *filter(size_t row, const long *words)
+{
+    long result = FILTERS[row].function(words[0], words[1], words[2], words[3], words[4]);
+    return PyLong_FromLong(FILTERS[row].returns_address ? result : (int)result);
+}
+
 /* call(name, *arguments): the result. Each argument is an int or bytes. Raises OSError. */
 static PyObject *call(PyObject *self, PyObject *const *given, Py_ssize_t count)
 {
@@ -36,9 +59,12 @@ static PyObject *call(PyObject *self, PyObject *const *given, Py_ssize_t count)
     size_t row, rows = sizeof CALLS / sizeof *CALLS;
     if (name == NULL)
         return NULL;
+    size_t filters = sizeof FILTERS / sizeof *FILTERS, which;
     for (row = 0; row < rows && strcmp(CALLS[row].name, name) != 0; row++)
         ;
-    if (row == rows || count > MOST)
+    for (which = 0; which < filters && strcmp(FILTERS[which].name, name) != 0; which++)
+        ;
+    if ((row == rows && which == filters) || count > MOST)
         return PyErr_Format(PyExc_ValueError, "no such call: %s", name);
     for (Py_ssize_t at = 1; at < count; at++) {
         if (PyBytes_Check(given[at]))
@@ -46,6 +72,8 @@ static PyObject *call(PyObject *self, PyObject *const *given, Py_ssize_t count)
         else if ((words[at] = PyLong_AsLong(given[at])) == -1 && PyErr_Occurred())
             return NULL;
     }
+    if (row == rows)
+        return filter(which, words + 1);
     words[0] = CALLS[row].number;
     if (words[0] < 0)
         words[0] = *from++;
