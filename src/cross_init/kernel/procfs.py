@@ -39,8 +39,7 @@ def field(path: str, key: str) -> str:
 
     The kernel escapes the line feeds in a process's name and in nothing else what Python takes for a line's end.
     """
-    lines = [line for line in read(path).split("\n") if line.startswith(f"{key}:")]
-    return lines[0].partition(":")[2].strip() if lines else ""
+    return f"\n{read(path)}".partition(f"\n{key}:")[2].partition("\n")[0].strip()
 
 
 def pending_signals(pid: int) -> int:

@@ -23,18 +23,10 @@ ID = 8  # bytes, which are written as twice as many letters
 class Deposit:
     """The connection to it. path: where it listens. store: what our init keeps beside it, if it does."""
 
-    def __init__(self, path: bytes, store: "InitStore | None") -> None:
-        """Raises OSError."""
+    def __init__(self, path: bytes, sock: _socket.socket, store: "InitStore | None") -> None:
         self.path = path
+        self.socket = sock
         self.store = store
-        self.socket = self._connect()
-
-    def _connect(self) -> _socket.socket:
-        try:
-            return connected(self.path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            start(self.path)
-            return connected(self.path)
 
     @property
     def pid(self) -> int:
@@ -58,7 +50,7 @@ class Deposit:
             posix.unlink(self.path)
         except FileNotFoundError:
             pass
-        self.socket = self._connect()
+        self.socket = connect(self.path)
 
     def take(self) -> dict[str, Kept]:
         """All that an earlier resident has left. Raises OSError."""
@@ -122,6 +114,15 @@ class Deposit:
         if self.store is not None:
             self.store.drop(name)
         send(self.socket, DROP + name.encode())
+
+
+def connect(path: bytes) -> _socket.socket:
+    """A connection to the deposit there, which is started if there is none. Raises OSError."""
+    try:
+        return connected(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        start(path)
+        return connected(path)
 
 
 def connected(path: bytes) -> _socket.socket:

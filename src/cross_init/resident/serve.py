@@ -8,8 +8,7 @@ import _signal
 import _socket
 import posix
 import sys
-from fcntl import LOCK_EX, LOCK_NB, flock
-from time import monotonic, sleep
+from time import monotonic
 
 from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.evidence import command_line
@@ -19,6 +18,7 @@ from cross_init.notify.service_manager import Manager
 from cross_init.readiness.receiving import numbers
 from cross_init.readiness.sweeping import sweep
 from cross_init.resident.asking import BEGINNING, BEHIND, REFUSED, RESIDENTS, TAKEN, verdict
+from cross_init.resident.beginning import Begun
 from cross_init.resident.deposit import listening
 from cross_init.resident.description import FDS_MAX, LONGEST, ONE
 from cross_init.resident.heard import Heard
@@ -28,12 +28,11 @@ from cross_init.resident.keeping import ID, Deposit
 from cross_init.resident.loop import ManyLoop
 from cross_init.resident.means import limit_files, set_priority
 from cross_init.resident.outside import Outside
-from cross_init.resident.places import KEPT, SERVE, make_folder
+from cross_init.resident.places import KEPT, SERVE
 from cross_init.resident.rebuilt import Handed
 from cross_init.resident.tended import Tended, give_up
 from cross_init.sockets.connection import credentials
 from cross_init.watch.acceptor import Acceptor
-from cross_init.watch.detach import set_name
 from cross_init.watch.predecessor import sweep as sweep_notes
 from cross_init.watch.status_socket import StatusSocket
 from cross_init.watch.wire import Malformed, encode
@@ -47,12 +46,10 @@ if TYPE_CHECKING:
 
 BACKLOG = 4096
 BRIDGES_AT_ONCE = 16
-LOCKED_S, LOOK_S = 2.0, 0.02  # for what one has begun that was killed: it has its lock as well
 PATIENCE_S = 5.0  # for who has connected and says nothing
 OF_EACH = 8  # open files that one service may take
 HURRY, HURRY_S = -20, 1.0  # nice(2), and for how long behind the last one that was handed over
 DELETED = " (deleted)"
-NAME = b"cross-init-all"  # as ps(1) shows it
 SPARE = 64  # and that are for everything else
 TIDY_S = 600.0  # between two times at which it is looked for what killed watchers have left
 SAME = ("ns/pid", "ns/mnt", "ns/net", "root")  # of a daemon that can be watched from here
@@ -61,18 +58,18 @@ SAME = ("ns/pid", "ns/mnt", "ns/net", "root")  # of a daemon that can be watched
 class Resident:
     """All that is watched from here. services: by their names here; most: how many there may be."""
 
-    def __init__(self, folder: bytes, files: int) -> None:
-        """files: how many open files one of us is started with. Raises OSError, Failure."""
+    def __init__(self, begun: Begun) -> None:
+        """Raises OSError, Failure."""
         self.loop = ManyLoop()
         self.services: dict[str, Tended | Heard] = {}
         self.nice = posix.getpriority(posix.PRIO_PROCESS, 0)
         self.hurried = 0.0  # when we were last in a hurry, monotonic
         self.slow_down: Timer | None = None  # when it is looked whether we still are
         self.most = max((posix.sysconf("SC_OPEN_MAX") - SPARE) // OF_EACH, 1)
-        self.folder = folder
-        self.lock = lock(folder)
+        self.folder = folder = begun.folder
+        self.lock = begun.lock
         self.world = world_of("self")
-        self.deposit = Deposit(folder + KEPT, offered(self.loop, files))
+        self.deposit = Deposit(folder + KEPT, begun.deposit, offered(self.loop, begun.files))
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
         self.outside = Outside(self)
         self._take_over()
@@ -310,23 +307,6 @@ class Resident:
         self.loop.after(TIDY_S, self._tidy)
 
 
-def lock(folder: bytes) -> int:
-    """Be the only resident of this folder. Raises Failure, OSError."""
-    fd = posix.open(folder, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    until = monotonic() + LOCKED_S
-    while True:
-        try:
-            flock(fd, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            if monotonic() < until:
-                sleep(LOOK_S)
-                continue
-            posix.close(fd)
-            shown = folder.decode("utf-8", "replace")
-            raise Failure(f"serve: another cross-init serve of this user's runs already ({shown})") from None
-        return fd
-
-
 def world_of(process: str) -> tuple[str, ...]:
     """Where this process is, as far as it matters for who watches it. Raises OSError."""
     return tuple(posix.readlink(f"/proc/{process}/{each}") for each in SAME)
@@ -340,16 +320,14 @@ def answer(bridge: _socket.socket, text: bytes) -> None:
         pass
 
 
-def run() -> None:
+def run(begun: Begun) -> None:
     """Serve until SIGTERM. Raises Failure, OSError."""
-    set_name(NAME)
-    files = limit_files()
     woken, wake = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
         _signal.signal(number, lambda number, frame: None)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGHUP})  # start_anew()
-    resident = Resident(make_folder(), files)
+    resident = Resident(begun)
     told: set[int] = set()
 
     def hear() -> None:
@@ -360,7 +338,7 @@ def run() -> None:
     say(b"READY=1")
     resident.loop.run()
     if told == {_signal.SIGHUP}:
-        start_anew(files)
+        start_anew(begun.files)
     say(b"STOPPING=1")
 
 

@@ -57,29 +57,36 @@ class Watched:
     time (nanoseconds of the real clock), until what they have said before was heard; None where they say nothing.
     """
 
+    # What many have none of stands here: a resident has thousands of these.
     watchdog: "Watchdog | None" = None
     keeping: "Keeping | None" = None
     workers: "Workers | None" = None
+    follow: "Callable[[Pid | None, Identity | None, str], None] | None" = None
+    pass_on: "Callable[[Assignments, list[int], int], None] | None" = None
+    reaped: dict[int, int] | None = None
+    timed_out: bool = False
+    is_told_to_stop: bool = False
+    told_in_vain: int = 0
+    telling: "Timer | None" = None
+    timer: "Timer | None" = None
+    is_on_its_way: bool = False
+    deadline: "Timer | None" = None
+    state: str = STARTING
+    status: str = ""
+    status_socket: "StatusSocket | None" = None
+    health: "Health | None" = None
+    failure: int = 0
+    ready: bool = False
+    has_spoken: bool = False
+    unheard: int = 0
+    noted: tuple[str, int] = ("", 0)
 
     def __init__(
         self, loop: EventLoop, start: "Start", pid: int, pidfd: int, began: float, tell: "Callable[[], None]"
     ) -> None:
         self.root = pid
-        self.follow: Callable[[Pid | None, Identity | None, str], None] | None = None
-        self.pass_on: Callable[[Assignments, list[int], int], None] | None = None
         self.helpers: dict[int, int | None] = {}
-        self.reaped: dict[int, int] | None = None
-        self.timed_out = self.is_told_to_stop = False
-        self.told_in_vain = 0
-        self.telling: Timer | None = None
-        self.is_on_its_way = False
-        self.deadline: Timer | None = None
-        self.state = STARTING
-        self.failure = 0
         self.since = began
-        self.status = ""
-        self.status_socket: StatusSocket | None = None
-        self.health: Health | None = None
         limit, grace = start.request.watchdog
         if limit:
             from cross_init.watch.watchdog import Watchdog
@@ -94,12 +101,8 @@ class Watched:
         self.init: Init = start.init
         self.service: Service = start.service
         self.reporter = Reporter(str(start.service), pid, self.init.hears == TEXT)
-        self.ready = self.has_spoken = False
-        self.unheard = 0
         self.outstanding: list[str] = []
-        self.timer: Timer | None = None
         self.state_file = start.request.state_file or start.init.state_file
-        self.noted = ("", 0)
         self.note()
         # A start that nobody waits for is over, and a stop is told to the main process.
         self.cancellation = self.init.cancellation(self.service, start.original) if start.request.waits else None
