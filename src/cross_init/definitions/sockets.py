@@ -52,12 +52,11 @@ def address(text: str) -> str:
 
     try:
         if host.startswith("["):
-            inside, bracket, scope = host[1:].partition("]")
-            if not bracket:
+            inside, bracket, behind = host[1:].partition("]")
+            if not bracket or behind or "%" in inside:
                 raise ValueError
-            port, _, behind = port.partition("%")
-            name = _socket.inet_ntop(_socket.AF_INET6, _socket.inet_pton(_socket.AF_INET6, inside.partition("%")[0]))
-            zone = behind or scope.removeprefix("%") or inside.partition("%")[2]
+            port, _, zone = port.partition("%")
+            name = _socket.inet_ntop(_socket.AF_INET6, _socket.inet_pton(_socket.AF_INET6, inside))
             return f"[{name}]:{number(port, 1, 65535)}{f'%{zone}' if zone else ''}"
         if colon:
             name = _socket.inet_ntop(_socket.AF_INET, _socket.inet_pton(_socket.AF_INET, host))

@@ -69,15 +69,18 @@ class OfOne:
 
     def run(self, kind: str) -> tuple[Step, int] | None:
         """Run those of a kind until one fails; returns that, and its wait status. Raises Failure, Stopped."""
-        steps: list[Step] = [self._step(KEYS[kind], command) for command in getattr(self.socket, kind)]
+        steps = [self._step(KEYS[kind], command) for command in getattr(self.socket, kind)]
         if not steps:
             return None
         if has_credentials(self.definition):
             from cross_init.running.credentials import provide
 
             provide(self.definition, self.identity.owner, self.given)
+        if kind == "stop_post":  # systemd closes them when the first of these has begun
+            for step in steps[1:]:
+                step.sockets = []
         limit = self.socket.timeout or INFINITY
-        return run_all(steps, self.environ, limit, limit)
+        return run_all([*steps], self.environ, limit, limit)
 
     def _step(self, key: str, command: "Command") -> SocketStep:
         step = SocketStep(key, command, self.definition, self.identity)
@@ -181,11 +184,11 @@ class SocketCommands:
         before = block()
         try:
             self._run_last("stop_pre")
-            for each in self.all:
-                each.let_go()
             for removal in self.removals:
                 removal.remove()
             self._run_last("stop_post")
+            for each in self.all:
+                each.let_go()
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._clear()

@@ -1,0 +1,187 @@
+"""Socket units that cross-init run opens: what fails, what is turned away, what is left behind."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import BRIDGE, PATH
+from tests.support.own import free_port
+from tests.support.waiting import until
+
+FRONT_DOOR = str(BRIDGE).removesuffix("-bridge")
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+COMMANDS = """
+ExecStartPre=LOG pre
+ExecStartPost=LOG post
+ExecStopPre=LOG before
+ExecStopPost=LOG after
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a service that says that it has run, and ends."""
+    (tmp_path / "a.service").write_text(f"[Service]\nExecStart=/bin/sh -c 'echo main >>{tmp_path}/log'\n")
+    return tmp_path
+
+
+def socket_unit(folder: Path, lines: str) -> None:
+    log = f'/bin/sh -c \'echo "$$0" >>{folder}/log; exit "$${{1:-0}}"\''
+    (folder / "a.socket").write_text(f"[Socket]\n{lines.replace('LOG', log).replace('FOLDER', str(folder))}\n")
+
+
+def ran(folder: Path, *options: str) -> tuple[int, str, list[str]]:
+    """Exit code, what was said, and what the commands have noted."""
+    words = [FRONT_DOOR, "run", "--init", "none", *options, f"{folder}/a.service"]
+    done = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=60, check=False)
+    log = folder / "log"
+    return done.returncode, done.stderr, log.read_text().split() if log.exists() else []
+
+
+def test_commands_are_run_around_the_sockets(folder: Path) -> None:
+    socket_unit(folder, f"ListenStream=FOLDER/socket{COMMANDS}RemoveOnStop=yes")
+    assert ran(folder) == (0, "", ["pre", "post", "main", "before", "after"])
+    assert not (folder / "socket").exists()
+
+
+@pytest.mark.parametrize(
+    ("which", "noted"),
+    [("pre", ["pre"]), ("post", ["pre", "post", "before", "after"])],
+)
+def test_a_command_that_fails_is_the_end_of_it(folder: Path, which: str, noted: list[str]) -> None:
+    lines = COMMANDS.replace(f"LOG {which}", f"LOG {which} 7")
+    socket_unit(folder, f"ListenStream=FOLDER/socket{lines}RemoveOnStop=yes\nSymlinks=FOLDER/link")
+    code, said, log = ran(folder)
+    assert (code, log) == (7, noted)
+    assert f"ExecStart{which.title()}=/bin/sh: it failed (exit code 7), so there is no socket" in said
+    assert not (folder / "socket").exists()
+    assert not (folder / "link").is_symlink()
+
+
+def test_one_that_may_fail_is_no_matter(folder: Path) -> None:
+    socket_unit(folder, "ListenFIFO=FOLDER/fifo\nExecStartPre=-LOG pre 3\nExecStopPost=LOG after 3")
+    code, said, log = ran(folder)
+    assert (code, log) == (0, ["pre", "main", "after"])
+    assert "ExecStopPost=/bin/sh: it failed (exit code 3)" in said
+
+
+def test_where_the_sockets_cannot_be_had_the_last_ones_are_run(folder: Path) -> None:
+    socket_unit(folder, f"ListenSpecial=FOLDER/nothing{COMMANDS}")
+    code, said, log = ran(folder)
+    assert (code, log) == (125, ["pre", "before", "after"])
+    assert f"{folder}/a.socket:2: cannot listen there: No such file or directory" in said
+
+
+def test_one_that_takes_too_long_is_ended(folder: Path) -> None:
+    socket_unit(folder, "ListenStream=FOLDER/socket\nExecStartPre=/bin/sleep 1000\nTimeoutSec=100ms")
+    code, said, log = ran(folder)
+    assert (code, log) == (125, [])
+    assert "ExecStartPre=/bin/sleep: it took too long" in said
+
+
+@NEEDS_ROOT
+def test_without_commands_it_is_no_matter_as_whom_they_would_run(folder: Path) -> None:
+    socket_unit(folder, "ListenStream=FOLDER/socket\nUser=no-such-user\nProtectSystem=strict")
+    assert ran(folder) == (0, "", ["main"])
+
+
+def test_another_services_socket_is_none_of_its(folder: Path) -> None:
+    socket_unit(folder, "ListenStream=FOLDER/socket\nService=b.service")
+    (folder / "b.service").write_text(f"[Service]\nExecStart=/bin/sh -c 'echo $$LISTEN_FDS >>{folder}/log'\n")
+    words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/a.socket"]
+    subprocess.run(words, env={"PATH": PATH}, timeout=60, check=True)
+    assert (folder / "log").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        ("tcp:127.0.0.1:0,protocol=udplite", "protocol=udplite is for udp:"),
+        ("mqueue:/x,max-messages=3", "max-messages and message-size go together"),
+        ("netlink:nobody", "nobody: write netlink:FAMILY"),
+        ("vsock:here:1", "here:1: write vsock:CID:PORT"),
+        ("special:here", "here is no absolute path; write"),
+        ("tcp:127.0.0.1:0,device=no-such-if", "cannot listen there: device=no-such-if: No such device"),
+        ("unix:/run/x,symlink=here", "symlink=here: write symlink= and an absolute path"),
+        ("fifo:/run/x,no-delay", "no-delay is for tcp:"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(form: str, what: str) -> None:
+    words = [str(BRIDGE), "-t", "systemd", "--init", "none", "--listen", form, "--", "/bin/true"]
+    done = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 125
+    assert f"--listen {form}: {what}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_the_kernel_refuses_to_set_is_said_and_the_socket_is_there() -> None:
+    form = "tcp:127.0.0.1:0,congestion=no-such-thing"
+    words = [
+        str(BRIDGE),
+        "-t",
+        "systemd",
+        "--init",
+        "none",
+        "--listen",
+        form,
+        "--",
+        "/bin/sh",
+        "-c",
+        "echo $LISTEN_FDS",
+    ]
+    done = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert f"--listen {form}: congestion: No such file or directory; the socket is without it" in done.stderr
+
+
+@contextmanager
+def serving(folder: Path, lines: str) -> Iterator[int]:
+    """A service for each client, on this port."""
+    port = free_port()
+    (folder / "e@.service").write_text("[Service]\nExecStart=/bin/cat\nStandardInput=socket\n")
+    (folder / "e.socket").write_text(f"[Socket]\nListenStream=127.0.0.1:{port}\nAccept=yes\n{lines}\n")
+    words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/e.socket"]
+    process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert "is ready" in process.stderr.readline()
+        yield port
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def answers(client: socket.socket) -> bool:
+    """Whether somebody serves it."""
+    client.settimeout(30)
+    try:
+        client.sendall(b"x")
+        return client.recv(1) == b"x"
+    except ConnectionError:
+        return False
+
+
+def clients(port: int, count: int, host: str = "127.0.0.1") -> list[socket.socket]:
+    return [socket.create_connection(("127.0.0.1", port), 30, (host, 0)) for _ in range(count)]
+
+
+def test_of_one_host_so_many_are_served(folder: Path) -> None:
+    with serving(folder, "MaxConnections=3\nMaxConnectionsPerSource=2") as port:
+        ours = clients(port, 3)
+        assert [answers(each) for each in ours] == [True, True, False]
+        theirs = clients(port, 2, "127.0.0.2")
+        assert [answers(each) for each in theirs] == [True, False]
+        ours[0].close()
+
+        def is_served() -> bool:
+            with clients(port, 1)[0] as another:
+                return answers(another)
+
+        until(is_served, "there is room again")
+        for each in (*ours, *theirs):
+            each.close()
