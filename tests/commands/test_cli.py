@@ -113,7 +113,7 @@ MISTAKES = [
     (["-t", "--", "d"], "--target --: not known"),
     (["-t", "systemd"], "COMMAND to run is missing"),
     (["-t", "systemd", "--"], "COMMAND to run is missing"),
-    (["-t", "systemd:x", "/bin/true"], "--target systemd:x: nothing may stand behind its name"),
+    (["-t", "systemd:x", "/bin/true"], "--target systemd:x: there it takes forking "),
     (["-t", "s6:x", "/bin/true"], "--target s6:x: write the number of a descriptor"),
     (["-t", "s6:000004" + "9" * 5000, "/bin/true"], "write the number of a descriptor"),
     (["-t", "systemd", "-x", "d"], "-x: no such option; there are -t, -N, -h, -V, --target"),

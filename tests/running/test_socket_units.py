@@ -90,6 +90,41 @@ def test_without_commands_it_is_no_matter_as_whom_they_would_run(folder: Path) -
     assert ran(folder) == (0, "", ["main"])
 
 
+FORKS = """
+import os, socket
+sock = socket.socket(fileno=int(os.environ["LISTEN_FDS"]) + 2)
+told = os.environ["LISTEN_PID"] == str(os.getpid())
+if os.fork():
+    os._exit(0)
+os.setsid()
+while True:
+    client, _ = sock.accept()
+    client.sendall(b"x" if told else b"y")
+    client.close()
+"""
+
+
+def test_a_daemon_that_forks_away_has_the_sockets(folder: Path) -> None:
+    port = free_port()
+    (folder / "forks.py").write_text(FORKS)
+    command = f"/usr/bin/python3 -IS {folder}/forks.py"
+    (folder / "a.service").write_text(f"[Service]\nType=forking\nExecStart={command}\n")
+    socket_unit(folder, f"ListenStream=127.0.0.1:{port}")
+    words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/a.service"]
+    process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert "is ready" in process.stderr.readline()
+        with clients(port, 1)[0] as client:
+            client.settimeout(30)
+            assert client.recv(1) == b"x"
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    with pytest.raises(ConnectionRefusedError):
+        clients(port, 1)
+
+
 def test_another_services_socket_is_none_of_its(folder: Path) -> None:
     socket_unit(folder, "ListenStream=FOLDER/socket\nService=b.service")
     (folder / "b.service").write_text(f"[Service]\nExecStart=/bin/sh -c 'echo $$LISTEN_FDS >>{folder}/log'\n")

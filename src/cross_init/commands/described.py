@@ -55,6 +55,11 @@ GROUPS: tuple[Group, ...] = (
                 "the init system that the daemon was written for: {targets}",
                 (
                     (
+                        (
+                            "`systemd:forking`",
+                            "It takes sockets as systemd passes them, and says that it is ready by forking away "
+                            "(`Type=forking`).",
+                        ),
                         ("`s6:`*N*", "The daemon writes its newline to descriptor *N*; without it, to 3."),
                         (
                             "`dinit:fd=`*N*, `dinit:var=`*NAME*",

@@ -23,11 +23,21 @@ def readiness(definition: "Definition", given: "Environment") -> list[str]:
     if said.type in ("notify", "notify-reload"):
         return ["-t", "systemd", "-N", "--notify-access", said.notify_access]
     if said.type == "forking":
-        return ["-t", "sysv", "-N", *(["--pid-file", said.pid_file] if said.pid_file else [])]
+        kind = "systemd:forking" if has_sockets(definition) else "sysv"
+        return ["-t", kind, "-N", *(["--pid-file", said.pid_file] if said.pid_file else [])]
     if said.type == "dbus":
         bus = ["--bus", "session"] if definition.of_user else []
         return ["-t", "systemd", "--ready-when", f"dbus:{said.bus_name}", *bus]
     return ["-t", "systemd", *STARTED]
+
+
+def has_sockets(definition: "Definition") -> bool:
+    """Whether a socket unit is there for it."""
+    if not definition.sockets:
+        return False
+    from cross_init.running.sockets import is_wanted
+
+    return any(is_wanted(definition, socket) for socket in definition.sockets)
 
 
 def signals(definition: "Definition", taken: set[str]) -> list[str]:

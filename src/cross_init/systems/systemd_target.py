@@ -1,7 +1,7 @@
 """systemd as the target: sd_notify(3), sd_listen_fds(3), and what both imply for a daemon. As the init: systemd.py."""
 
 from cross_init.kernel.linux import Environment
-from cross_init.model import MESSAGE, Channel, Service
+from cross_init.model import EXIT, MESSAGE, Channel, Service
 from cross_init.model import Target as Base
 
 TYPE_CHECKING = False
@@ -16,6 +16,8 @@ WATCHDOG = (b"WATCHDOG_USEC", b"WATCHDOG_PID")
 # SYSTEMD_EXEC_PID names the process that systemd started, so it would lie to a daemon that is our child. What only
 # describes the surroundings (INVOCATION_ID, JOURNAL_STREAM, RUNTIME_DIRECTORY, ...) stays true and stays.
 PROTOCOL = (*LISTEN, *WATCHDOG, b"NOTIFY_SOCKET", b"FDSTORE", b"SYSTEMD_EXEC_PID", b"MAINPID", b"MANAGERPID")
+FORKING = "forking"  # what may stand behind its name
+WHEN_IT_STAYS = "perhaps it needs an option to leave the foreground; if it stays there, leave out :forking"
 NEWS = ("status", "reloading", "stopping", "watchdog", "main PID", "errno", "descriptors to keep")
 
 
@@ -31,9 +33,18 @@ class Target(Base):
         "perhaps it needs an option to say so (redis-server --supervised systemd), or was built without that, or wants "
         "systemd itself as its parent, as keepalived does: then use --ready-when instead of -N"
     )
-    news = NEWS
+    news: tuple[str, ...] = NEWS
+    options = f"{FORKING} (a daemon that takes sockets and forks away: Type=forking)"
     turns_away = True  # systemd.socket(5), MaxConnections=
     ignores_sigpipe = True  # systemd.exec(5), IgnoreSIGPIPE=
+
+    def configure(self, option: str) -> None:
+        """Whether the daemon says that it is ready by leaving. LISTEN_PID is the first process's, as on systemd."""
+        if option == FORKING:
+            self.option, self.forks, self.says, self.news = option, True, EXIT, ()
+            self.when_silent = WHEN_IT_STAYS
+        else:
+            super().configure(option)
 
     def strip(self, environ: Environment) -> None:
         """Nothing of a systemd further up is for this daemon."""
@@ -50,7 +61,9 @@ class Target(Base):
         environ[b"WATCHDOG_PID"] = str(pid).encode()
 
     def channel(self, leaving: bool) -> Channel:
-        """A notification socket."""
+        """A notification socket, for who says so by it."""
+        if self.forks:
+            return Channel()
         from cross_init.readiness.notify_socket import NotifyChannel
 
         return NotifyChannel(leaving, self.notify_socket)

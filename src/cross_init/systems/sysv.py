@@ -119,7 +119,7 @@ class Target(BaseTarget):
             raise Failure(
                 f"passing {sockets[0]} to a daemon of an init script: it opens its own sockets; "
                 "the daemon was not started; one that takes them as systemd passes them and then forks away needs "
-                "-t systemd --supervise --pid-file PATH --ready-when pid-file:PATH"
+                "-t systemd:forking"
             )
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
