@@ -175,10 +175,10 @@ def test_what_the_kernel_refuses_to_set_is_said_and_the_socket_is_there() -> Non
 
 
 @contextmanager
-def serving(folder: Path, lines: str) -> Iterator[int]:
+def serving(folder: Path, lines: str, command: str = "/bin/cat") -> Iterator[int]:
     """A service for each client, on this port."""
     port = free_port()
-    (folder / "e@.service").write_text("[Service]\nExecStart=/bin/cat\nStandardInput=socket\n")
+    (folder / "e@.service").write_text(f"[Service]\nExecStart={command}\nStandardInput=socket\n")
     (folder / "e.socket").write_text(f"[Socket]\nListenStream=127.0.0.1:{port}\nAccept=yes\n{lines}\n")
     words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/e.socket"]
     process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
@@ -220,3 +220,18 @@ def test_of_one_host_so_many_are_served(folder: Path) -> None:
         until(is_served, "there is room again")
         for each in (*ours, *theirs):
             each.close()
+
+
+SHOW = "import os, socket; os.write(1, str(socket.socket(fileno=0).getsockopt(1, 8)).encode())"
+
+
+def test_clients_come_by_any_of_several_sockets_and_each_has_its_buffers(folder: Path) -> None:
+    (folder / "show.py").write_text(SHOW)
+    lines = f"ListenStream={folder}/socket\nReceiveBuffer=32K"
+    with serving(folder, lines, f"/usr/bin/python3 -IS {folder}/show.py") as port:
+        with clients(port, 1)[0] as client:
+            assert client.recv(100) == b"65536"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(30)
+            client.connect(f"{folder}/socket")
+            assert client.recv(100) == b"65536"

@@ -22,6 +22,8 @@ from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.launch import Start
 
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT)
@@ -47,11 +49,12 @@ class Server:
         pid = posix.getpid()
         self.watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell_ready)
         self.reporter = self.watched.reporter
-        self.listening = _socket.socket(fileno=start.sockets[0].fd)
+        self.listening = [_socket.socket(fileno=passed.fd) for passed in start.sockets]
         # Another process that shares the socket may be faster, and accept() would wait, deaf, for the next client.
-        self.blocks = posix.get_blocking(self.listening.fileno())
-        posix.set_blocking(self.listening.fileno(), False)
-        posix.set_inheritable(self.listening.fileno(), False)
+        self.blocks = [posix.get_blocking(sock.fileno()) for sock in self.listening]
+        for sock in self.listening:
+            posix.set_blocking(sock.fileno(), False)
+            posix.set_inheritable(sock.fileno(), False)
         loop.watch(given.news, self._hear)
         self._attend()
         self.watched.serve_status(SERVE)
@@ -72,17 +75,20 @@ class Server:
 
     def _attend(self) -> None:
         """Accept whoever comes, as long as there is room. The kernel keeps the others waiting, or we turn them away."""
-        fd = self.listening.fileno()
         has_room = self.start.target.turns_away or len(self.daemons) < self.start.target.clients_at_a_time
-        if self.stopping or not has_room:
-            self.loop.forget(fd)
-        elif fd not in self.loop.sources:
-            self.loop.watch(fd, self._accept)
+        for number, sock in enumerate(self.listening):
+            if self.stopping or not has_room:
+                self.loop.forget(sock.fileno())
+            elif sock.fileno() not in self.loop.sources:
+                self.loop.watch(sock.fileno(), self._acceptor(number))
         self.watched.status = f"clients: {len(self.daemons)}"
 
-    def _accept(self) -> None:
+    def _acceptor(self, number: int) -> "Callable[[], None]":
+        return lambda: self._accept(number)
+
+    def _accept(self, number: int) -> None:
         try:
-            fd, _ = self.listening._accept()  # type: ignore[attr-defined]
+            fd, _ = self.listening[number]._accept()  # type: ignore[attr-defined]
         except (BlockingIOError, ConnectionAbortedError):
             return  # another process was faster, or the client has gone
         except OSError as error:
@@ -97,7 +103,7 @@ class Server:
         try:
             pid = fork("starting a daemon for a client")
             if pid == 0:
-                self._become(fd)
+                self._become(fd, number)
             self.daemons[pid] = source
             self._attend()
         except Failure as failure:
@@ -126,17 +132,19 @@ class Server:
     def _rest(self, reason: str) -> None:
         """Something is used up: whoever is told at once that a client waits would only spin."""
         self.reporter.say(f"{reason}; trying again in {AGAIN_S:g} s")
-        self.loop.forget(self.listening.fileno())
+        for sock in self.listening:
+            self.loop.forget(sock.fileno())
         self.loop.after(AGAIN_S, self._attend)
 
-    def _become(self, fd: int) -> None:
-        """In the new process: become the daemon for this connection. Does not return."""
+    def _become(self, fd: int, number: int) -> None:
+        """In the new process: become the daemon for a connection of the socket with this number. Does not return."""
         code = FAILED
         try:
             try:
                 if self.guard is not None:
                     self.guard.enrol()
                 posix.setsid()
+                self._set(fd, number)
                 self.start.sockets = [describe(fd)]
                 self.given.restore()
                 self.start.become()
@@ -148,6 +156,16 @@ class Server:
                 code = print_unexpected(error)
         finally:
             posix._exit(code)
+
+    def _set(self, fd: int, number: int) -> None:
+        """Tell a UNIX connection what its listening socket was told, as systemd does; a TCP one has that from it."""
+        opened = self.start.request.listen
+        if len(opened) == len(self.listening) and opened[number].path and opened[number].options.settings:
+            from cross_init.sockets.settings import set_after
+
+            sock = _socket.socket(fileno=fd)
+            set_after(sock, opened[number])
+            sock.detach()
 
     # Signals.
 
@@ -221,8 +239,9 @@ class Server:
 
     def close(self) -> None:
         """It is over."""
-        posix.set_blocking(self.listening.fileno(), self.blocks)
-        self.listening.close()
+        for sock, blocks in zip(self.listening, self.blocks, strict=True):
+            posix.set_blocking(sock.fileno(), blocks)
+            sock.close()
         self.watched.close()
 
 

@@ -64,7 +64,7 @@ def cannot_listen(address: "Address", error: OSError) -> Failure:
     instead = "remove what stands there" if address.has_path else "choose another address"
     advice = {
         errno.EADDRINUSE: f"end what listens there, or {instead}",
-        errno.ENOENT: "make the folder first",
+        errno.ENOENT: "make the folder first" if address.is_socket else "it has to be there already",
         errno.EACCES: "ports below 1024 and others' folders need privileges",
         errno.EPERM: "only root may give a socket to others, and no link of another user's is followed",
         errno.EADDRNOTAVAIL: "choose an address of this machine",
