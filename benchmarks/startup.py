@@ -144,6 +144,8 @@ def units() -> Iterator[dict[str, list[str]]]:
         finally:
             for base in ("/run", "/var/lib"):
                 shutil.rmtree(Path(base, name), ignore_errors=True)
+            for kept in Path("/run/cross-init/units").glob(f"{name}-*"):
+                kept.unlink()
 
 
 def limit_of(form: str, case: str, like_checkout: float) -> float:

@@ -21,7 +21,10 @@ def readiness(definition: "Definition", given: "Environment") -> list[str]:
 
         return ["-t", target(definition, given), *(("-N",) if said.type == "stop" else STARTED)]
     if said.type in ("notify", "notify-reload"):
-        return ["-t", "systemd", "-N", "--notify-access", said.notify_access]
+        access = (
+            [] if said.notify_access == "main" else ["--notify-access", said.notify_access]
+        )  # main: the bridge's own
+        return ["-t", "systemd", "-N", *access]
     if said.type == "forking":
         kind = "systemd:forking" if has_sockets(definition) else "sysv"
         return ["-t", kind, "-N", *(["--pid-file", said.pid_file] if said.pid_file else [])]

@@ -85,8 +85,6 @@ def _target(definition: "Definition", clients: int, has_sockets: bool) -> tuple[
     if has_sockets and definition.context.standard_input == "socket":
         return ["-t", "inetd:wait"], list(STARTED)
     found = readiness(definition, {})  # a job is none of these
-    if found[-2:] == ["--notify-access", "main"]:
-        found = found[:-2]  # the bridge's own
     return found[:2], found[2:]
 
 
