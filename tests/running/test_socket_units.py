@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command import BRIDGE, PATH
 from tests.support.own import free_port
+from tests.support.packages import need
 from tests.support.waiting import until
 
 FRONT_DOOR = str(BRIDGE).removesuffix("-bridge")
@@ -118,6 +119,27 @@ def test_a_daemon_that_forks_away_has_the_sockets(folder: Path) -> None:
         with clients(port, 1)[0] as client:
             client.settimeout(30)
             assert client.recv(1) == b"x"
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    with pytest.raises(ConnectionRefusedError):
+        clients(port, 1)
+
+
+@NEEDS_ROOT
+def test_gpsd_which_forks_away_serves_by_its_units_sockets(folder: Path) -> None:
+    need("gpsd")
+    port = free_port()
+    (folder / "a.service").write_text("[Service]\nType=forking\nExecStart=/usr/sbin/gpsd\n")
+    socket_unit(folder, f"ListenStream=FOLDER/gpsd.sock\nListenStream=127.0.0.1:{port}\nSocketMode=0600")
+    words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/a.service"]
+    process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert "is ready" in process.stderr.readline()
+        with clients(port, 1)[0] as client:
+            client.settimeout(30)
+            assert b'"class":"VERSION"' in client.recv(1000)
     finally:
         process.terminate()
         process.communicate(timeout=60)

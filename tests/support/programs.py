@@ -37,6 +37,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "git": ("git",),
     "gpg-agent": ("gpg-agent",),
     "gpgconf": ("gpgconf",),
+    "gpsd": ("gpsd",),
     "groff-base": ("groff", "grotty", "troff"),
     "gunicorn": ("gunicorn",),
     "haproxy": ("haproxy",),
