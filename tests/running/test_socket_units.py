@@ -257,3 +257,14 @@ def test_clients_come_by_any_of_several_sockets_and_each_has_its_buffers(folder:
             client.settimeout(30)
             client.connect(f"{folder}/socket")
             assert client.recv(100) == b"65536"
+
+
+def test_what_only_run_does_is_said_where_it_is_translated(folder: Path) -> None:
+    socket_unit(folder, f"ListenStream=FOLDER/socket{COMMANDS}")
+    words = [FRONT_DOOR, "translate", "--to", "s6", f"{folder}/a.service"]
+    for more, said in (([], ""), (["--expand"], "[Socket] ExecStartPre=, [Socket] ExecStartPost=")):
+        done = subprocess.run(
+            [*words, *more], env={"PATH": PATH}, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert said in done.stderr
+        assert bool(said) == ("[Socket]" in done.stderr)

@@ -19,6 +19,7 @@ OF_RUN_ALONE = (
     *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures", "RestrictNamespaces"),
     *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
 )
+OF_SOCKETS = ("ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost", "MaxConnectionsPerSource")
 OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
@@ -30,6 +31,8 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
     alone: list[str] = []
     own = {each.name for each in unit.definition.sockets}
     for said in unit.lines:
+        if said.section == "Socket" and expand and said.value and said.key in OF_SOCKETS and not said.ignored:
+            alone.append(f"[Socket] {said.key}=")
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
