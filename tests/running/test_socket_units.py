@@ -268,3 +268,10 @@ def test_what_only_run_does_is_said_where_it_is_translated(folder: Path) -> None
         )
         assert said in done.stderr
         assert bool(said) == ("[Socket]" in done.stderr)
+
+
+def test_what_is_not_set_is_said_with_the_units_line(folder: Path) -> None:
+    socket_unit(folder, f"ListenStream=127.0.0.1:{free_port()}\nTCPCongestion=no-such-thing")
+    code, said, log = ran(folder)
+    assert (code, log) == (0, ["main"])
+    assert f"{folder}/a.socket:2: congestion: No such file or directory; the socket is without it" in said

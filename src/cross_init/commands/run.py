@@ -103,6 +103,8 @@ def as_bridge(
     from cross_init.start import resident
 
     request = request_of(asked, unit, clients, [word for each in sockets for word in ("--listen", each)], environ)
+    for address in request.listen:
+        address.at = sockets.get(address.text, "")
     if request.listen:
         unit.listen()
     request.stays = unit.stays

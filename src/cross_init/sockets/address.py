@@ -52,11 +52,12 @@ FAMILY_MAX = 255  # of netlink's
 class Address:
     """What --listen, or another option, was given: [NAME=]KIND:REST[,OPTION...], taken apart."""
 
-    __slots__ = ("host", "kind", "name", "option", "options", "path", "port", "text")
+    __slots__ = ("at", "host", "kind", "name", "option", "options", "path", "port", "text")
 
     def __init__(
         self, name: str, kind: str, host: str, port: int, path: str, text: str, option: str, options: Options
     ) -> None:
+        self.at = ""  # the line that asks for it, where that is a unit's
         self.name = name
         self.kind = kind
         self.host = host
@@ -83,8 +84,8 @@ class Address:
 
     @property
     def said(self) -> str:
-        """The option that asks for it, for a message."""
-        return f"{self.option} {self.text}"
+        """What asks for it, for a message."""
+        return self.at or f"{self.option} {self.text}"
 
     def suits(self, what_for: str) -> bool:
         """Whether it is what an option is for (options.py)."""
