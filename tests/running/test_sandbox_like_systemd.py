@@ -5,6 +5,7 @@ All units of a container run at once: the cases are many, and a start is dear.
 
 import json
 import os
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,7 @@ ROOT = (
     f"RootDirectory={PLACE}/root\nBindReadOnlyPaths=/usr /etc\nBindReadOnlyPaths={INSIDE}\n"
     "BindReadOnlyPaths=-/lib -/lib64 -/bin"
 )
+# The lines of a unit; where the name begins with a prefix of Exec lines, its command has that.
 CASES = {
     "PrivateTmp": "PrivateTmp=yes",
     "PrivateTmp of a user's": "PrivateTmp=yes\nUser=daemon",
@@ -126,6 +128,12 @@ CASES = {
     "dynamic": "DynamicUser=yes\nUser=daemon\nPrivateTmp=yes",
     "nested folders": "ProtectSystem=strict\nStateDirectory=NAME NAME/b\nCacheDirectory=NAME\nUser=daemon\n"
     "LogsDirectory=NAME",
+    "+ protected": "ProtectSystem=strict\nPrivateTmp=yes\nPrivateDevices=yes\nPrivateNetwork=yes\nPrivateUsers=yes\n"
+    f"NoNewPrivileges=yes\nReadOnlyPaths={PLACE}\nProtectHostname=yes",
+    "+ bound": f"BindPaths={PLACE}/a:{PLACE}/new\nTemporaryFileSystem={PLACE}/c\nReadWritePaths={PLACE}/b\n"
+    f"InaccessiblePaths={PLACE}/a\nUser=daemon\nStateDirectory=NAME",
+    "+ root": f"{ROOT}\nPrivateTmp=yes\nProtectSystem=strict\nBindPaths=/dev /proc /sys",
+    "! user": f"User=daemon\nPrivateTmp=yes\nProtectSystem=strict\nReadOnlyPaths={PLACE}",
     "redis-server": """
 User=daemon
 LimitNOFILE=65535
@@ -325,7 +333,7 @@ def prepared(container: Container) -> None:
 PREPARE = f"""
 mkdir {PLACE}
 cd {PLACE}
-mkdir -p new a/below b c mounted root/srv /home/somebody /run/credentials
+mkdir -p new a/below b c mounted root/srv root/tmp root/var/tmp root/var/lib /home/somebody /run/credentials
 echo file of a >{PLACE}/a/file; echo file of b >{PLACE}/b/file
 touch {PLACE}/new/file
 cp /usr/bin/true {PLACE}/program; cp /usr/bin/true {PLACE}/a/program
@@ -373,7 +381,7 @@ def _run_all(manager: Manager, cases: dict[str, str]) -> dict[str, tuple[Any, An
         text = (
             f"[Service]\nType=exec\n{lines.replace('NAME', name)}\n"
             f'Environment="SPACES={spaces}"\nStandardOutput=file:/srv/seen/WHO{name}\nStandardError=journal\n'
-            f"ExecStart=/usr/bin/python3 -IS {PROBE} {tried}\n"
+            f"ExecStart={case[0].strip(string.ascii_letters)}/usr/bin/python3 -IS {PROBE} {tried}\n"
         )
         (manager.folder / f"{name}.service").write_text(text.replace("WHO", ""))
         ours = container.root / f"srv/units/{name}.service"

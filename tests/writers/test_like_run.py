@@ -100,3 +100,11 @@ def test_what_only_run_does_is_said(tmp_path: Path, case: str) -> None:
     expanded = translate(str(unit), "--to", "runit", "--expand")
     assert f"only cross-init run does these, so they are left out: {keys}\n" in expanded.stderr
     assert "left out" not in translate(str(unit), "--to", "runit").stderr
+
+
+def test_that_only_run_makes_a_sandbox_is_said(tmp_path: Path) -> None:
+    unit = tmp_path / "web.service"
+    unit.write_text("[Service]\nPrivateTmp=yes\nProtectSystem=no\nReadOnlyPaths=/srv\nExecStart=/bin/cat\n")
+    expanded = translate(str(unit), "--to", "runit", "--expand")
+    assert "only cross-init run does these, so they are left out: PrivateTmp=, ReadOnlyPaths=\n" in expanded.stderr
+    assert "left out" not in translate(str(unit), "--to", "runit").stderr

@@ -83,11 +83,10 @@ class Enclosure:
         elif "user" in self.kinds and not is_full:
             both = maps(context, (posix.geteuid(), posix.getegid()), (identity.user, identity.group))
             users = self._try("private_users", lambda: Users(*both, context.private_users == "full"))
-        if not is_full:
-            for name, fd in self.spaces.items():
-                self._join(name, fd)
-            if "cgroup" in self.kinds:
-                self._try("protect_control_groups", lambda: leave(CLONE_NEWCGROUP))
+        for name, fd in self.spaces.items():
+            self._join(name, fd)
+        if "cgroup" in self.kinds and not is_full:
+            self._try("protect_control_groups", lambda: leave(CLONE_NEWCGROUP))
         if "mnt" in self.kinds:
             self._mount(root, is_full, notify_socket)
         if "uts" in self.kinds and not is_full:

@@ -84,7 +84,7 @@ class Process:
         if any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
             from cross_init.running.directories import make_all
 
-            make_all(self.definition, (0, 0) if self.is_full and not posix.geteuid() else self.identity.owner)
+            make_all(self.definition, self.identity.owner)
         if not self.definition.of_user or "umask" in self.definition.origins:
             posix.umask(context.umask)
         self._be()
@@ -178,6 +178,8 @@ class Process:
             is_own = bool(self.enclosure.kinds)  # who is no root may do in there what root may
         if not keeps_user:
             self._try("group" if context.group else "user", "its group", lambda: take_groups(self.identity))
+        elif self.identity.groups is not None and self.identity.group > 0:  # systemd has these all the same
+            self._try("user", "its groups", lambda: posix.setgroups(self.identity.groups or ()))
         if users is not None:
             self._try("private_users", "PrivateUsers=", users.enter)
         self._go_where(root)
