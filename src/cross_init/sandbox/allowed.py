@@ -144,7 +144,7 @@ def _keys(kind: str) -> tuple[str, ...]:
     if kind != "mnt":
         return KINDS[kind][1]
     others = {key for each in KINDS if each != "cgroup" for key in KINDS[each][1]}
-    return ("DynamicUser", *(key for key in OF_SANDBOX if key not in others))
+    return ("DynamicUser", "RootDirectory", *(key for key in OF_SANDBOX if key not in others))
 
 
 def _insist(definition: "Definition", reason: str, ignored: list[str]) -> None:
