@@ -33,6 +33,7 @@ TREES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bookworm-openrc": ("bookworm", ("openrc",)),
     "trixie": ("trixie", ("openrc", "finit", "shepherd")),
     "sid-inits": ("sid", ("openrc", "finit", "shepherd")),
+    "sid-daemons": ("sid", ("openrc", "finit", "haproxy", "unbound", "php-fpm")),
     "bookworm-build": (
         "bookworm",
         (

@@ -37,18 +37,35 @@ def _read_elsewhere(pid: int) -> bytes:
             _write(pid, theirs)
     finally:
         posix.close(theirs)
-    text = b""
+    text, is_lost = b"", True
     try:
         come = poll()
         come.register(ours, POLLIN)
-        while len(text) <= VARIABLES_MAX and come.poll(PATIENCE_MS) and (part := posix.read(ours, VARIABLES_MAX)):
+        while len(text) <= VARIABLES_MAX and come.poll(PATIENCE_MS):
+            part = posix.read(ours, VARIABLES_MAX)
+            if not part:
+                is_lost = False
+                break
             text += part
     finally:
         posix.close(ours)
         posix.kill(child, _signal.SIGKILL)  # our child, not waited for: the number is still its own
         left.add(child)
+        if not is_lost:
+            _let_end(child)
         reap()
     return text
+
+
+def _let_end(child: int) -> None:
+    """A moment for it, which has done its work: as a zombie it would stay until the next one is looked for."""
+    pidfd = posix.pidfd_open(child)
+    try:
+        ends = poll()
+        ends.register(pidfd, POLLIN)
+        ends.poll(PATIENCE_MS)
+    finally:
+        posix.close(pidfd)
 
 
 def _write(pid: int, pipe: int) -> None:
