@@ -79,23 +79,37 @@ listen = /run/php.sock
 pm = static
 pm.max_children = 2
 """
-REDIS = "/usr/bin/redis-server --supervised systemd --daemonize no --port 0 --unixsocket /run/d/redis --save ''"
+REDIS = "exec /usr/bin/redis-server --supervised systemd --daemonize no --port 0 --unixsocket /run/d/redis --save ''"
 HTTP = asked("/run/web.sock", "GET / HTTP/1.0\\r\\n\\r\\n", "HTTP/1")
+# What speaks in a root of its own finds the socket there (docs/resident.md).
+JAIL = """mkdir -p /var/jail/etc /var/jail/run/cross-init
+cp /etc/d.conf /var/jail/etc
+mountpoint -q /var/jail/run/cross-init || mount --bind /run/cross-init /var/jail/run/cross-init
+"""
 DAEMONS = {
     "redis": Daemon(REDIS, "", asked("/run/d/redis", "PING\\r\\n", "+PONG"), "redis-server"),
-    "haproxy": Daemon("/usr/sbin/haproxy -Ws -f /etc/d.conf", HAPROXY, HTTP, "haproxy", "USR2"),
+    "haproxy": Daemon("exec /usr/sbin/haproxy -Ws -f /etc/d.conf", HAPROXY, HTTP, "haproxy", "USR2"),
     "unbound": Daemon(
-        "/usr/sbin/unbound -d -p -c /etc/d.conf",
+        "exec /usr/sbin/unbound -d -p -c /etc/d.conf",
         UNBOUND.replace("CHROOT", ""),
         "/usr/sbin/unbound-control -c /etc/d.conf status",
         "unbound",
         "HUP",
     ),
-    "php-fpm": Daemon("/usr/sbin/php-fpm8.* -F -y /etc/d.conf", PHP, asked("/run/php.sock", "", ""), "php-fpm", "USR2"),
+    "chrooted": Daemon(
+        JAIL + "exec /usr/sbin/unbound -d -p -c /var/jail/etc/d.conf",
+        UNBOUND.replace("CHROOT", "/var/jail"),
+        "/usr/sbin/unbound-control -c /etc/d.conf status",
+        "unbound",
+        "HUP",
+    ),
+    "php-fpm": Daemon(
+        "exec /usr/sbin/php-fpm8.* -F -y /etc/d.conf", PHP, asked("/run/php.sock", "", ""), "php-fpm", "USR2"
+    ),
 }
 # Debian's packages of them, on the machine itself and in a tree.
 PACKAGES = ("redis-server", "haproxy", "unbound", "php8.2-fpm")
-GATED = f"#!/bin/sh\nread -r go < /run/gate\nexport NOTIFY_SOCKET={NOTIFY}\nexec COMMAND\n"
+GATED = f"#!/bin/sh\nread -r go < /run/gate\nexport NOTIFY_SOCKET={NOTIFY}\nCOMMAND\n"
 SERVE = f"#!/bin/sh\nexec {FRONT_DOOR} serve 2>>/run/said\n"
 
 
@@ -299,13 +313,6 @@ class OfOpenrc(Under):
 
     def stop(self) -> None:
         assert self.does("rc-service", self.name, "stop")
-
-
-class OfOpenrcSupervised(OfOpenrc):
-    """By supervise-daemon, which stays."""
-
-    restarts = True
-    way = "supervisor=supervise-daemon\nnotify=fd:3\nrespawn_delay=1\n"
 
 
 INITS: dict[str, type[Under]] = {

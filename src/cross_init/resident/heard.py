@@ -7,13 +7,15 @@ from cross_init.commands.options import parse
 from cross_init.detect import target_named
 from cross_init.errors import print_unexpected, why
 from cross_init.kernel.pidfds import has_ended
+from cross_init.kernel.procfs import process_owner
 from cross_init.launch import Start
-from cross_init.model import HEARD_S, STOP
+from cross_init.model import HEARD_S, STOP, Service
 from cross_init.readiness.notification import Listener
 from cross_init.readiness.worker import Task, Tell, workers_of
 from cross_init.request import Request
 from cross_init.resident.deposit import OUTSIDE
 from cross_init.resident.loop import Facet
+from cross_init.watch.log import Bucket
 from cross_init.watch.status_socket import describe
 from cross_init.watch.watched import Watched
 from cross_init.watch.wire import Malformed, Value, decode, encode
@@ -41,6 +43,9 @@ OPTIONS = parse(["-t", "systemd", "-N", "--", "a daemon"])
 TARGET = target_named("systemd")
 PATIENCE_S = 5.0  # for an init that is asked before it is told
 NOT_YET, TELLING, TOLD = 0, 1, 2  # how far the init has been told
+NAME_MAX = 500  # characters of a name that is noted: it may come from a variable of the daemon's
+USERS_MAX = 256
+buckets: dict[int, Bucket] = {}
 STATE: dict[str, type] = {"state": str, "status": str, "since": float, "failure": int, "told": int, "ready": int}
 
 
@@ -58,6 +63,8 @@ class Heard(Watched):
         self.noted_state = b""
         self.facet = Facet(loop, 2, self._give_up)
         super().__init__(self.facet, Start(request), owner.pid, owner.pidfd, owner.began, self.tell_init)
+        if owner.unreached and (user := process_owner(owner.pid)) != posix.geteuid():
+            self.reporter.bucket = bucket_of(user)
         self.voice = Voice(self)
         self.facet.watch(owner.pidfd, lambda: keeper.bury(self))
 
@@ -111,7 +118,10 @@ class Heard(Watched):
     def remember(self) -> None:
         """Have noted how it is, if that has changed."""
         values = (self.state, self.status, self.since, self.failure, self.told, int(self.ready))
-        state = encode(dict(zip(STATE, values, strict=True)))
+        name, instance = self.service.name, self.service.instance
+        is_kept = not self.service.is_guess and len(name) + len(instance) <= NAME_MAX
+        names = {"service": name if is_kept else "", "instance": instance if is_kept else ""}
+        state = encode({**dict(zip(STATE, values, strict=True)), **names})
         if state != self.noted_state and not self.is_over:
             self.noted_state = state
             self.keeper.note(self.id, state)
@@ -151,6 +161,8 @@ class Heard(Watched):
         self.is_over = True
         self.facet.let_go()
         self._let_go_of_init()
+        if self.reporter.bucket in buckets.values():
+            self.reporter.bucket = Bucket(monotonic())  # that lines were left out is said with the next of that user's
         super().close()
 
     def _let_go_of_init(self) -> None:
@@ -158,6 +170,26 @@ class Heard(Watched):
         for fd in self.init.descriptors:
             posix.close(fd)
         self.init.descriptors = ()
+
+
+def named_before(state: bytes) -> "Service | None":
+    """What it was called when this was noted: by its variables, which a daemon writes over that sets its title."""
+    try:
+        known = decode(state)
+    except Malformed:
+        return None
+    name, instance = known.get("service"), known.get("instance")  # earlier versions have not noted them
+    return Service(name, instance) if isinstance(name, str) and isinstance(instance, str) and name else None
+
+
+def bucket_of(user: int) -> Bucket:
+    """How many lines are said of all the services of another user's whose init is not told.
+
+    They may be no services at all: where process 1 adopts orphans, anybody can make any number of what looks like one.
+    """
+    if user not in buckets and len(buckets) >= USERS_MAX:
+        buckets.clear()
+    return buckets.setdefault(user, Bucket(monotonic()))
 
 
 class Voice(Listener):

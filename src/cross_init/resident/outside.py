@@ -10,7 +10,7 @@ import posix
 from cross_init.kernel.pidfds import has_ended
 from cross_init.resident.deposit import OUTSIDE, SOCKET
 from cross_init.resident.ear import Ear, listening
-from cross_init.resident.heard import Heard
+from cross_init.resident.heard import Heard, named_before
 from cross_init.resident.keeping import ID
 from cross_init.resident.places import NOTIFY
 from cross_init.resident.whose import Owner, Stranger, owner_again
@@ -68,6 +68,7 @@ class Outside:
             except Stranger:
                 pass
             else:
+                owner.service = named_before(kept.state) or owner.service
                 heard = ear.services[owner.pid] = self._have(name, owner)
                 heard.resume(kept.state)
                 if self.is_gone:

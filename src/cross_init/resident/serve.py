@@ -28,7 +28,7 @@ from cross_init.resident.keeping import ID, Deposit
 from cross_init.resident.loop import ManyLoop
 from cross_init.resident.means import limit_files, set_priority
 from cross_init.resident.outside import Outside
-from cross_init.resident.places import KEPT, SERVE
+from cross_init.resident.places import KEPT, NOTIFY, SERVE, folder
 from cross_init.resident.rebuilt import Handed
 from cross_init.resident.tended import Tended, give_up
 from cross_init.sockets.connection import credentials
@@ -66,15 +66,15 @@ class Resident:
         self.hurried = 0.0  # when we were last in a hurry, monotonic
         self.slow_down: Timer | None = None  # when it is looked whether we still are
         self.most = max((posix.sysconf("SC_OPEN_MAX") - SPARE) // OF_EACH, 1)
-        self.folder = folder = begun.folder
+        self.folder = base = begun.folder
         self.lock = begun.lock
         self.world = world_of("self")
-        self.deposit = Deposit(folder + KEPT, begun.deposit, offered(self.loop, begun.files))
+        self.deposit = Deposit(base + KEPT, begun.deposit, offered(self.loop, begun.files))
         self.loop.watch(self.deposit.fileno(), self._renew_deposit)
         self.outside = Outside(self)
         self._take_over()
         self.outside.begin()
-        self.listener = listening(folder + SERVE, BACKLOG)
+        self.listener = listening(base + SERVE, BACKLOG)
         Acceptor(self.loop, self.listener, self._let_in, BRIDGES_AT_ONCE)
         try:
             StatusSocket(self.loop, self._describe)
@@ -357,9 +357,9 @@ def start_anew(files: int) -> None:
 
 
 def say(text: bytes) -> None:
-    """Tell whoever started us, if he listens (sd_notify(3))."""
+    """Tell whoever started us, if he listens (sd_notify(3)): not ourselves, where the init has our socket for all."""
     address = posix.environ.get(b"NOTIFY_SOCKET", b"")
-    if not address:
+    if address in (b"", folder() + NOTIFY):
         return
     try:
         manager = Manager(address)
