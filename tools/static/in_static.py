@@ -19,6 +19,8 @@ PLACE = "/proc/self/exe"  # a file, so that nobody can have put modules below it
 class Packed:
     """Finds modules that are packed."""
 
+    dictionary = b""  # by which they are unpacked, once that was needed
+
     @staticmethod
     def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None) -> "ModuleSpec | None":
         """One of them, if there is one of this name."""
@@ -37,13 +39,16 @@ class Packed:
     def exec_module(module: "ModuleType") -> None:
         """Run its code."""
         from marshal import loads
-        from zlib import decompress
+        from zlib import decompress, decompressobj
 
         from cross_init_calls import packed
 
         assert module.__spec__ is not None
+        if not Packed.dictionary:
+            offset, size, _ = __import__("packed").PLACES[""]
+            Packed.dictionary = decompress(packed(offset, size))
         offset, size, _ = module.__spec__.loader_state
-        exec(loads(decompress(packed(offset, size))), module.__dict__)
+        exec(loads(decompressobj(zdict=Packed.dictionary).decompress(packed(offset, size))), module.__dict__)
 
 
 def code_of(folder: str, name: str) -> "CodeType | None":
