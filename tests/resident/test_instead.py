@@ -126,11 +126,27 @@ def test_anything_else_is_refused(data: bytes) -> None:
         ("-t", "systemd", "-N", "--init", "none"),
         ("-t", "systemd", "-N", "--init", "none", "--help"),
         ("--nonsense",),
+        *(
+            ("-t", "systemd", "-N", "--init", "none", *option, "--", "/bin/true")
+            for option in (
+                ("--listen", "tcp:127.0.0.1:4001"),
+                ("--ready-when", "started"),
+                ("--rewrite-signal", "TERM:INT"),
+                ("--success-exit-status", "3"),
+                ("--watchdog", "3"),
+                ("--fd-store", "3"),
+                ("--end-after-ready",),
+                ("--supervise",),
+                ("--own-watcher",),
+                ("--explain",),
+            )
+        ),
     ],
 )
 def test_the_rest_is_the_bridges(words: tuple[str, ...]) -> None:
-    with pytest.raises((Malformed, Failure)):
+    with pytest.raises((Malformed, Failure)) as raised:
         begin(request(*words), [], posix.getpid())
+    assert "file for the verdict" not in str(raised.value)  # so far comes what the resident would do
 
 
 def test_a_long_environment_is_the_bridges(here: Machine) -> None:

@@ -8,7 +8,8 @@ that depends on its working directory, sockets, most options.
 import posix
 from time import monotonic
 
-from cross_init.commands.options import parse
+from cross_init.commands.options import OPTIONS as KNOWN
+from cross_init.commands.options import REPEATED, parse
 from cross_init.gather import hearing, refuse, refuse_unused, warnings
 from cross_init.kernel.linux import process_stat
 from cross_init.launch import Start, find_program
@@ -47,7 +48,9 @@ def begin(data: bytes, fds: list[int], pid: int) -> tuple[Handed, bytes]:
     """
     words, environ, parent = read(data)
     options = parse(words)
-    if options.target != TARGET or options.misplaced or not options.command or not options.given.keys() <= OPTIONS:
+    is_ours = options.target == TARGET and bool(options.command) and not options.misplaced
+    said_often = any(getattr(options, KNOWN[option][0]) for option in REPEATED)  # which are not among those given
+    if not is_ours or said_often or not options.given.keys() <= OPTIONS:
         raise Itself
     request = resolve(options, environ, (pid, parent))
     init, target = request.init, request.target
