@@ -265,7 +265,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(st.lists(LINES, min_size=1, max_size=5).map("\n".join), min_size=BATCH, max_size=BATCH))
-@settings(max_examples=3, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_whatever_is_said_means_the_same(host: Host, cases: list[str]) -> None:
     assert compared(host, cases) == []
 

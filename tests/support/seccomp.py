@@ -100,8 +100,10 @@ def _different(left: tuple[Program, ...], right: tuple[Program, ...]) -> list[tu
     found = []
     with_arguments = [each for each in (*left, *right) if any(code == 0x20 and at >= 16 for code, _, _, at in each)]
     named = {constant & ~X32 for each in with_arguments for _, _, _, constant in each}
+    numbers = {constant & ~X32 for each in (*left, *right) for _, _, _, constant in each} & {*range(CALLS)}
+    numbers |= {CALLS - 1} if left or right else set()  # any other: numbers are compared with these alone
     for name, arch, base in (("x86", X86, 0), ("x86-64", X86_64, 0), ("x32", X86_64, X32)):
-        for nr in range(CALLS) if left or right else ():
+        for nr in sorted(numbers):
             for value in VALUES if nr in named else (0,):
                 pair = [said(each, arch, base + nr, value) for each in (left, right)]
                 if pair[0] != pair[1]:

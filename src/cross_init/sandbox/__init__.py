@@ -1,1 +1,1 @@
-"""What a unit's service may not do or see: filters of system calls."""
+"""What a unit's service may see and do: filters of system calls."""
