@@ -28,6 +28,8 @@ def nothing_left(driver: Driver, before: set[Path]) -> None:
 
 def is_answered(path: Path) -> bool:
     """Whether a process has this socket. Asked without a message: who has another kind of socket refuses the kind."""
+    if not path.is_socket():
+        return False
     with suppress(FileNotFoundError), within(path.parent) as folder:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             found = probe.connect_ex(f"/proc/self/fd/{folder}/{path.name}")

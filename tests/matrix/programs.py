@@ -171,7 +171,8 @@ class Circus(Supervised):
         return bool(self.ask("status")["status"] == "stopped")
 
     def stop(self) -> None:
-        self.ask("stop")
+        # While it still starts it, which it does for some time after the daemon has run, it refuses.
+        until(lambda: bool(self.ask("stop")["status"] == "ok"), "circusd stops it")
         until(self.is_down, "circusd has stopped it")
 
 

@@ -11,6 +11,7 @@ from tests.support.containers import BRIDGE, FRONT_DOOR
 from tests.support.dinit import prefix
 from tests.support.outside import NOTIFY
 from tests.support.packages import need
+from tests.support.programs import USUAL
 from tests.support.roots import rooted
 from tests.support.waiting import until
 
@@ -31,7 +32,7 @@ signal.pause()
 """
 FILES = {
     **OfDinit.files,
-    "/etc/env": f"NOTIFY_SOCKET={NOTIFY}\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
+    "/etc/env": f"NOTIFY_SOCKET={NOTIFY}\nPATH={USUAL}\n",
     "/etc/redis.sh": f"#!/bin/sh\n{REDIS} --set-proc-title no\n",
     "/etc/dinit.d/redis": f"type = process\ncommand = /etc/redis.sh\n{WAITS}",
     "/etc/dinit.d/bridged": f"type = process\ncommand = {BRIDGE} -t systemd -N -- /etc/redis.sh\n{WAITS}",

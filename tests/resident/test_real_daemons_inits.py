@@ -104,7 +104,7 @@ DAEMONS = {
         "HUP",
     ),
     "php-fpm": Daemon(
-        "exec /usr/sbin/php-fpm8.* -F -y /etc/d.conf", PHP, asked("/run/php.sock", "", ""), "php-fpm", "USR2"
+        "cd /usr/sbin; exec ./php-fpm8.* -F -y /etc/d.conf", PHP, asked("/run/php.sock", "", ""), "php-fpm", "USR2"
     ),
 }
 # Debian's packages of them, on the machine itself and in a tree.

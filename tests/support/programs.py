@@ -92,7 +92,7 @@ _INSTALLED: dict[str, tuple[str, ...]] = {
     "systemd": ("journalctl", "systemctl", "systemd-analyze"),
     "systemd-container": ("systemd-nspawn",),
     "tini": ("tini",),
-    "unbound": ("unbound",),
+    "unbound": ("unbound", "unbound-control"),
     "zsh": ("zsh",),
 }
 # Needed for its files alone: no program of it is started.
