@@ -104,7 +104,8 @@ def test_of_what_passes_for_a_service_there_are_few_lines(init: OfDinit) -> None
     assert init.does(*init.starting())
     until(lambda: "systemd-notify" not in init.ask("ps", "-ewo", "args"), "all have spoken", LONGEST_S)
     until(lambda: init.status() == "no service is looked after\n", "none is left", LONGEST_S)
-    assert init.said().count("\n") - before < 2 * BURST
+    # BURST of those that pass for one, BURST of those that are not looked at, and a few more with time.
+    assert init.said().count("\n") - before < 3 * BURST
     starts(init, "redis")
     stops(init, "redis")
     assert "<defunct>" not in init.ask("ps", "-ewo", "args")
