@@ -10,7 +10,7 @@ PYTHONS ?=
 .PHONY: test test-trees demo dist static install packages lint docs docs-html man bench bench-boot bench-messages faults daemons units venv clean
 
 # How many tests run at once: most of what they do is to wait for something to start or to end.
-WORKERS ?= 2
+WORKERS ?= 3
 # One after the other: PYTEST_ARGS=-n0, or "-p no:xdist".
 AT_ONCE = $(if $(findstring no:xdist,$(PYTEST_ARGS)),,-n $(WORKERS) --dist worksteal)
 
