@@ -175,9 +175,8 @@ class Init:
     how: str = ""  # as what a resident makes it again, where it is told otherwise than in its own way
     takes_time: bool = False  # whether who tells it may have to wait
     seen_from_beside: bool = False  # all that a start looks at of it can be seen of another process's start as well
-    inherited: "dict[int, int] | None" = (
-        None  # that one's descriptors here, by their numbers there; None: it is our own
-    )
+    # That one's descriptors here, by their numbers there; None: it is our own.
+    inherited: "dict[int, int] | None" = None
 
     @property
     def called(self) -> str:

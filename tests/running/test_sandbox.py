@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.definitions.table_exec import EXEC, OF_SANDBOX
+from cross_init.running.verdicts import ENCLOSED
 from cross_init.sandbox.devices import OPTIONAL, SHARED
 from tests.running.test_run import Folder
 from tests.support.command import FRONT_DOOR
@@ -36,6 +38,12 @@ def left(folder: Folder) -> list[Path]:
     """What stands for /tmp and /var/tmp of the folder's unit."""
     pattern = f"systemd-private-*-cross-init.{folder.name}.service-*"
     return [path for place in ("/tmp", "/var/tmp") for path in Path(place).glob(pattern)]
+
+
+def test_each_directive_of_the_sandbox_is_looked_for() -> None:
+    alone_for_nothing = {"bind_log_sockets", "mount_api_vfs"}  # not looked for: they change a sandbox that there is
+    fields = {EXEC[key][1].removeprefix("context.") for key in OF_SANDBOX}
+    assert fields - alone_for_nothing | {"dynamic_user", "root_directory"} == ENCLOSED
 
 
 def without_rights(folder: Folder, lines: str, *words: str) -> tuple[int, str]:

@@ -105,12 +105,9 @@ while True:
 """
 
 
-def test_a_daemon_that_forks_away_has_the_sockets(folder: Path) -> None:
-    port = free_port()
-    (folder / "forks.py").write_text(FORKS)
-    command = f"/usr/bin/python3 -IS {folder}/forks.py"
-    (folder / "a.service").write_text(f"[Service]\nType=forking\nExecStart={command}\n")
-    socket_unit(folder, f"ListenStream=127.0.0.1:{port}")
+@contextmanager
+def client_of_ready(folder: Path, port: int) -> Iterator[socket.socket]:
+    """A client of the folder's service once that is ready; behind it the service is stopped, and its port closed."""
     words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/a.service"]
     process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
     try:
@@ -118,12 +115,22 @@ def test_a_daemon_that_forks_away_has_the_sockets(folder: Path) -> None:
         assert "is ready" in process.stderr.readline()
         with clients(port, 1)[0] as client:
             client.settimeout(30)
-            assert client.recv(1) == b"x"
+            yield client
     finally:
         process.terminate()
         process.communicate(timeout=60)
     with pytest.raises(ConnectionRefusedError):
         clients(port, 1)
+
+
+def test_a_daemon_that_forks_away_has_the_sockets(folder: Path) -> None:
+    port = free_port()
+    (folder / "forks.py").write_text(FORKS)
+    command = f"/usr/bin/python3 -IS {folder}/forks.py"
+    (folder / "a.service").write_text(f"[Service]\nType=forking\nExecStart={command}\n")
+    socket_unit(folder, f"ListenStream=127.0.0.1:{port}")
+    with client_of_ready(folder, port) as client:
+        assert client.recv(1) == b"x"
 
 
 @NEEDS_ROOT
@@ -132,19 +139,8 @@ def test_gpsd_which_forks_away_serves_by_its_units_sockets(folder: Path) -> None
     port = free_port()
     (folder / "a.service").write_text("[Service]\nType=forking\nExecStart=/usr/sbin/gpsd\n")
     socket_unit(folder, f"ListenStream=FOLDER/gpsd.sock\nListenStream=127.0.0.1:{port}\nSocketMode=0600")
-    words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/a.service"]
-    process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        assert "is ready" in process.stderr.readline()
-        with clients(port, 1)[0] as client:
-            client.settimeout(30)
-            assert b'"class":"VERSION"' in client.recv(1000)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-    with pytest.raises(ConnectionRefusedError):
-        clients(port, 1)
+    with client_of_ready(folder, port) as client:
+        assert b'"class":"VERSION"' in client.recv(1000)
 
 
 def test_another_services_socket_is_none_of_its(folder: Path) -> None:

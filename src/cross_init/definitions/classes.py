@@ -8,3 +8,5 @@ INITS = "the init's"  # what `cross-init translate` writes; said once
 WEAKER = "weaker without it"  # where this machine, user or container does not allow it: said, and the service starts
 CANNOT = "cannot be"  # refused before anything is started
 NOT_YET = "not yet"  # refused as well: nobody has built it yet
+
+OFF = ("no", "false", "0", "off", "n", "f", "")  # values by which a directive asks for nothing, in small letters

@@ -167,6 +167,11 @@ def open_descriptors(process: int | str) -> dict[int, str] | None:
     return found
 
 
+def value_in(text: str, key: str) -> str:
+    """What stands behind this key in a text of /proc's that has a line for each; "" if it does not."""
+    return f"\n{text}".partition(f"\n{key}:")[2].partition("\n")[0].strip()
+
+
 def import_resource() -> None:
     """Have the module resource at once, for which the interpreter's own finders look through its folders.
 
@@ -194,6 +199,16 @@ def is_private(folder: str | int, user: int) -> bool:
     except OSError:
         return False
     return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
+
+
+def make_private(folder: str, user: int, mode: int) -> bool:
+    """The same, of one that is made with these rights if nothing is there. Raises OSError."""
+    try:
+        posix.mkdir(folder, mode)
+        posix.chmod(folder, mode)  # whatever the umask is
+    except FileExistsError:
+        pass
+    return is_private(folder, user)
 
 
 def is_socket(fd: int) -> bool:

@@ -3,7 +3,7 @@
 import posix
 
 from cross_init.bounds import Pid, as_pid
-from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision
+from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision, value_in
 
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
 # linux/pidfd.h: a struct of 64 bytes, first what it tells, then the control group's number; the exit code at its end.
@@ -39,7 +39,7 @@ def field(path: str, key: str) -> str:
 
     The kernel escapes the line feeds in a process's name and in nothing else what Python takes for a line's end.
     """
-    return f"\n{read(path)}".partition(f"\n{key}:")[2].partition("\n")[0].strip()
+    return value_in(read(path), key)
 
 
 def pending_signals(pid: int) -> int:

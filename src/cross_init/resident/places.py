@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.kernel.linux import is_private
+from cross_init.kernel.linux import is_private, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ def make_folder() -> bytes:
         raise FileNotFoundError(2, "XDG_RUNTIME_DIR names no folder, and a user's resident has its place there: set it")
     if user and not is_private(posix.environ[b"XDG_RUNTIME_DIR"].decode("utf-8", "surrogateescape"), user):
         raise PermissionError(1, "XDG_RUNTIME_DIR is not this user's alone")
-    try:
-        posix.mkdir(path, 0o711)
-        posix.chmod(path, 0o711)  # whatever the umask is
-    except FileExistsError:
-        pass
-    if not is_private(path.decode("utf-8", "surrogateescape"), user):
+    if not make_private(path.decode("utf-8", "surrogateescape"), user, 0o711):
         raise PermissionError(1, f"{path.decode('utf-8', 'backslashreplace')} is not this user's alone")
     return path
 

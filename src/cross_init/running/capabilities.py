@@ -2,7 +2,7 @@
 
 import posix
 
-from cross_init.kernel.linux import read
+from cross_init.kernel.linux import read, value_in
 from cross_init.kernel.system_calls import process_control, set_capabilities
 
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 8, 24, 28, 47  # linux/prctl.h
@@ -64,7 +64,4 @@ def secure(bits: int) -> None:
 def _own(field: str) -> int:
     """Our own, as proc_pid_status(5) has them."""
     text = read(STATUS) if _status < 0 else posix.pread(_status, MOST, 0).decode("utf-8", "replace")
-    for line in text.split("\n"):
-        if line.startswith(f"{field}:"):
-            return int(line.partition(":")[2], 16)
-    return 0
+    return int(value_in(text, field) or "0", 16)

@@ -76,6 +76,18 @@ def has_credentials(definition: "Definition") -> bool:
     return bool(context.load_credential or context.set_credential or context.import_credential)
 
 
+def remove_made(definition: "Definition") -> None:
+    """Remove what was made for it, and goes with it: credentials, runtime folders."""
+    if has_credentials(definition):
+        from cross_init.running.credentials import remove_all
+
+        remove_all(definition)
+    if definition.context.runtime_directory:
+        from cross_init.running.directories import remove_runtime
+
+        remove_runtime(definition)
+
+
 def _login(identity: "Identity") -> "Environment":
     """HOME, LOGNAME, USER and SHELL."""
     if identity.name:

@@ -11,7 +11,7 @@ from sys import modules
 
 from cross_init.definitions.definition import Bind, Check, Command, Definition, Directory
 from cross_init.definitions.said import Said, Unit
-from cross_init.kernel.linux import is_private
+from cross_init.kernel.linux import is_private, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,20 +103,15 @@ def keep(unit: Unit, name: str) -> None:
         return
     try:
         data = dumps((name, CODE, tuple(seen.items()), state))
-        if len(data) <= SIZE_MOST and is_private(BASE, 0) and _made(OURS, 0o711) and _made(FOLDER, 0o700):
+        if (
+            len(data) <= SIZE_MOST
+            and is_private(BASE, 0)
+            and make_private(OURS, 0, 0o711)
+            and make_private(FOLDER, 0, 0o700)
+        ):
             _write(name, data)
     except (OSError, ValueError):
         pass
-
-
-def _made(folder: str, mode: int) -> bool:
-    """Whether this is a folder of root's alone, made if nothing was there. Raises OSError."""
-    try:
-        posix.mkdir(folder, mode)
-        posix.chmod(folder, mode)  # whatever the umask is
-    except FileExistsError:
-        pass
-    return is_private(folder, 0)
 
 
 def _write(name: str, data: bytes) -> None:

@@ -10,10 +10,10 @@ import _signal
 import posix
 
 from cross_init.definitions.definition import INFINITY
-from cross_init.errors import FAILED, Failure, print_error
-from cross_init.running.environment import has_credentials, variables
+from cross_init.errors import FAILED, Failure
+from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.steps import Step, Stopped, block, run_all
+from cross_init.running.steps import Step, Stopped, block, run_all, run_at_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,17 +100,6 @@ class OfOne:
             posix.close(passed.fd)
         self.sockets = []
 
-    def clear(self) -> None:
-        """Remove what was made for the commands."""
-        if has_credentials(self.definition):
-            from cross_init.running.credentials import remove_all
-
-            remove_all(self.definition)
-        if self.definition.context.runtime_directory:
-            from cross_init.running.directories import remove_runtime
-
-            remove_runtime(self.definition)
-
 
 class SocketCommands:
     """Those of all socket units. removals: paths that go between ExecStopPre= and ExecStopPost=."""
@@ -195,21 +184,11 @@ class SocketCommands:
 
     def _run_last(self, kind: str) -> None:
         for each in self.all:
-            try:
-                failed = each.run(kind)
-            except Stopped:
-                continue  # it was told so already, and now once more
-            except Failure as failure:
-                print_error(str(failure), 0)
-                continue
-            if failed is not None:
-                from cross_init.watch.outcome import in_words
-
-                print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+            run_at_end(each.run, kind)
 
     def _clear(self) -> None:
         for each in self.all:
-            each.clear()
+            remove_made(each.definition)
 
 
 def commands_of(definition: "Definition", given: "Environment") -> SocketCommands | None:

@@ -17,6 +17,8 @@ from cross_init.running.entering import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cross_init.definitions.definition import Command, Definition
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
@@ -75,6 +77,21 @@ def block() -> set[int]:
     """Have what is waited for wait; returns the mask before."""
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
+
+
+def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> None:
+    """Have this run commands at a service's end, where that one fails is said, and stops nothing."""
+    try:
+        failed = run(*words)
+    except Stopped:
+        return  # it was told so already, and now once more
+    except Failure as failure:
+        print_error(str(failure), 0)
+        return
+    if failed is not None:
+        from cross_init.watch.outcome import in_words
+
+        print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
 
 
 def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:

@@ -7,10 +7,10 @@ import _signal
 import posix
 
 from cross_init.definitions.definition import INFINITY, Command
-from cross_init.errors import FAILED, Failure, print_error
+from cross_init.errors import FAILED, Failure
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.environment import FOLDERS, has_credentials, variables
+from cross_init.running.environment import FOLDERS, has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
 from cross_init.running.result import result, say
 
@@ -261,20 +261,10 @@ class Unit:
         steps = self.steps(kind)
         if not steps:
             return
-        from cross_init.running.steps import Stopped, run_all
+        from cross_init.running.steps import run_all, run_at_end
 
         stop = self.definition.ending.timeout_stop
-        try:
-            failed = run_all(steps, {**self.environ, **more}, stop, stop)
-        except Stopped:
-            return  # it was told so already, and now once more
-        except Failure as failure:
-            print_error(str(failure), 0)
-            return
-        if failed is not None:
-            from cross_init.watch.outcome import in_words
-
-            print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+        run_at_end(run_all, steps, {**self.environ, **more}, stop, stop)
 
     def end_restarts(self) -> None:
         """It is not started anew any more: remove what was kept for that."""
@@ -289,14 +279,7 @@ class Unit:
             self.group = None
         if self.enclosure is not None:
             self.enclosure.remove()
-        if has_credentials(self.definition):
-            from cross_init.running.credentials import remove_all
-
-            remove_all(self.definition)
-        if self.definition.context.runtime_directory:
-            from cross_init.running.directories import remove_runtime
-
-            remove_runtime(self.definition)
+        remove_made(self.definition)
 
     def _block(self) -> set[int]:
         """Have what is waited for wait; returns the mask before."""

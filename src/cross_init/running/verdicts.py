@@ -1,6 +1,6 @@
 """What becomes of each directive of a unit before anything is started: what is not done is said, or refused."""
 
-from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, WEAKER
+from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, OFF, WEAKER
 from cross_init.errors import Failure, print_error
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ ENCLOSED = frozenset(
         *("temporary_file_system", "mount_flags", "network_namespace_path", "ipc_namespace_path", "root_directory"),
     )
 )
-OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
 def is_enclosed(definition: "Definition") -> bool:

@@ -21,9 +21,7 @@ def readiness(definition: "Definition", given: "Environment") -> list[str]:
 
         return ["-t", target(definition, given), *(("-N",) if said.type == "stop" else STARTED)]
     if said.type in ("notify", "notify-reload"):
-        access = (
-            [] if said.notify_access == "main" else ["--notify-access", said.notify_access]
-        )  # main: the bridge's own
+        access = [] if said.notify_access == "main" else ["--notify-access", said.notify_access]  # main: its own way
         return ["-t", "systemd", "-N", *access]
     if said.type == "forking":
         kind = "systemd:forking" if has_sockets(definition) else "sysv"

@@ -2,9 +2,10 @@
 
 import posix
 
+from cross_init.definitions.classes import OFF
 from cross_init.definitions.table_exec import OF_SANDBOX
 from cross_init.errors import Failure, print_error
-from cross_init.kernel.linux import fork, read
+from cross_init.kernel.linux import fork, read, value_in
 from cross_init.kernel.system_calls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -34,7 +35,6 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "cgroup": (CLONE_NEWCGROUP, ("ProtectControlGroups",)),
     "user": (CLONE_NEWUSER, ("PrivateUsers",)),
 }
-OFF = ("no", "false", "0", "off", "n", "f", "")
 NEVER = ("managed",)  # of PrivateUsers=
 
 
@@ -59,21 +59,16 @@ def denied(kinds: list[str], strict: bool) -> dict[str, str]:
     except Failure as failure:
         return dict.fromkeys(kinds, str(failure))
     status = read("/proc/self/status")
-    if not int(_said(status, "CapEff") or "0", 16) >> CAP_SYS_ADMIN & 1:
+    if not int(value_in(status, "CapEff") or "0", 16) >> CAP_SYS_ADMIN & 1:
         lacks = dict.fromkeys(kinds, f"{posix.strerror(EPERM)}: this process lacks CAP_SYS_ADMIN")
         if not posix.geteuid():
             return lacks
         # In a namespace of users a user may have others, but none that is there before its commands are.
         alone = [kind for kind in kinds if kind not in SHARED]
         return {**{kind: lacks[kind] for kind in kinds if kind in SHARED}, **_tried(alone)}
-    if not strict and _said(status, "Seccomp") == "0" and read(PROFILE).rstrip("\0\n") in UNCONFINED:
+    if not strict and value_in(status, "Seccomp") == "0" and read(PROFILE).rstrip("\0\n") in UNCONFINED:
         return {}  # nobody forbids it: a trial would take longer than all else
     return _tried(kinds)
-
-
-def _said(status: str, key: str) -> str:
-    """What stands behind this key (proc_pid_status(5))."""
-    return status.partition(f"\n{key}:")[2].partition("\n")[0].strip()
 
 
 def _tried(kinds: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import posix
 import sys
 
 from cross_init.errors import Failure
+from cross_init.kernel.system_calls import BUILT_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Rule = tuple[str, int, tuple[tuple[int, int, int, int], ...]]
 
 FILE, PACKAGE = "libseccomp.so.2", "libseccomp2"
-BUILT_IN = "cross_init_calls" in sys.builtin_module_names
 # linux/seccomp.h: what becomes of a call.
 KILL_PROCESS, ERRNO, LOG, ALLOW = 0x80000000, 0x00050000, 0x7FFC0000, 0x7FFF0000
 NE, LT, EQ, GT, MASKED_EQ = 1, 2, 4, 6, 7  # enum scmp_compare

@@ -1,6 +1,6 @@
 """What of a unit another init does not hear of, as remarks: by the class of each directive (definitions/classes.py)."""
 
-from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, WEAKER
+from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, OFF, WEAKER
 from cross_init.definitions.table_exec import OF_SANDBOX
 
 TYPE_CHECKING = False
@@ -20,7 +20,6 @@ OF_RUN_ALONE = (
     *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
 )
 OF_SOCKETS = ("ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost", "MaxConnectionsPerSource")
-OFF = ("no", "false", "0", "off", "n", "f", "")
 
 
 def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list[str]:
