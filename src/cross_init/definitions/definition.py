@@ -229,6 +229,11 @@ class Context:
         self.limits: dict[str, tuple[int, int]] = {}  # by the name behind "Limit", as NOFILE: soft, hard
 
     @property
+    def has_folders(self) -> bool:
+        """Whether it has folders of its own: RuntimeDirectory=, StateDirectory= and the like."""
+        return any(getattr(self, f"{kind}_directory") for kind in FOLDERS)
+
+    @property
     def filters_calls(self) -> bool:
         """Whether any of it is met by a filter of system calls."""
         return (
@@ -238,6 +243,7 @@ class Context:
         )
 
 
+FOLDERS = ("runtime", "state", "cache", "logs", "configuration")
 FILTERED = (
     *("system_call_filter", "system_call_log", "system_call_architectures", "restrict_address_families"),
     *("restrict_address_families_allow", "restrict_realtime", "restrict_suid_sgid", "lock_personality"),

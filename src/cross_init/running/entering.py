@@ -8,7 +8,6 @@ import _signal
 import posix
 
 from cross_init.errors import Failure, print_error, why
-from cross_init.running.environment import FOLDERS
 from cross_init.running.identity import become, take_groups
 from cross_init.running.streams import lay_out
 
@@ -81,7 +80,7 @@ class Process:
             from cross_init.sandbox.confining import prepare
 
             self.acts = prepare(context)
-        if any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
+        if context.has_folders:
             from cross_init.running.directories import make_all
 
             make_all(self.definition, self.identity.owner)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LOCALES = ("/etc/locale.conf", "/etc/default/locale")  # locale.conf(5), and where Debian has it
 LOCALE = ("LANG", "LANGUAGE", "LC_")
-FOLDERS = ("runtime", "state", "cache", "logs", "configuration")
 NO_SHELLS = ("nologin", "false", "true")  # which systemd does not tell of
 FILE_MOST = 1 << 22  # bytes
 PATTERN = "*?["
@@ -111,7 +110,7 @@ def _login(identity: "Identity") -> "Environment":
 def folders(definition: "Definition") -> "Environment":
     """RUNTIME_DIRECTORY and its like."""
     context = definition.context
-    if not any(getattr(context, f"{kind}_directory") for kind in FOLDERS):
+    if not context.has_folders:
         return {}
     from cross_init.running.directories import KINDS, paths
 

@@ -10,7 +10,7 @@ from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.environment import FOLDERS, has_credentials, remove_made, variables
+from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
 from cross_init.running.result import result, say
 
@@ -141,7 +141,7 @@ class Unit:
     def _make_folders(self) -> None:
         """So that one that cannot be made is told once, and before anything is run. Raises Failure."""
         try:
-            if any(getattr(self.definition.context, f"{kind}_directory") for kind in FOLDERS):
+            if self.definition.context.has_folders:
                 from cross_init.running.directories import make_all
 
                 make_all(self.definition, self.identity.owner)

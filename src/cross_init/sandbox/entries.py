@@ -162,7 +162,7 @@ def needs_mounts(definition: Definition) -> bool:
         or context.proc_subset != "all"
         or context.private_ipc
         or context.ipc_namespace_path
-        or (has_root and (has_api(context) or _has_folders(context)))
+        or (has_root and (has_api(context) or context.has_folders))
     )
 
 
@@ -172,10 +172,6 @@ def is_tmp_alone(definition: Definition) -> bool:
     has_var = relations.default_dependencies or context.root_directory not in ("", "/")
     needed = (*relations.requires_mounts_for, *relations.wants_mounts_for)
     return context.private_tmp == "disconnected" and not has_var and not {"/", "/var"} & {*needed}
-
-
-def _has_folders(context: Context) -> bool:
-    return any(getattr(context, f"{kind}_directory") for kind in ("runtime", "state", "cache", "logs", "configuration"))
 
 
 def entries(definition: Definition, given: Given, is_full: bool, root: str) -> list[Entry]:

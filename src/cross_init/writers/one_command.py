@@ -30,7 +30,7 @@ def owner(definition: Definition, remarks: list[str]) -> Who | None:
     context, commands = definition.context, definition.commands
     found = who(definition, remarks)
     needs_root = (
-        any(getattr(context, f"{kind}_directory") for kind in KINDS)
+        context.has_folders
         or any(each.privileges for kind in vars(commands).values() for each in kind)
         or (context.ambient_capabilities, context.capability_bounding_set) != (0, CAPABILITIES_ALL)
         or any((context.secure_bits, context.permissions_start_only, definition.sockets, context.limits))
