@@ -121,7 +121,12 @@ class Supervisord(Supervised):
 
     def start(self, file: str) -> None:
         self.spawn(f"{BIN}/supervisord", "-c", file)
-        until(Path(self.here, "control").exists, "supervisord is up", 20)
+        until(self._answers, "supervisord is up", 20)
+
+    def _answers(self) -> bool:
+        """Whether it listens: the path is there before."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(f"{self.here}/control") == 0
 
     def ask(self, method: str, *words: Any) -> Any:
         """Call supervisord; see https://supervisord.org/api.html."""

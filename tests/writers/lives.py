@@ -167,6 +167,8 @@ def words_arrive(driver: Written, words: tuple[str, ...] = WORDS) -> None:
     driver.begin()
     until(said.exists, "its words are said")
     assert said.read_text().split("\n")[:-1] == list(words)
+    if driver.waits:
+        until(driver.is_ready, "its start is over, and it may be stopped", 20)
     driver.stop()
     is_over(driver)
 
