@@ -49,23 +49,29 @@ class Signals:
             self._start()
 
     def close(self) -> None:
-        """Take no signal any more: from now on each waits for who waits for it. Returns when the thread has ended."""
+        """Take no signal any more: from now on each waits for who waits for it. Returns when the thread takes none."""
         self.is_over = True
         if self.thread:  # else it will see that it is over before it waits
             _signal.pthread_kill(self.thread, _signal.SIGCHLD)
             self.ended.acquire()
 
     def _wait(self) -> None:
+        self.ended.acquire()  # one that is not the first waits here, and close() is to wake the one that takes signals
         self.thread = get_ident()
-        posix.write(self.tell, UP)
-        self.ended.acquire()  # one that is not the first waits here for good
+        try:
+            posix.write(self.tell, UP)
+            self._take()
+        finally:
+            self.ended.release()
+        _signal.pause()  # for good: close() may be about to send this thread a signal, which has to be there for that
+
+    def _take(self) -> None:
         while not self.is_over:
             try:
                 got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
                 posix.write(self.tell, bytes((got.si_signo, got.si_code & 0xFF)))
             except (OSError, MemoryError):
                 continue  # one signal is lost, and not all that come after it
-        self.ended.release()
 
     def _hear(self) -> None:
         number, code = posix.read(self.news, 2)
