@@ -234,6 +234,16 @@ def test_a_start_that_a_resident_watches(tmp_path: Path, option: str) -> None:
         assert imported == packages | {"cross_init.start", ASKING, "_socket"}
 
 
+@pytest.mark.parametrize("module", ["resident.serve", "watch.watcher", "shapes.supervisor", "shapes.handing_over"])
+def test_who_stays_is_small(module: str) -> None:
+    """Some lives for years, beside each daemon: what it has imported is memory (collections: half a megabyte)."""
+    say = f"import sys; sys.path.insert(0, sys.argv[1]); import cross_init.{module}; print(*sys.modules)"
+    words = ["/usr/bin/python3", "-ISc", say, str(ROOT / "src")]
+    imported = set(subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=60).stdout.decode().split())
+    assert f"cross_init.{module}" in imported
+    assert not imported & (EXPENSIVE - {"struct"})
+
+
 def test_a_check_is_as_cheap() -> None:
     said = subprocess.run(
         ["/usr/bin/python3", "-ISc", CHECK, str(ROOT / "src")],

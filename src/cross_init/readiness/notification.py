@@ -7,7 +7,6 @@ takes off (receiving.py), and nothing further is read until it has: all is heede
 
 import _socket
 import posix
-from array import array
 from struct import pack
 from time import monotonic
 
@@ -341,6 +340,8 @@ def drop_everything(sock: _socket.socket) -> None:
     The kernel drops each one as it arrives and closes the descriptors in it, so a sender is never held up, not even
     when nobody reads. What is queued already stays readable. No privilege is needed. Raises OSError.
     """
+    from array import array  # with it comes half a megabyte of the standard library, which would be in each watcher
+
     instruction = array("B", pack("HBBI", *BPF_RETURN_0))
     where, _ = instruction.buffer_info()
     sock.setsockopt(_socket.SOL_SOCKET, SO_ATTACH_FILTER, pack("HP", 1, where))
