@@ -107,7 +107,7 @@ def client_of(form: str) -> object:
     return (host, int(port)) if form.startswith("tcp:") else form.removeprefix("unix:")
 
 
-@pytest.mark.parametrize(("kind", "options"), zip(PLACES, ("", "--supervise"), strict=True))
+@pytest.mark.parametrize(("kind", "options"), [*zip(PLACES, ("", "--supervise"), strict=True)])
 def test_no_client_is_refused_over_restarts(service: Supervised, kind: str, options: str, tmp_path: Path) -> None:
     make, family = PLACES[kind]
     form = make(tmp_path)

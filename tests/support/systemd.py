@@ -15,6 +15,11 @@ PUPPET = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py"
 USER = 1  # "daemon", which every Debian has
 STAGES = "/run/puppets"
 USER_MANAGER = "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n"  # where no PAM module says so
+# $1: which manager.
+CLEAR = """
+of=$1; shift
+systemctl $of kill --signal=KILL "$@"; systemctl $of stop "$@"; systemctl $of reset-failed "$@"
+"""
 _numbers = itertools.count(1)
 
 
@@ -36,8 +41,8 @@ class Manager:
     def unit(self, service: str, socket: str = "", name: str = "", instance: str = "") -> Iterator["Unit"]:
         """A service (with a socket) that has these lines in its sections; not started, and gone afterwards.
 
-        Its name is a new one, which ends like this. PUPPET in a line stands for the command of a puppet that comes to
-        the unit's own stage, BRIDGE for cross-init-bridge.
+        Its name is a new one, which ends like this; so the manager need not be told to read all units anew. PUPPET in a
+        line stands for the command of a puppet that comes to the unit's own stage, BRIDGE for cross-init-bridge.
         """
         # Containers of several test runs may stand in one control group, and so would units of one name.
         base = f"t{os.getpid()}x{next(_numbers)}{name}"
@@ -50,7 +55,6 @@ class Manager:
         unit = Unit(self, f"{base}@{instance}" if instance else base, bool(socket))
         with stage(self.container.root / path.lstrip("/")) as unit.stage:
             try:
-                self.systemctl("daemon-reload")
                 yield unit
             except BaseException:
                 print(*unit.journal(), sep="\n")
@@ -157,10 +161,9 @@ class Unit:
 
     def clear_away(self) -> None:
         """End all that is left of it."""
-        for name in filter(None, (self.socket, self.name)):
-            self.manager.systemctl("kill", "--signal=KILL", name, check=False)
-            self.manager.systemctl("stop", name, check=False)
-            self.manager.systemctl("reset-failed", name, check=False)
+        names = filter(None, (self.socket, self.name))
+        manager = self.manager
+        manager.container.run("sh", "-c", CLEAR, "sh", " ".join(manager.words), *names, user=manager.user, check=False)
         for process in self.waiting:
             if process.poll() is None:
                 process.kill()
