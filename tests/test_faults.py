@@ -28,7 +28,7 @@ from tests.injection.scene import Outcome
 from tests.injection.shapes import SHAPES
 from tests.support.packages import need
 
-SECONDS, JOBS, SEED = 35, 8, 20261126
+SECONDS, JOBS, SEED = 15, 4, 20261126
 LINE = "cross-init-bridge: telling s6 that the daemon is ready failed"
 RIGHT = Seen(hit=True, started=True, said=True, told=True)
 ENDED = Seen(hit=True, status=125 << 8, text=LINE)

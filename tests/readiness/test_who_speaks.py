@@ -17,7 +17,7 @@ from tests.support.load import busy
 from tests.support.observed import PYTHON, Place
 from tests.support.waiting import until
 
-TIMES = 20
+TIMES = 5
 NAMED = {"path": (), "abstract": ("--notify-socket", "abstract")}
 SAY = """
 import os, socket

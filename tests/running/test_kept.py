@@ -3,6 +3,7 @@
 import marshal
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from cross_init.definitions.load import load
 from cross_init.errors import Failure
-from cross_init.running.kept import kept_of, restored
+from cross_init.running.kept import YOUNG_S, kept_of, restored
 from tests.support.command import CHECKOUT, IS_BY_SHELL, IS_STATIC
 from tests.support.own import STRANGER
 from tests.support.private_run import PrivateRun, private_run
@@ -56,6 +57,9 @@ class Place:
 
     def keep(self) -> Path:
         """Start it until it is kept, which it is not as long as anything has just been changed."""
+
+        since = time.time()
+        until(lambda: time.time() > since + YOUNG_S, "nothing of it is young")
 
         def is_kept() -> bool:
             self.start()

@@ -190,7 +190,7 @@ def test_one_that_ends_with_that_word_is_followed(place: Place, access: str, bef
     options = ("-t", "systemd", "-N", "--supervise", "--notify-access", access)
     command = (*PYTHON, "-c", LAST_WORD.replace("BEFORE", before))
     with busy():
-        for _ in range(8):
+        for _ in range(3):
             run = place.spawn(*options, command=command)
             assert run.ends() == 7
             assert "is ready after" in run.err.rest()
