@@ -18,9 +18,7 @@ def readiness_pipes(service: int | str, supervisor: int) -> list[int]:
     Supervisors leave no other pipe open, but whoever started the supervisor may have done so; such a pipe it does not
     read. Where we may not look at its descriptors (it has given the service to another user), each pipe may be it.
     """
-    ours = _pipes(service, WRITING)
-    theirs = _pipes(supervisor, READING)
-    return sorted(fd for fd, pipe in (ours or {}).items() if fd > 2 and (theirs is None or pipe in theirs.values()))
+    return _between(_pipes(service, WRITING), _pipes(supervisor, READING))
 
 
 def opened_anew(service: int, supervisor: int) -> int | None:
@@ -29,7 +27,7 @@ def opened_anew(service: int, supervisor: int) -> int | None:
     What is opened is a pipe that the supervisor reads, whatever the service does meanwhile. Raises OSError.
     """
     theirs = _pipes(supervisor, READING)
-    found = readiness_pipes(service, supervisor) if theirs else []
+    found = _between(_pipes(service, WRITING), theirs) if theirs else []
     if len(found) != 1:
         return None
     seen = posix.open(f"/proc/{service}/fd/{found[0]}", posix.O_PATH | posix.O_CLOEXEC)
@@ -38,6 +36,11 @@ def opened_anew(service: int, supervisor: int) -> int | None:
         return posix.open(link, AGAIN) if theirs and posix.readlink(link) in theirs.values() else None
     finally:
         posix.close(seen)
+
+
+def _between(ours: dict[int, str] | None, theirs: dict[int, str] | None) -> list[int]:
+    """The descriptors from 3 on of pipes that both have; of all pipes where those of the other are not to be seen."""
+    return sorted(fd for fd, pipe in (ours or {}).items() if fd > 2 and (theirs is None or pipe in theirs.values()))
 
 
 def _pipes(process: int | str, mode: int) -> dict[int, str] | None:

@@ -117,6 +117,8 @@ class Heard(Watched):
 
     def remember(self) -> None:
         """Have noted how it is, if that has changed."""
+        if self.ready and self.told == NOT_YET:
+            return  # its init is told now, which is noted first, with this
         values = (self.state, self.status, self.since, self.failure, self.told, int(self.ready))
         name, instance = self.service.name, self.service.instance
         is_kept = not self.service.is_guess and len(name) + len(instance) <= NAME_MAX
