@@ -102,8 +102,9 @@ class Facet(EventLoop):
         self.dropped = 0
         self.give_up = give_up
         self.mistakes = 0
-        self.fds: set[int] = set()
-        self.own_timers: set[Timer] = set()
+        # Few, so that lists will do, which are a third as large: there is one of these for each service.
+        self.fds: list[int] = []
+        self.own_timers: list[Timer] = []
 
     @property
     def at_once(self) -> int:  # type: ignore[override] # read-only here
@@ -112,12 +113,14 @@ class Facet(EventLoop):
 
     def watch(self, fd: int, callback: "Callback", events: int = POLLIN) -> None:
         """Call back whenever fd has one of these events."""
-        self.fds.add(fd)
+        if fd not in self.fds:
+            self.fds.append(fd)
         self.loop.watch(fd, lambda: self.call(callback), events)
 
     def forget(self, fd: int) -> None:
         """Watch fd no longer."""
-        self.fds.discard(fd)
+        if fd in self.fds:
+            self.fds.remove(fd)
         self.loop.forget(fd)
 
     def after(self, seconds: float, callback: "Callback") -> Timer:
@@ -125,17 +128,20 @@ class Facet(EventLoop):
 
         def due() -> None:
             self.call(callback)
-            self.own_timers.discard(timer)
+            self._is_over(timer)
 
         timer = self.loop.after(seconds, due)
-        self.own_timers.add(timer)
+        self.own_timers.append(timer)
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
         """Do not call it any more."""
-        if timer is not None:
-            self.own_timers.discard(timer)
+        self._is_over(timer)
         self.loop.cancel(timer)
+
+    def _is_over(self, timer: Timer | None) -> None:
+        if timer in self.own_timers:
+            self.own_timers.remove(timer)
 
     def stop(self) -> None:
         """The loop goes on for the others."""

@@ -50,9 +50,9 @@ class Rest:
         self.root = root
         self.marks = [b"\0%b\0" % mark for mark in marks if mark]
         # Whose variables are read: who may map a file system of its own into its memory can hold up whoever reads it.
-        self.users = {0, posix.geteuid(), process_owner(main)}
+        self.users = (0, posix.geteuid(), process_owner(main))
         self.helpers = helpers
-        self.told: set[int] = set()  # those that were sent a stop with the main process, but not by it
+        self.told: frozenset[int] = frozenset()  # those that were sent a stop with the main process, but not by it
         self.group = start.unit.group if start.unit is not None else None
         self.has_group = not start.request.init.shares_groups
         self.began = start_time(main)
@@ -103,7 +103,7 @@ class Rest:
             if pidfd >= 0:
                 try:
                     send(pidfd, number)
-                    self.told.add(pid)
+                    self.told |= {pid}
                     if process_state(pid) == "T":
                         send(pidfd, _signal.SIGCONT)
                 finally:
