@@ -9,7 +9,7 @@ import pytest
 from cross_init.sandbox.libseccomp import EQ, ERRNO, FILE
 from tests.definitions.test_against_systemd import version_of
 from tests.running.test_filters import flat, flat_ours
-from tests.support.command import FRONT_DOOR, ROOT
+from tests.support.command import FRONT_DOOR, IS_STATIC, ROOT
 from tests.support.systemd import Host
 from tools.make_system_calls import groups, text
 
@@ -43,7 +43,10 @@ def said(*words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("case", ["library", "kernel"])
+LIBRARY = pytest.param("library", marks=pytest.mark.skipif(IS_STATIC, reason="a static program has libseccomp in it"))
+
+
+@pytest.mark.parametrize("case", [LIBRARY, "kernel"])
 def test_a_service_starts_without_filters_and_a_line_says_so(command: list[str], case: str) -> None:
     without: tuple[str, ...]
     if case == "library":

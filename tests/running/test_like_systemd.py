@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tests.definitions.test_against_systemd import version_of
-from tests.support.containers import INSIDE, Container
+from tests.support.containers import FRONT_DOOR, INSIDE, Container
 from tests.support.systemd import Host
 from tests.support.waiting import until
 
 PROBE = f"{INSIDE}/tests/support/self_seen.py"
-RUN = f"{INSIDE}/bin/cross-init"
+RUN = FRONT_DOOR
 # What the interpreter does to its own signals it does not see: a program that a shell starts does.
 PROGRAM = (
     '/bin/sh -c \'export IGNORED="$$(sed -n s/^SigIgn:.//p /proc/self/status)"; '

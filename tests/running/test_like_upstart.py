@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.running.test_like_systemd import comparable
-from tests.support.containers import INSIDE
+from tests.support.containers import FRONT_DOOR, INSIDE
 from tests.support.real_upstart import Upstart, upstart_booted
 from tests.support.waiting import until
 
 PROBE = f"/usr/bin/python3 -IS {INSIDE}/tests/support/self_seen.py OUTPUT"
-RUN = f"{INSIDE}/bin/cross-init"
+RUN = FRONT_DOOR
 MAIN = f"exec {PROBE} one two"
 CASES = {
     "nothing": MAIN,

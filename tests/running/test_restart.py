@@ -13,7 +13,8 @@ import pytest
 from cross_init.definitions.definition import SECOND, Ending
 from cross_init.running.again import Limit, delay
 from tests.support.command import FRONT_DOOR, PATH
-from tests.support.containers import INSIDE, children
+from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
+from tests.support.containers import children
 from tests.support.own import free_port
 from tests.support.packages import need
 from tests.support.systemd import Host
@@ -51,7 +52,7 @@ READY = "systemd-notify READY=1 || exit 99"
 RUN_ALL = f"""
 cd $1
 ls *.service |
-xargs -P 6 -I NAME sh -c '{INSIDE}/bin/cross-init run --init none --restart $0/NAME > $0/NAME.said 2>&1' $1
+xargs -P 6 -I NAME sh -c '{FRONT_DOOR_INSIDE} run --init none --restart $0/NAME > $0/NAME.said 2>&1' $1
 """
 
 

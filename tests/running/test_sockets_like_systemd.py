@@ -16,13 +16,13 @@ import pytest
 from cross_init.definitions.classes import DONE
 from cross_init.definitions.table_socket import SOCKET
 from tests.definitions.test_against_systemd import version_of
-from tests.support.containers import INSIDE, Container
+from tests.support.containers import FRONT_DOOR, INSIDE, Container
 from tests.support.own import OWN
 from tests.support.systemd import Host
 from tests.support.waiting import until
 
 PROBE = f"{INSIDE}/tests/support/sockets_seen.py"
-RUN = f"{INSIDE}/bin/cross-init"
+RUN = FRONT_DOOR
 PATHS = ("", "/a", "/b", "/c", "/new", "/new/a", "/link", "/new/link", "/taken")
 VSOCK = 100_000 + os.getpid()  # all of the machine have one room of these numbers
 # The lines of [Socket]. FOLDER: the test's own; OWN: a name of its own.

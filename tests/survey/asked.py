@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tests.support.containers import INSIDE
+from tests.support.containers import FRONT_DOOR
 
 READY_S, STOP_S = 20, 15
-RUN = f"{INSIDE}/bin/cross-init run"
-CHECK = f"{INSIDE}/bin/cross-init check"
+RUN = f"{FRONT_DOOR} run"
+CHECK = f"{FRONT_DOOR} check"
 
 
 class Init(NamedTuple):

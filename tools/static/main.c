@@ -120,20 +120,30 @@ static PyObject *set_limit(PyObject *self, PyObject *args)
     long long soft, hard;
     if (!PyArg_ParseTuple(args, "i(LL)", &which, &soft, &hard))
         return NULL;
-    if (setrlimit(which, &(struct rlimit){soft, hard}) < 0)
+    if (setrlimit(which, &(struct rlimit){soft, hard}) < 0) {
+        if (errno == EPERM || errno == EINVAL) /* as Python's own has it, who knows both by ValueError alone */
+            return PyErr_Format(PyExc_ValueError, "%s", strerror(errno));
         return PyErr_SetFromErrno(PyExc_OSError);
+    }
     Py_RETURN_NONE;
 }
 
 static PyMethodDef LIMITS_METHODS[] = {
     {"getrlimit", get_limit, METH_VARARGS, NULL}, {"setrlimit", set_limit, METH_VARARGS, NULL}, {NULL}};
+static const struct { const char *name; int number; } LIMITS[] = {
+#define LIMIT(NAME) {"RLIMIT_" #NAME, RLIMIT_##NAME}
+    LIMIT(AS), LIMIT(CORE), LIMIT(CPU), LIMIT(DATA), LIMIT(FSIZE), LIMIT(MEMLOCK), LIMIT(MSGQUEUE), LIMIT(NICE), LIMIT(NOFILE),
+    LIMIT(NPROC), LIMIT(RSS), LIMIT(RTPRIO), LIMIT(RTTIME), LIMIT(SIGPENDING), LIMIT(STACK),
+};
 static struct PyModuleDef LIMITS_MODULE = {PyModuleDef_HEAD_INIT, "resource", NULL, -1, LIMITS_METHODS};
 static PyObject *init_limits(void)
 {
     PyObject *module = PyModule_Create(&LIMITS_MODULE);
-    if (module != NULL && (PyModule_AddIntMacro(module, RLIMIT_CORE) < 0 || PyModule_AddIntMacro(module, RLIMIT_NOFILE) < 0
-                           || PyModule_AddIntConstant(module, "RLIM_INFINITY", (long)RLIM_INFINITY) < 0))
+    if (module != NULL && PyModule_AddIntConstant(module, "RLIM_INFINITY", (long)RLIM_INFINITY) < 0)
         Py_CLEAR(module);
+    for (size_t row = 0; module != NULL && row < sizeof LIMITS / sizeof *LIMITS; row++)
+        if (PyModule_AddIntConstant(module, LIMITS[row].name, LIMITS[row].number) < 0)
+            Py_CLEAR(module);
     return module;
 }
 
