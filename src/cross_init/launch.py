@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cross_init.store.client import HolderClient
     from cross_init.store.kept_sockets import KeptSockets
     from cross_init.watch.health import Endpoint
+    from cross_init.watch.stages import Manner
 
     class Step(Protocol):
         """A command that is run beside the daemon. text: what it is. may_fail: that it fails is no matter."""
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         programs: list[bytes]
         environ: Environment
         group: "Group | None"  # the control group that all of it is in, if there is one
+        manner: "Manner | None"  # how it is ended, if the unit has it otherwise than we
 
         def contain(self) -> None:
             """Have such a group, if there can be one."""
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
             """What is opened for it, and passed behind its sockets. Raises Failure."""
 
         def steps(self, kind: str) -> "Sequence[Step]":
-            """The commands of a kind: start_post, reload, stop."""
+            """The commands of a kind: start_post, reload, reload_post, stop."""
 
         def after(self, status: int | None, told: bool, cause: str = "") -> None:
             """The main process has ended with this wait status, None if there was none.

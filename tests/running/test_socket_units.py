@@ -193,15 +193,17 @@ def test_what_the_kernel_refuses_to_set_is_said_and_the_socket_is_there() -> Non
 
 
 @contextmanager
-def serving(folder: Path, lines: str, command: str = "/bin/cat") -> Iterator[int]:
-    """A service for each client, on this port."""
+def serving(folder: Path, lines: str, command: str = "/bin/cat", more: str = "") -> Iterator[int]:
+    """A service for each client, on this port. more: of its unit; it is said what it is without."""
     port = free_port()
-    (folder / "e@.service").write_text(f"[Service]\nExecStart={command}\nStandardInput=socket\n")
+    (folder / "e@.service").write_text(f"[Service]\nExecStart={command}\nStandardInput=socket\n{more}")
     (folder / "e.socket").write_text(f"[Socket]\nListenStream=127.0.0.1:{port}\nAccept=yes\n{lines}\n")
     words = [FRONT_DOOR, "run", "--init", "none", f"{folder}/e.socket"]
     process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
+        if more:
+            assert "weaker, as each client's daemon is ended without these: RuntimeMaxSec=" in process.stderr.readline()
         assert "is ready" in process.stderr.readline()
         yield port
     finally:
@@ -221,6 +223,15 @@ def answers(client: socket.socket) -> bool:
 
 def clients(port: int, count: int, host: str = "127.0.0.1") -> list[socket.socket]:
     return [socket.create_connection(("127.0.0.1", port), 30, (host, 0)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("said", ["yes", "no"])
+def test_a_client_blocks_as_its_unit_says_which_may_say_how_it_is_ended(folder: Path, said: str) -> None:
+    more = f"NonBlocking={said}\nKillMode=mixed\nTimeoutStopSec=5s\nRuntimeMaxSec=1h\n"
+    seen = "import fcntl, os; print(bool(fcntl.fcntl(0, fcntl.F_GETFL) & os.O_NONBLOCK))"
+    with serving(folder, "", f"/usr/bin/python3 -IS -c '{seen}'", more) as port, clients(port, 1)[0] as client:
+        client.settimeout(30)
+        assert client.makefile().read() == f"{said == 'yes'}\n"
 
 
 def test_of_one_host_so_many_are_served(folder: Path) -> None:

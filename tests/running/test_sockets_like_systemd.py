@@ -71,9 +71,12 @@ CASES = {
     "commands with sockets": "ListenStream=FOLDER/a\nListenFIFO=FOLDER/b\nPassFileDescriptorsToExec=yes\n"
     "ExecStartPre=LOG pre\nExecStartPost=LOG post\nExecStartPost=LOG two\nExecStopPre=LOG before\n"
     "ExecStopPost=LOG after\nExecStopPost=LOG last",
+    "not to block": "ListenStream=FOLDER/a\nListenFIFO=FOLDER/b\nListenDatagram=996\nListenMessageQueue=/OWN\n"
+    "RemoveOnStop=yes",
     "commands alone": "ListenStream=127.0.0.1:995\nExecStartPre=LOG pre\nExecStartPost=LOG post\n"
     "ExecStopPost=LOG after",
 }
+OF_SERVICE = {"not to block": "NonBlocking=yes\n"}
 SINCE = {
     "MPTCP": 254,
     "queue of another's": 262,
@@ -94,8 +97,8 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def prepared(host: Host, lines: str) -> Iterator[tuple[str, Path]]:
-    """A service with a socket unit of these lines: its name, and its folder, seen from outside."""
+def prepared(host: Host, lines: str, of_service: str = "") -> Iterator[tuple[str, Path]]:
+    """A service of these lines with a socket unit of those: its name, and its folder, seen from outside."""
     container = host.system.container
     name = f"sockets{next(_numbers)}"
     folder = f"/run/{name}.probe"
@@ -106,7 +109,7 @@ def prepared(host: Host, lines: str) -> Iterator[tuple[str, Path]]:
     for word, value in (("LOG", log), ("FOLDER", folder), ("OWN", f"{OWN}-{name}"), ("VSOCK", str(VSOCK))):
         socket = socket.replace(word, value)
     seen = " ".join((f"{folder}/seen", *(folder + path for path in PATHS)))
-    service = f"[Service]\nSockets={name}.socket\nExecStart=/usr/bin/python3 -IS {PROBE} {seen}\n"
+    service = f"[Service]\n{of_service}Sockets={name}.socket\nExecStart=/usr/bin/python3 -IS {PROBE} {seen}\n"
     files = {f"{name}.socket": f"[Socket]\n{socket}\n", f"{name}.service": service}
     files[f"ours-{name}.service"] = f"[Service]\nExecStart={RUN} run --init none {name}.service\n"
     for file, text in files.items():
@@ -173,7 +176,7 @@ def test_a_daemon_is_passed_the_same(host: Host, case: str) -> None:
     if version_of(host.system) < SINCE.get(case, 0):
         pytest.skip(f"that came with systemd {SINCE[case]}")
     container = host.system.container
-    with prepared(host, CASES[case]) as (name, outside):
+    with prepared(host, CASES[case], OF_SERVICE.get(case, "")) as (name, outside):
         fresh(outside)
         host.system.systemctl("start", f"{name}.socket", f"{name}.service")
         theirs = flat(seen(container, outside, f"{name}.service"))

@@ -2,6 +2,7 @@
 
 import posix
 import sys
+from _signal import SIGTERM
 
 from cross_init.commands.words import OF_RUN, take_apart
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cross_init.running.unit import Unit
 
 RESTART = "--restart"
+UNBOUND_S = 1e9  # that nobody waits for
 AGAIN = ("container", "none")  # the inits that start nothing anew
 
 
@@ -181,8 +183,9 @@ def request_of(asked: "Words", unit: "Unit", clients: int, sockets: list[str], e
 
         request.target.clients_per_source = clients_per_source(definition)
     request.target.ignores_sigpipe = definition.context.ignore_sigpipe
-    if not request.init.signals_all:
+    if not (request.init.signals_all or clients):
         take_ending(request, definition)
+    take_manner(request, unit)
     if is_started:
         is_wanted = bool(definition.commands.start_post) or is_awaited(request)
         if not is_wanted:
@@ -228,9 +231,33 @@ def take_ending(request: "Request", definition: "Definition") -> None:
             request.given["--kill-mode"] = ending.kill_mode
     if "--stop-timeout" not in request.given:
         is_bound = ending.timeout_stop != INFINITY and ending.send_sigkill
-        request.stop_timeout = ending.timeout_stop / SECOND if is_bound else 1e9
+        request.stop_timeout = ending.timeout_stop / SECOND if is_bound else UNBOUND_S
         if "timeout_stop" in definition.origins and is_bound and request.kill_mode != "none":
             request.given["--stop-timeout"] = f"{request.stop_timeout:g}"
+
+
+def take_manner(request: "Request", unit: "Unit") -> None:
+    """The same, where it takes more than these words: only a unit has any for that."""
+    from cross_init.running.words import OF_MANNER
+
+    definition = unit.definition
+    if definition.target == "upstart" or OF_MANNER.isdisjoint(definition.origins):
+        return
+    from cross_init.running.manner import manner_of
+
+    manner = manner_of(definition)
+    if request.init.signals_all or request.target.clients_at_a_time:
+        if manner.needs:
+            who = "each client's daemon" if request.target.clients_at_a_time else f"a unit of {request.init.called}"
+            said = ", ".join(f"{key}=" for key in manner.needs)
+            print_error(f"{definition.name}: weaker, as {who} is ended without these: {said}", 0)
+        return
+    unit.manner = manner
+    manner.stop = request.instead.get(SIGTERM) or manner.stop
+    if request.stop_timeout < UNBOUND_S:
+        manner.stop_s = request.stop_timeout
+    if manner.needs and manner.stop_s is not None:
+        request.given.setdefault("--stop-timeout", f"{manner.stop_s:g}")
 
 
 def is_awaited(request: "Request") -> bool:

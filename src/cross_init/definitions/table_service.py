@@ -1,12 +1,10 @@
 """Directives of [Service] (systemd.service(5), systemd.kill(5)); see directives.py."""
 
-from cross_init.definitions.classes import CANNOT, DONE, INITS, NOT_YET, WEAKER
+from cross_init.definitions.classes import CANNOT, DONE, INITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.classes import Rows
-
-COUNTED = "nobody counts how long it runs"
 
 SERVICE: "Rows" = {
     "ExecCondition": ("exec_lines.commands", "commands.condition", DONE, ""),
@@ -14,7 +12,7 @@ SERVICE: "Rows" = {
     "ExecStart": ("exec_lines.commands", "commands.start", DONE, ""),
     "ExecStartPost": ("exec_lines.commands", "commands.start_post", DONE, ""),
     "ExecReload": ("exec_lines.commands", "commands.reload", DONE, ""),
-    "ExecReloadPost": ("exec_lines.commands", "commands.reload_post", NOT_YET, ""),
+    "ExecReloadPost": ("exec_lines.commands", "commands.reload_post", DONE, ""),
     "ExecStop": ("exec_lines.commands", "commands.stop", DONE, ""),
     "ExecStopPost": ("exec_lines.commands", "commands.stop_post", DONE, ""),
     "Type": (
@@ -23,7 +21,7 @@ SERVICE: "Rows" = {
         DONE,
         "",
     ),
-    "ExitType": (("choice", "main", "cgroup"), "readiness.exit_type", WEAKER, "it ends with its main process"),
+    "ExitType": (("choice", "main", "cgroup"), "readiness.exit_type", DONE, ""),
     "PIDFile": ("pid_file", "readiness.pid_file", DONE, ""),
     "BusName": ("sockets.bus_name", "readiness.bus_name", DONE, ""),
     "NotifyAccess": (("choice", "none", "main", "exec", "all"), "readiness.notify_access", DONE, ""),
@@ -63,17 +61,17 @@ SERVICE: "Rows" = {
     "TimeoutStartFailureMode": (
         ("choice", "terminate", "abort", "kill"),
         "ending.timeout_start_failure_mode",
-        WEAKER,
-        "SIGTERM is sent, and then SIGKILL",
+        DONE,
+        "",
     ),
     "TimeoutStopFailureMode": (
         ("choice", "terminate", "abort", "kill"),
         "ending.timeout_stop_failure_mode",
-        WEAKER,
-        "SIGTERM is sent, and then SIGKILL",
+        DONE,
+        "",
     ),
-    "RuntimeMaxSec": ("seconds", "ending.runtime_max", WEAKER, COUNTED),
-    "RuntimeRandomizedExtraSec": ("seconds", "ending.runtime_randomized_extra", WEAKER, COUNTED),
+    "RuntimeMaxSec": ("seconds", "ending.runtime_max", DONE, ""),
+    "RuntimeRandomizedExtraSec": ("seconds", "ending.runtime_randomized_extra", DONE, ""),
     "WatchdogSec": ("seconds", "ending.watchdog", DONE, ""),
     "StartLimitInterval": (
         "seconds",
@@ -105,7 +103,7 @@ SERVICE: "Rows" = {
         "when it is started anew (by us with --restart)",
     ),
     "SuccessExitStatus": ("signals.statuses", "ending.success_exit_status", DONE, ""),
-    "NonBlocking": ("boolean", "context.non_blocking", WEAKER, "its sockets block"),
+    "NonBlocking": ("boolean", "context.non_blocking", DONE, ""),
     "FileDescriptorStoreMax": ("unsigned", "ending.file_descriptor_store_max", DONE, ""),
     "FileDescriptorStorePreserve": (
         ("choice_or_truth", "restart"),
@@ -128,8 +126,8 @@ SERVICE: "Rows" = {
     "KillMode": (("kill_mode",), "ending.kill_mode", DONE, ""),
     "KillSignal": ("signals.signal", "ending.kill_signal", DONE, ""),
     "RestartKillSignal": ("signals.signal", "ending.restart_kill_signal", INITS, "a restart is a stop and a start"),
-    "FinalKillSignal": ("signals.signal", "ending.final_kill_signal", WEAKER, "SIGKILL is sent"),
-    "WatchdogSignal": ("signals.signal", "ending.watchdog_signal", WEAKER, "SIGABRT is sent"),
+    "FinalKillSignal": ("signals.signal", "ending.final_kill_signal", DONE, ""),
+    "WatchdogSignal": ("signals.signal", "ending.watchdog_signal", DONE, ""),
     "SendSIGKILL": ("boolean", "ending.send_sigkill", DONE, ""),
-    "SendSIGHUP": ("boolean", "ending.send_sighup", WEAKER, "SIGHUP is not sent as well"),
+    "SendSIGHUP": ("boolean", "ending.send_sighup", DONE, ""),
 }

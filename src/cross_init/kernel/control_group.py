@@ -36,9 +36,9 @@ class Group:
         """SIGKILL for all that is in it, at once (since Linux 5.14)."""
         _write(f"{self.path}/cgroup.kill", b"1")
 
-    def remove(self) -> None:
-        """The service has ended: remove it, if nothing is in it any more."""
-        until = monotonic() + GONE_S
+    def remove(self, was_killed: bool = True) -> None:
+        """The service has ended: remove it, if nothing is in it any more, or will be in a moment."""
+        until = monotonic() + (GONE_S if was_killed else 0.0)
         while not _remove(self.path) and monotonic() < until:
             sleep(STEP_S)  # the kernel tells nobody who may not wait for an event file here
 

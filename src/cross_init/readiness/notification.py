@@ -229,7 +229,7 @@ class Listener:
         if self.watched.follow is not None:
             self._follow(message, main)
         usec = as_usec(first(message, "EXTEND_TIMEOUT_USEC") or "")
-        if usec is not None and self.watched.deadline is not None and not self.watched.ready:
+        if usec is not None and self.watched.deadline is not None:
             self.watched.extend(in_seconds(usec))
         self._note(message, is_main)
         if self.watched.watchdog is not None:

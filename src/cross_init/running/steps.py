@@ -114,9 +114,7 @@ def run(step: Step, environ: "Environment", limit_usec: int, stop_usec: int) -> 
     until = monotonic() + limit_usec / SECOND if limit_usec != INFINITY else None
     status, stopped = _wait(pid, until)
     if status is None:
-        if not stopped:
-            print_error(f"{step.text}: it has not ended within {limit_usec / SECOND:g} s: sending SIGTERM", 0)
-        _end(pid, stop_usec)
+        _end(step, pid, limit_usec, stop_usec, bool(stopped))
         if stopped:
             raise Stopped(stopped)
         raise Failure(f"{step.text}: it took too long (TimeoutStartSec=, TimeoutStopSec=)")
@@ -155,17 +153,29 @@ def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
             return None, got.si_signo
 
 
-def _end(pid: int, stop_usec: int) -> None:
-    """Have it end, with all of its session."""
-    _send(pid, _signal.SIGTERM)
-    until = monotonic() + (stop_usec / SECOND if stop_usec != INFINITY else 1e9)
-    while not posix.waitpid(pid, posix.WNOHANG)[0]:
-        left = until - monotonic()
-        if left <= 0:
-            _send(pid, _signal.SIGKILL)
-            posix.waitpid(pid, 0)
+def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -> None:
+    """Have it end, with all of its session: as its unit says. is_stop: not because it takes too long."""
+    from cross_init.running.manner import manner_of, seconds
+    from cross_init.watch.outcome import name_of
+    from cross_init.watch.stages import TERMINATE
+
+    manner = manner_of(step.definition)
+    manner.stop_s = seconds(stop_usec)
+    late = manner.stop_mode if step.key.startswith("ExecStop") else manner.start_mode
+    for at, (numbers, wait_s, _) in enumerate(manner.whole(TERMINATE if is_stop else late)):
+        for number in numbers:
+            _send(pid, number)
+        if not (at or is_stop):
+            sent = " and ".join(map(name_of, numbers))
+            print_error(f"{step.text}: it has not ended within {limit_usec / SECOND:g} s: sending {sent}", 0)
+        until = monotonic() + wait_s if wait_s is not None else None
+        while not posix.waitpid(pid, posix.WNOHANG)[0]:
+            left = 3600.0 if until is None else until - monotonic()
+            if left <= 0:
+                break
+            _signal.sigtimedwait((_signal.SIGCHLD,), left)
+        else:
             return
-        _signal.sigtimedwait((_signal.SIGCHLD,), left)
 
 
 def _send(pid: int, number: int) -> None:
@@ -173,5 +183,6 @@ def _send(pid: int, number: int) -> None:
     for send in (posix.killpg, posix.kill):
         try:
             send(pid, number)
+            return
         except OSError:
             continue

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cross_init.running.socket_commands import SocketCommands
     from cross_init.running.steps import Step
     from cross_init.sockets.passed import Passed
+    from cross_init.watch.stages import Manner
 
 KEYS = {
     "condition": "ExecCondition",
@@ -33,6 +34,7 @@ KEYS = {
     "start": "ExecStart",
     "start_post": "ExecStartPost",
     "reload": "ExecReload",
+    "reload_post": "ExecReloadPost",
     "stop": "ExecStop",
     "stop_post": "ExecStopPost",
 }
@@ -68,13 +70,15 @@ class Unit:
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
         self.group: Group | None = None
+        self.manner: Manner | None = None
+        self.passed = 0  # so many sockets, before what else is passed
         self.enclosure: Enclosure | None = None  # the sandbox, if it is to be in one
         self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
         """Those of a kind, as start_pre; what comes after a Type=oneshot has been run before anybody asks."""
-        if kind in self.taken:
+        if kind in self.taken or (kind == "reload_post" and not self.can_reload):
             return []
         commands = getattr(self.definition.commands, kind)
         if not commands:
@@ -90,6 +94,11 @@ class Unit:
             step.enclosure = self.enclosure
         return made
 
+    @property
+    def can_reload(self) -> bool:
+        """Whether there is a reload, by a command or a signal, after which anything could come."""
+        return bool(self.definition.commands.reload) or self.definition.readiness.type == "notify-reload"
+
     def contain(self) -> None:
         """Have a control group for all that is the service's, if there can be one."""
         from cross_init.kernel.control_group import make
@@ -101,13 +110,15 @@ class Unit:
         """Why somebody has to stay, in words; "" if nobody has to."""
         kinds = [
             kind
-            for kind in (*(("start_post",) * (not self.is_oneshot)), "reload", "stop", "stop_post")
+            for kind in (*(("start_post",) * (not self.is_oneshot)), "reload", "reload_post", "stop", "stop_post")
             if self.steps(kind)
         ]
         if kinds:
             return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)"
         if self.of_sockets is not None and self.of_sockets.stays:
             return f"somebody has to stay and run what its socket's unit says ({self.of_sockets.stays}=)"
+        if self.manner is not None and self.manner.needs:
+            return f"somebody has to stay and end it as the unit says ({self.manner.needs[0]}=)"
         return "somebody has to stay and remove its credentials" if has_credentials(self.definition) else ""
 
     def listen(self) -> None:
@@ -123,6 +134,7 @@ class Unit:
             open_sockets(start)
         else:
             self.of_sockets.around(start, open_sockets)
+        self.passed = len(start.sockets)
 
     def before(self, start: "Start") -> None:
         """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
@@ -217,6 +229,9 @@ class Unit:
         """In the process that becomes the main one; returns what is to be done as the last. Raises Failure."""
         process = Process(self.definition, self.identity, self.command.privileges, True)
         process.group, process.enclosure = self.group, self.enclosure
+        if self.definition.context.non_blocking:
+            for passed in start.sockets[: self.passed]:
+                posix.set_blocking(passed.fd, False)
         process.sockets = {passed.name: passed.fd for passed in start.sockets}
         process.enter(start.environ, [passed.fd for passed in start.sockets])
         return process.confine
@@ -274,8 +289,11 @@ class Unit:
 
     def _remove_folders(self) -> None:
         if self.group is not None:
-            self.group.kill()  # what is left was told to end, and has had its time
-            self.group.remove()
+            ending = self.definition.ending
+            is_killed = ending.send_sigkill and ending.final_kill_signal == _signal.SIGKILL
+            if is_killed:
+                self.group.kill()  # what is left was told to end, and has had its time
+            self.group.remove(is_killed)
             self.group = None
         if self.enclosure is not None:
             self.enclosure.remove()

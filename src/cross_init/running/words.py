@@ -11,6 +11,13 @@ STARTED = ("--ready-when", "started")
 KILL = ("/bin/kill", "/usr/bin/kill", "kill")
 MAIN = ("$MAINPID", "${MAINPID}")
 SIGHUP, SIGKILL, SIGTERM, SIGSTOP = 1, 9, 15, 19
+# Fields of a definition by which a service is ended otherwise than by these options (running/manner.py).
+OF_MANNER = frozenset(
+    (
+        *("exit_type", "runtime_max", "final_kill_signal", "send_sighup", "watchdog_signal", "watchdog", "kill_signal"),
+        *("timeout_start_failure_mode", "timeout_stop_failure_mode", "send_sigkill", "reload_post"),
+    )
+)
 
 
 def readiness(definition: "Definition", given: "Environment") -> list[str]:

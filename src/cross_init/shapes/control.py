@@ -9,6 +9,7 @@ import posix
 
 from cross_init.errors import Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork, open_null
+from cross_init.kernel.pidfds import send
 from cross_init.launch import cannot_run, find_program
 
 TYPE_CHECKING = False
@@ -48,12 +49,21 @@ class Words:
 class Control:
     """What is run for one signal, one command after the other. pid: of the one that runs, 0 if none does.
 
-    left: those that come next. failed: one has failed, so the others were left out.
+    left: those that come next. failed: one has failed, so the others were left out. seconds: how long each may take,
+    None for ever; late: what to call when it does not end by then, instead of killing it.
     """
 
-    def __init__(self, supervisor: "Supervisor", steps: "Sequence[Step]") -> None:
+    def __init__(
+        self,
+        supervisor: "Supervisor",
+        steps: "Sequence[Step]",
+        seconds: float | None,
+        late: "Callable[[], None] | None" = None,
+    ) -> None:
         self.supervisor = supervisor
         self.steps = steps
+        self.seconds = seconds
+        self.late = late
         self.left: list[Step] = []
         self.step = steps[0]
         self.failed = False
@@ -90,7 +100,8 @@ class Control:
         if self.supervisor.guard is not None:
             self.supervisor.guard.follow(self.pidfd)
         loop.watch(self.pidfd, self._ended)
-        self.timer = loop.after(self.supervisor.start.request.stop_timeout, self._kill)
+        if self.seconds is not None:
+            self.timer = loop.after(self.seconds, self._is_late)
 
     def _become(self, environ: "Environment") -> None:
         """In the new process. Does not return."""
@@ -108,9 +119,19 @@ class Control:
         finally:
             posix._exit(code)
 
-    def _kill(self) -> None:
+    def send(self, numbers: "Sequence[int]") -> bool:
+        """Send the one that runs these signals; whether there is one."""
+        for number in numbers:
+            send(self.pidfd, number)
+        return self.pid > 0
+
+    def _is_late(self) -> None:
         """It takes too long."""
         self.timer = None
+        if self.late is not None:
+            self.failed = True
+            self.late()
+            return
         print_error(f"{self.supervisor.start.service}: {self.step.text} has not ended in time: sending it SIGKILL", 0)
         try:
             _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)

@@ -7,9 +7,8 @@ import _signal
 import posix
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from cross_init.errors import print_error
 from cross_init.kernel.pidfds import send
-from cross_init.model import CONTROL_GROUP, KILLS, NONE, STOPPING
+from cross_init.model import STOPPING
 from cross_init.shapes.processes import is_leader
 from cross_init.shapes.signals import SI_KERNEL, Signals
 
@@ -30,7 +29,6 @@ class Passing:
         self.watched, self.guard, self.loop = supervisor.watched, supervisor.guard, supervisor.loop
         request = supervisor.start.request
         self.instead = request.instead
-        self.is_timed = False  # a stop has an end
         commands = (
             (_signal.SIGTERM, "--stop-command", request.stop_command),
             (_signal.SIGHUP, "--reload-command", request.reload_command),
@@ -43,7 +41,9 @@ class Passing:
                 from cross_init.shapes import control
 
                 steps = [control.Words(option, words)] if words else of_unit[number]
-                self.controls[number] = control.Control(supervisor, steps)
+                limit = supervisor.stopping.limit_of(OF_UNIT[number])
+                self.controls[number] = control.Control(supervisor, steps, *limit)
+        self.reload_post = supervisor.control_of("reload_post")
         self.signals = Signals(self.loop, self._signalled)
 
     def _signalled(self, number: int, code: int) -> None:
@@ -77,55 +77,66 @@ class Passing:
             control.run(lambda: self._commanded(number, is_reload))
             return
         self._deliver(number)
-        if is_reload:
-            self.supervisor.pass_on((("READY", "1"),), [])
+        if number == _signal.SIGHUP:
+            self._heard(is_reload)
 
     def _commanded(self, number: int, is_reload: bool) -> None:
         """The command for this signal has ended."""
-        if is_reload:
-            self.supervisor.pass_on((("READY", "1"),), [])
-        if self.supervisor.is_over:
+        if number == _signal.SIGHUP:
+            self._reloaded(is_reload, self.controls[number].failed)
+        elif self.supervisor.is_over:
             self.supervisor.end()
         elif number == _signal.SIGTERM:
             self._deliver(number)  # what it has not ended, as systemd does
             send(self.watched.pidfd, _signal.SIGCONT)  # the command may have stopped it
 
+    def _heard(self, is_reload: bool) -> None:
+        """The daemon has been sent the signal by which it reloads: some say when they have."""
+        manner = self.supervisor.stopping.manner
+        if self.reload_post is None or manner is None or not manner.says_reloaded:
+            self._reloaded(is_reload, False)
+            return
+        self.watched.reloaded = lambda: self._reloaded(is_reload, False)
+        if manner.start_s is not None:
+            self.loop.after(manner.start_s, self._forget_reload)
+
+    def _forget_reload(self) -> None:
+        """It was not said in time, so nothing comes of it."""
+        self.watched.reloaded = None
+
+    def _reloaded(self, is_reload: bool, has_failed: bool) -> None:
+        """The reload itself is over."""
+        if self.reload_post is not None and not (has_failed or self.supervisor.is_over):
+            self.reload_post.run(lambda: self._has_reloaded(is_reload))
+        else:
+            self._has_reloaded(is_reload)
+
+    def _has_reloaded(self, is_reload: bool) -> None:
+        if is_reload:
+            self.supervisor.pass_on((("READY", "1"),), [])
+        if self.supervisor.is_over:
+            self.supervisor.end()
+
     @property
     def is_busy(self) -> bool:
         """Whether a command runs."""
-        post = self.supervisor.post
-        return any(control.pid for control in self.controls.values()) or (post is not None and post.pid > 0)
+        return any(control.pid for control in self.all_controls)
+
+    @property
+    def all_controls(self) -> "list[Control]":
+        """Whatever may run beside the daemon."""
+        others = (self.reload_post, self.supervisor.post)
+        return [*self.controls.values(), *(each for each in others if each is not None)]
 
     def _deliver(self, number: int) -> None:
+        if number == _signal.SIGTERM:
+            self.supervisor.stopping.begin()
+            return
         wanted = self.instead.get(number, number)
         if self.watched.is_on_its_way:
             self.watched.send_all(wanted)
         else:
             send(self.watched.pidfd, wanted)
-            if number == _signal.SIGTERM:
-                self.supervisor.stop = wanted
-                self._stop_rest(wanted)
-
-    def _stop_rest(self, number: int) -> None:
-        """The main process was told to end: tell the others as well, and see that it ends in time, as was asked for."""
-        request = self.supervisor.start.request
-        if request.kill_mode == CONTROL_GROUP:
-            self.supervisor.rest.send(number, self.watched.pid)
-        if "--stop-timeout" in request.given and request.kill_mode != NONE and not self.is_timed:
-            self.is_timed = True
-            self.loop.after(request.stop_timeout, self._kill)
-
-    def _kill(self) -> None:
-        """It has not ended in time."""
-        watched, request = self.watched, self.supervisor.start.request
-        print_error(
-            f"{watched.service} (PID {watched.pid}) has not ended within {request.stop_timeout:g} s of being told to: "
-            "sending SIGKILL (--stop-timeout)",
-            0,
-        )
-        send(watched.pidfd, _signal.SIGKILL)
-        if request.kill_mode in KILLS:
-            self.supervisor.rest.send(_signal.SIGKILL, watched.pid)
 
     def _announce(self, number: int) -> bool:
         """Tell an init that listens what it has begun, for a daemon that does not say so itself.

@@ -68,9 +68,8 @@ def run(start: "Start") -> int:
     if start.unit is not None:
         supervisor.passing.signals.close()  # what is run now is waited for by this thread
         watched = supervisor.watched
-        cause = "watchdog" if watched.watchdog is not None and watched.watchdog.is_over else ""
-        cause = "timeout" if watched.timed_out else cause
-        start.unit.after(supervisor.status, watched.is_told_to_stop, cause)
+        status = None if supervisor.stopping.is_left and supervisor.main else supervisor.status
+        start.unit.after(status, watched.is_told_to_stop, supervisor.stopping.result)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()
@@ -78,7 +77,7 @@ def run(start: "Start") -> int:
         explain(supervisor.watched, supervisor.status)
     if guard is not None:
         guard.dismiss()
-    if supervisor.watched.timed_out:
+    if supervisor.stopping.has_failed:
         return FAILED
     return 0 if is_success(supervisor.status, start.request.success) else end_like(supervisor.status)
 

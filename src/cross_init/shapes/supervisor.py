@@ -17,12 +17,15 @@ from cross_init.readiness.path_watch import PathWatch
 from cross_init.shapes.guard import MARK, UNGUARDED, Guard
 from cross_init.shapes.named_main import NamedMain
 from cross_init.shapes.passing import Passing
+from cross_init.shapes.stopping import Stopping
 from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.leftovers import Rest, end, is_clean
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cross_init.bounds import Identity, Pid
     from cross_init.launch import Start
     from cross_init.model import Channel
@@ -42,7 +45,8 @@ class Supervisor:
     orphans_status: of what forked away and ended last. succession: the timer of how long another one may take to become
     the main process of a service that is ready. is_guess: nothing but its age says which the main process is.
     stop: the signal by which the main process was told to end, 0 if it was not. owes: the service got ready when its
-    main process had ended, so the init is told if another one takes its place.
+    main process had ended, so the init is told if another one takes its place. waits_for_rest: it has ended, and the
+    service goes on until its last process has.
     """
 
     def __init__(
@@ -54,13 +58,14 @@ class Supervisor:
         self.first = self.main = pid
         self.status = self.orphans_status = 0
         self.is_guess = self.was_signalled = self.is_failing = self.is_over = self.owes = False
+        self.waits_for_rest = False
         self.stop = 0
         self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
-        self.post = self._post()
-        self.next_post = self.post
         request = start.request
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
+        self.stopping: Stopping = Stopping(self)
+        self.post = self.next_post = self.control_of("start_post")  # what a unit has run when the daemon is ready
         path = followed_file(request)
         leaves = request.waits and start.target.forks  # before that it is not known which process is to be told
         self.pid_file = NamedMain(path, watched, leaves) if path else None
@@ -87,16 +92,22 @@ class Supervisor:
         channel.attach(watched)
         watched.observe()
         self.passing = Passing(self)
+        if not request.waits:
+            self.stopping.count()
         watched.serve_status(SUPERVISE)  # at last: what it makes would be left if something failed behind it
 
-    def _post(self) -> "Control | None":
-        """What a unit has run when the daemon is ready."""
-        steps = self.start.unit.steps("start_post") if self.start.unit is not None else ()
+    def control_of(self, kind: str) -> "Control | None":
+        """The commands of a unit that are of this kind, if it has any."""
+        steps = self.start.unit.steps(kind) if self.start.unit is not None else ()
         if not steps:
             return None
         from cross_init.shapes.control import Control
 
-        return Control(self, steps)
+        return Control(self, steps, *self.stopping.limit_of(kind))
+
+    def send_commands(self, numbers: "Sequence[int]") -> bool:
+        """Send what a unit has run beside the daemon these signals; whether there is anything."""
+        return sum(control.send(numbers) for control in self.passing.all_controls) > 0
 
     def _tell(self) -> None:
         """The daemon is ready. What a unit has run then comes first."""
@@ -116,6 +127,7 @@ class Supervisor:
 
     def _tell_init(self) -> None:
         watched = self.watched
+        self.stopping.count()
         self.owes = has_ended(watched.pidfd)
         if self.owes:
             return
@@ -286,7 +298,7 @@ class Supervisor:
                 if pid == self.main:
                     self._end(pid)
         if not self.main and not self.loop.stopped and not self.watched.family():
-            if not self.is_failing and self.succession is None:
+            if not self.is_failing and self.succession is None and not self.waits_for_rest:
                 self.status = self.orphans_status
             self.end()  # it has forked away, and died there
 
@@ -304,6 +316,11 @@ class Supervisor:
             pass
         elif self._is_awaited(pid):
             self._forked_away()
+        elif self.stopping.waits_for_all and self.watched.family():
+            self.main, self.waits_for_rest = 0, True
+            self.loop.forget(self.watched.pidfd)  # it would call us for ever
+            if self.guard is not None:
+                self.guard.follow_all(self.watched.family())
         else:
             self._failed()
 
@@ -372,12 +389,12 @@ class Supervisor:
 
     def end_rest(self) -> None:
         """The service has ended: end what its main process has left, unless that is to stay."""
-        if not self.start.request.ends_rest:
+        if not self.start.request.ends_rest or self.stopping.is_left:
             return
         if self.guard is not None:  # in case we are killed meanwhile
             self.guard.follow_all(self.rest.find())
         crashed = not (self.watched.is_told_to_stop or is_clean(self.status))
-        end(self.rest, self.watched.pid, self.start.request, crashed, reap_all)
+        end(self.rest, self.watched.pid, self.start.request, crashed, reap_all, self.stopping.of_rest(crashed))
 
 
 def reap_all() -> None:

@@ -17,19 +17,23 @@ from cross_init.kernel.linux import contents, process_stat, process_state, retry
 from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import START_TIME, is_descendant, own_start_time, process_owner, start_time, variables
 from cross_init.model import MIXED
+from cross_init.watch.outcome import name_of
+from cross_init.watch.stages import KILL, TERMINATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from cross_init.launch import Start
     from cross_init.request import Request
+    from cross_init.watch.stages import Stage
 
 # The same after a crash: what does not heed SIGTERM then waits, as often as not, for a main process that is no more,
 # and the service is down meanwhile.
 CRASH_S = 5.0
 CLEAN = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)  # systemd.service(5), SuccessExitStatus=
 LOOK_S = 1.0  # after which it is looked again for what was forked meanwhile; and then it is said that it takes time
+AGES_S = 1e9  # no bound
 KILLED_S = 5.0  # for what was sent SIGKILL to go; what is in the middle of a system call may not
 WAITED_FOR = 64  # of so many the end is waited for at once: descriptors may be few
 SHOWN = 5  # PIDs in a line
@@ -96,18 +100,25 @@ class Rest:
             return False  # it has ended, or is not for us to look at
         return any(mark in told for mark in self.marks)
 
-    def send(self, number: int, but: int) -> None:
-        """Send this signal to them all, but to this process; SIGCONT to what stands still, as it would not hear it."""
+    def send(self, numbers: "Sequence[int]", but: int) -> bool:
+        """Send these signals to them all, but to this process; SIGCONT to what stands still, as it would not hear it.
+
+        Whether there was one.
+        """
+        is_any = False
         for pid in self.find():
             pidfd = self._open(pid) if pid != but else -1
             if pidfd >= 0:
+                is_any = True
                 try:
-                    send(pidfd, number)
+                    for number in numbers:
+                        send(pidfd, number)
                     self.told |= {pid}
                     if process_state(pid) == "T":
                         send(pidfd, _signal.SIGCONT)
                 finally:
                     posix.close(pidfd)
+        return is_any
 
     def _open(self, pid: int) -> int:
         """A pidfd of this process, which was found; -1 if it is not there any more, or its number is another's."""
@@ -135,53 +146,66 @@ def words_of(pid: int) -> str:
         return ""
 
 
-def end(rest: Rest, main: int, request: "Request", crashed: bool, reap: "Callable[[], None]" = lambda: None) -> None:
+def end(
+    rest: Rest,
+    main: int,
+    request: "Request",
+    crashed: bool,
+    reap: "Callable[[], None]" = lambda: None,
+    stages: "Sequence[Stage] | None" = None,
+) -> None:
     """The main process has ended: end what it has left, and return when that is gone.
 
     main: its PID. SIGTERM, with SIGCONT for what was stopped, and after --stop-timeout SIGKILL; with "mixed" at once.
     crashed: nobody has told it to end, and it has failed. reap: wait for what has ended, where that is ours to do.
+    stages: what is sent, if a unit has it otherwise.
     """
     is_short = crashed and "--stop-timeout" not in request.given
     seconds, service = CRASH_S if is_short else request.stop_timeout, request.service
-    kills = request.kill_mode == MIXED
-    began, told = monotonic(), set[int]()
-    until = began + (KILLED_S if kills else seconds)
-    is_said = False
-    while True:
-        reap()
-        found = retry_transient(rest.find)
-        now = monotonic()
-        if not found or (kills and now >= until):
-            break
-        if not kills and now >= until:
-            print_error(f"{service}: {shown(found)} did not end within {seconds:g} s: sending SIGKILL", 0)
-            kills, until = True, now + KILLED_S
-        elif not kills and not is_said and now >= began + LOOK_S:
-            is_said = True
-            print_error(
-                f"{service}: its main process (PID {main}) has ended and has left {shown(found)}, told to end "
-                f"(SIGTERM); SIGKILL comes {seconds:g} s after that (--stop-timeout)",
-                0,
-            )
-        _send_and_wait(rest, found, told, kills, min(until - now, LOOK_S))
+    if stages is None:
+        killed: Stage = ((_signal.SIGKILL,), KILLED_S, KILL)
+        stages = [killed] if request.kill_mode == MIXED else [((_signal.SIGTERM,), seconds, TERMINATE), killed]
+    found: list[int] = []
+    for at, (numbers, limit_s, _) in enumerate(stages):
+        sent, limit_s = in_words(numbers), AGES_S if limit_s is None else limit_s
+        if at:
+            print_error(f"{service}: {shown(found)} did not end within {seconds:g} s: sending {sent}", 0)
+        seconds, told, is_said = limit_s, set[int](), at > 0 or len(stages) < 2
+        until = 0.0  # it counts from when they were told
+        while True:
+            reap()
+            found = retry_transient(rest.find)
+            until = until or monotonic() + limit_s
+            left_s = until - monotonic()
+            if not found or (told and left_s <= 0):
+                break
+            if not is_said and limit_s - left_s >= LOOK_S:
+                is_said = True
+                print_error(
+                    f"{service}: its main process (PID {main}) has ended and has left {shown(found)}, told to end "
+                    f"({sent}); {in_words(stages[1][0])} comes {limit_s:g} s after that (--stop-timeout)",
+                    0,
+                )
+            _send_and_wait(rest, found, told, numbers, min(left_s, LOOK_S))
+        if not found:
+            return
     if found:
         print_error(f"{service}: {shown(found)} cannot be ended, and may keep what it has open", 0)
 
 
-def _send_and_wait(rest: Rest, found: list[int], told: set[int], kills: bool, seconds: float) -> None:
+def _send_and_wait(rest: Rest, found: list[int], told: set[int], numbers: "Sequence[int]", seconds: float) -> None:
     """Tell those that were not told yet, or all that they are killed; return when all are gone, or after this time."""
     awaited = poll()
     pidfds: list[int] = []
+    kills = _signal.SIGKILL in numbers
     for pid in found:
         pidfd = rest._open(pid)
         if pidfd < 0:
             continue
-        if kills:
-            send(pidfd, _signal.SIGKILL)
-        elif pid not in told:
+        if kills or pid not in told:
             told.add(pid)
-            send(pidfd, _signal.SIGTERM)
-            send(pidfd, _signal.SIGCONT)
+            for number in numbers if kills else (*numbers, _signal.SIGCONT):
+                send(pidfd, number)
         if len(pidfds) < WAITED_FOR:
             awaited.register(pidfd, POLLIN)
             pidfds.append(pidfd)
@@ -201,3 +225,8 @@ def shown(pids: list[int]) -> str:
     """So many processes, and which, in words."""
     listed = ", ".join(map(str, pids[:SHOWN])) + (", ..." if len(pids) > SHOWN else "")
     return f"{len(pids)} process{'es' * (len(pids) > 1)} ({listed})"
+
+
+def in_words(numbers: "Sequence[int]") -> str:
+    """Signals, for people."""
+    return " and ".join(map(name_of, numbers))

@@ -47,6 +47,10 @@ def in_words(status: int | None) -> str:
         return "it is not known how"
     if posix.WIFEXITED(status):
         return f"exit code {posix.WEXITSTATUS(status)}"
-    number = posix.WTERMSIG(status)
+    return name_of(posix.WTERMSIG(status))
+
+
+def name_of(number: int) -> str:
+    """A signal's name, or what to call one that has none."""
     names = (name for name in dir(_signal) if name.startswith("SIG") and getattr(_signal, name) == number)
     return next((name for name in names if name.isalpha()), f"signal {number}")

@@ -13,6 +13,7 @@ from cross_init.readiness.sd_notify import Assignments, first, has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from cross_init.model import Service
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         reporter: Reporter
         service: Service
         pid: int
+        abort: "Callable[[], None] | None"
 
         def send(self, number: int) -> None:
             """Send the main process a signal."""
@@ -91,10 +93,14 @@ class Watchdog:
         if self.is_over:
             return
         self.is_over = True
-        watched = self.watched
-        watched.send(_signal.SIGABRT)
-        self.timer = watched.loop.after(self.grace, self._kill)
-        print_error(f"{watched.service} (PID {watched.pid}) {reason}: sending SIGABRT", 0)
+        watched, sent = self.watched, "sending SIGABRT"
+        if watched.abort is not None:
+            watched.abort()
+            sent = "ending it as its unit says (WatchdogSignal=)"
+        else:
+            watched.send(_signal.SIGABRT)
+            self.timer = watched.loop.after(self.grace, self._kill)
+        print_error(f"{watched.service} (PID {watched.pid}) {reason}: {sent}", 0)
 
     def _kill(self) -> None:
         self.timer = None

@@ -12,7 +12,7 @@ from cross_init.errors import print_error, why
 from cross_init.kernel.linux import is_transient
 from cross_init.kernel.pidfds import send_group
 from cross_init.kernel.procfs import is_descendant
-from cross_init.model import READY, STARTING, STOPPING, TEXT, Init, Service
+from cross_init.model import READY, RELOADING, STARTING, STOPPING, TEXT, Init, Service
 from cross_init.readiness.silence import Silence
 from cross_init.watch.event_loop import EventLoop, Timer, pause
 from cross_init.watch.log import Reporter
@@ -51,6 +51,9 @@ class Watched:
     process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
     likewise); pass_on: what to call with news that the init has an ear for, descriptors, and
     the process that the init knows if this is another one (0: it is not); both None where that cannot be done.
+    end_by, abort: what to call when its start takes too long, or its signs of life, if a unit has it its own way.
+    deadline: of what it has to do in time, to be ready at first; late: what to call then, None for that. reloaded: what
+    to call when it is ready again after a reload.
     is_told_to_stop: its init has told it.
     is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
     their wait status if somebody else reaped them. reaped: those of the service that we have waited for, each with the
@@ -63,6 +66,10 @@ class Watched:
     workers: "Workers | None" = None
     follow: "Callable[[Pid | None, Identity | None, str], None] | None" = None
     pass_on: "Callable[[Assignments, list[int], int], None] | None" = None
+    end_by: "Callable[[], None] | None" = None
+    abort: "Callable[[], None] | None" = None
+    reloaded: "Callable[[], None] | None" = None
+    late: "Callable[[], None] | None" = None
     reaped: dict[int, int] | None = None
     timed_out: bool = False
     is_told_to_stop: bool = False
@@ -145,17 +152,17 @@ class Watched:
             self.extend(self.start.request.ready_timeout - self.seconds)
 
     def extend(self, seconds: float) -> None:
-        """Give the start at least these seconds from now on; a limit that is later stays."""
+        """Give it at least these seconds from now on, for what it has to do by then; a limit that is later stays."""
         if self.deadline is None or self.deadline.when < monotonic() + seconds:
             self.loop.cancel(self.deadline)
-            self.deadline = self.loop.after(seconds, self.too_late)
+            self.deadline = self.loop.after(seconds, self.late or self.too_late)
 
     def too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
         self.timed_out = True
         for condition in self.start.conditions:
             condition.time_is_over()  # while it is there to be looked at
-        self.terminate()
+        (self.end_by or self.terminate)()
         print_error(
             f"waiting for {self.service} (PID {self.pid}) to be ready: after {self.seconds:.1f} s it still waits for "
             f"{self.missing}; ending it (--ready-timeout)",
@@ -250,7 +257,9 @@ class Watched:
         if self.watchdog is not None:
             self.watchdog.start()
         self._forget_cancellation()  # from now on the init ends the daemon itself
-        self.loop.cancel(self.deadline)
+        if self.late is None:
+            self.loop.cancel(self.deadline)
+            self.deadline = None
         self._stop_observing()
 
     @property
@@ -291,9 +300,12 @@ class Watched:
         ready: nobody ends it, so it serves.
         """
         if state != self.state and (self.state != STOPPING or (state == READY and not self.is_told_to_stop)):
+            reloaded, self.reloaded = (self.reloaded, None) if self.state == RELOADING else (None, self.reloaded)
             self.state, self.since = state, monotonic()
             self.note()
             self.remember()
+            if reloaded is not None and state == READY:
+                reloaded()
 
     def note(self) -> None:
         """Write it down for who looks at the state file, if there is one."""

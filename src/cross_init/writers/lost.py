@@ -5,6 +5,7 @@ from cross_init.definitions.table_exec import OF_SANDBOX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cross_init.definitions.definition import Definition
     from cross_init.definitions.said import Said, Unit
 
 # What is for people, and what says whether it is enabled at all.
@@ -18,6 +19,11 @@ OF_RUN_ALONE = (
     *OF_SANDBOX,
     *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures", "RestrictNamespaces"),
     *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
+)
+# The same of how a service is ended; said with the value that holds anyway, there is nothing to do.
+OF_ENDING = (
+    *("FinalKillSignal", "SendSIGHUP", "WatchdogSignal", "TimeoutStartFailureMode", "TimeoutStopFailureMode"),
+    *("RuntimeMaxSec", "RuntimeRandomizedExtraSec", "ExitType", "ExecReloadPost", "NonBlocking"),
 )
 OF_SOCKETS = ("ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost", "MaxConnectionsPerSource")
 
@@ -38,7 +44,8 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
         is_off = said.value.strip().lower() in OFF and said.key != "NUMAMask"  # where 0 is a number
         if is_off or own.issuperset(said.value.split()):
             continue
-        if expand and (said.key in OF_RUN_ALONE or (said.key, said.value) == ("CPUAffinity", "numa")):
+        is_of_ending = said.key in OF_ENDING and not _is_usual(unit.definition, said.row[1])
+        if expand and (said.key in OF_RUN_ALONE or is_of_ending or (said.key, said.value) == ("CPUAffinity", "numa")):
             alone.append(said.key)
         elif kind == INITS:
             inits.append(said.key)
@@ -55,6 +62,13 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
     if inits:
         found.append(f"nothing tells {init} of these: {_listed(inits)}")
     return found
+
+
+def _is_usual(definition: "Definition", place: str) -> bool:
+    """Whether a field has the value that it has if nobody says it."""
+    group, _, field = place.partition(".")
+    holder = getattr(definition, group)
+    return bool(getattr(holder, field) == getattr(type(holder), field))
 
 
 def _refused(said: "Said", expand: bool) -> str:

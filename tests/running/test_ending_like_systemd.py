@@ -1,0 +1,292 @@
+"""How a service is ended, by the same units under real systemds and under cross-init run: who gets which signals, when.
+
+Each process writes down what it is sent (tests/support/signals_seen.py). All units run at once, as they mostly wait.
+"""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cross_init.kernel.linux import process_state
+from tests.definitions.test_against_systemd import version_of
+from tests.support.command import FRONT_DOOR, PATH, ROOT
+from tests.support.containers import INSIDE, Container
+from tests.support.systemd import Host
+from tests.support.waiting import becomes, until
+
+STOP_S, ABORT_S = 0.4, 0.6
+# A start takes its time where others are made as well; these units are started when the others are up.
+TIMES = "TimeoutStopSec=400ms\nTimeoutAbortSec=600ms\nTimeoutStartSec=START\n"
+START, LATE_START = "1min", "1500ms"
+AT_ONCE = 8
+TERM, INT, HUP, ABRT, USR1, USR2 = (
+    int(number)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT, signal.SIGUSR1, signal.SIGUSR2)
+)
+STOP, RELOAD, NOTHING = "stop", "reload", ""
+WITH_CHILD = "child=DIR/child"
+# What is done to it, the words for its main process, and what its unit says. SEEN NAME: a command that writes down what
+# it is sent; SAY: one that notes its words.
+CASES: dict[str, tuple[str, str, str]] = {
+    "stopped": (STOP, f"ends={TERM} {WITH_CHILD} child-ends={TERM}", ""),
+    "its children stay": (STOP, f"ends={TERM} {WITH_CHILD}", ""),
+    "other signal": (STOP, f"ends={INT} {WITH_CHILD}", "KillSignal=SIGINT"),
+    "mixed": (STOP, f"ends={TERM} {WITH_CHILD}", "KillMode=mixed\nKillSignal=SIGTERM"),
+    "final": (STOP, f"ends={USR1} {WITH_CHILD} child-ends={USR1}", "FinalKillSignal=SIGUSR1"),
+    "final, mixed": (STOP, f"ends={TERM} {WITH_CHILD} child-ends={USR1}", "FinalKillSignal=SIGUSR1\nKillMode=mixed"),
+    "final, in vain": (STOP, WITH_CHILD, "FinalKillSignal=SIGUSR1"),
+    "final, process": (STOP, f"ends={USR1} {WITH_CHILD}", "FinalKillSignal=SIGUSR1\nKillMode=process"),
+    "none final": (STOP, f"ends={TERM} {WITH_CHILD}", "SendSIGKILL=no"),
+    "hung up": (STOP, WITH_CHILD, "SendSIGHUP=yes"),
+    "hung up, by that": (STOP, f"ends={HUP} {WITH_CHILD}", "SendSIGHUP=yes\nKillSignal=SIGHUP"),
+    "hung up, its children stay": (STOP, f"ends={TERM} {WITH_CHILD}", "SendSIGHUP=yes"),
+    "hung up, mixed": (STOP, f"ends={TERM} {WITH_CHILD}", "SendSIGHUP=yes\nKillMode=mixed"),
+    "hung up, process": (STOP, f"ends={TERM} {WITH_CHILD}", "SendSIGHUP=yes\nKillMode=process"),
+    "aborted": (STOP, f"ends={ABRT} {WITH_CHILD} child-ends={ABRT}", "TimeoutStopFailureMode=abort"),
+    "aborted in vain": (STOP, WITH_CHILD, "TimeoutStopFailureMode=abort"),
+    "aborted, its children": (STOP, f"ends={TERM} {WITH_CHILD}", "TimeoutStopFailureMode=abort"),
+    "late command": (STOP, f"ends={TERM} {WITH_CHILD}", f"ExecStop=SEEN command ends={TERM}\nWatchdogSignal=SIGABRT"),
+    "late command, aborted": (
+        STOP,
+        f"ends={ABRT} {WITH_CHILD}",
+        f"ExecStop=SEEN command ends={ABRT}\nTimeoutStopFailureMode=abort",
+    ),
+    "late command, killed": (STOP, WITH_CHILD, "ExecStop=SEEN command\nTimeoutStopFailureMode=kill"),
+    "late start": (NOTHING, WITH_CHILD, "Type=notify\nTimeoutStartFailureMode=terminate\nFinalKillSignal=SIGKILL"),
+    "late start, aborted": (NOTHING, f"ends={ABRT} {WITH_CHILD}", "Type=notify\nTimeoutStartFailureMode=abort"),
+    "late start, killed": (NOTHING, WITH_CHILD, "Type=notify\nTimeoutStartFailureMode=kill"),
+    "late before": (NOTHING, "", f"ExecStartPre=SEEN command ends={TERM}"),
+    "late before, aborted": (NOTHING, "", "ExecStartPre=SEEN command\nTimeoutStartFailureMode=abort"),
+    "late before, killed": (NOTHING, "", "ExecStartPre=SEEN command\nTimeoutStartFailureMode=kill"),
+    "silent": (NOTHING, f"ends={USR2} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
+    "silent, in vain": (NOTHING, f"ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
+    "too long": (NOTHING, f"ends={TERM} {WITH_CHILD}", "RuntimeMaxSec=LATE\nExecStop=SAY stops"),
+    "too long, ready": (NOTHING, "ready", "Type=notify\nRuntimeMaxSec=300ms\nRuntimeRandomizedExtraSec=100ms"),
+    "last process": (NOTHING, f"exits=0 {WITH_CHILD} lives=0.6", "ExitType=cgroup"),
+    "last process, failed": (NOTHING, f"exits=3 {WITH_CHILD} lives=0.6", "ExitType=cgroup"),
+    "last process, stopped": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "ExitType=cgroup"),
+    "last process, stopped in vain": (STOP, f"exits=0 {WITH_CHILD}", "ExitType=cgroup"),
+    "last process, both": (STOP, f"ends={TERM} {WITH_CHILD}", "ExitType=cgroup"),
+    "last process, mixed": (STOP, f"ends={TERM} {WITH_CHILD}", "ExitType=cgroup\nKillMode=mixed"),
+    "last process, process": (STOP, f"exits=0 {WITH_CHILD}", "ExitType=cgroup\nKillMode=process"),
+    "reloaded": (
+        RELOAD,
+        f"ends={TERM}",
+        "ExecReload=SAY reload\nExecReloadPost=SAY first\nExecReloadPost=SAY second ${MAINPID}",
+    ),
+    "reloaded by a signal": (RELOAD, f"ends={TERM}", "ExecReload=/bin/kill -HUP $MAINPID\nExecReloadPost=SAY behind"),
+    "reloaded, and says so": (
+        RELOAD,
+        f"ends={TERM} ready reloads=DIR/said",
+        "Type=notify-reload\nExecReloadPost=SAY behind",
+    ),
+    "reload fails": (RELOAD, f"ends={TERM}", "ExecReload=/bin/false\nExecReloadPost=SAY not"),
+    "never reloaded": (STOP, f"ends={TERM}", "ExecReloadPost=SAY not"),
+}
+SINCE = {"reloaded": 262, "reloaded by a signal": 262, "reloaded, and says so": 262}
+Seen = dict[str, object]
+
+
+class Place:
+    """Where all these units are, and what they have written. inside: how they name it. program: the probe."""
+
+    def __init__(self, outside: Path, inside: str, program: str, cases: list[str]) -> None:
+        self.outside, self.inside, self.cases = outside, inside, cases
+        self.program = f"/usr/bin/python3 -IS {program}"
+        for case in cases:
+            self.folder(case).mkdir()
+
+    def folder(self, case: str) -> Path:
+        """Of one case."""
+        return self.outside / name_of(case)
+
+    def text(self, case: str) -> str:
+        """Its unit."""
+        _, words, lines = CASES[case]
+        folder = f"{self.inside}/{name_of(case)}"
+        text = (
+            f"[Service]\nLimitCORE=0\n{TIMES}{lines}\nExecStart=SEEN main {words}\nExecStopPost=SAY $SERVICE_RESULT\n"
+        )
+        text = text.replace("Sec=START", f"Sec={LATE_START if is_late(case) else START}")
+        text = text.replace("LATE", LATE_START).replace("SEEN ", f"{self.program} {folder}/").replace("DIR", folder)
+        return text.replace("SAY", f"/bin/sh -c 'echo \"$$@\" >>{folder}/said' sh")
+
+    def here(self, case: str, who: str) -> int:
+        """The PID of one of its processes; 0 if it was not there."""
+        file = self.folder(case) / who
+        first = file.read_text().partition("\n")[0] if file.exists() else ""
+        return int(first.split()[1]) if first.startswith("here ") and first.split()[1:] else 0
+
+    def is_up(self, case: str, lives: Callable[[int], bool]) -> bool:
+        """Whether its main process, or what comes before, is there; or has gone, if it does that by itself."""
+        if "exits=" in CASES[case][1]:
+            return bool(main := self.here(case, "main")) and not lives(main)
+        return any(self.here(case, who) for who in ("main", "command")) or (self.folder(case) / "said").exists()
+
+    def pids(self) -> list[int]:
+        """Of all."""
+        return [pid for case in self.cases for who in ("main", "child", "command") if (pid := self.here(case, who))]
+
+    def seen(self, case: str, lives: Callable[[int], bool]) -> Seen:
+        """What is compared: in which order each got which signals, how often, who is left, and what was noted."""
+        found: Seen = {}
+        for who in ("main", "child", "command"):
+            file = self.folder(case) / who
+            lines = [line.split() for line in file.read_text().splitlines()[1:]] if file.exists() else []
+            numbers = [int(line[0]) for line in lines]
+            order = [number for number in numbers if number != HUP]
+            times = [float(line[1]) for line in lines if line[0] != str(HUP)]
+            gaps = [after - before for before, after in pairwise(times)]
+            late = [ABORT_S if number in (ABRT, USR2) else STOP_S for number in order]
+            found[who] = order, dict(Counter(numbers))
+            found[f"{who} is there"] = file.exists()
+            found[f"{who} lives"] = bool(self.here(case, who)) and lives(self.here(case, who))
+            # A child's next one comes with the end of its main process.
+            is_timed = all(gap > most - 0.02 for gap, most in zip(gaps, late, strict=False))
+            found[f"{who} is given its time"] = is_timed or who == "child"
+        said = self.folder(case) / "said"
+        main = str(self.here(case, "main"))
+        found["said"] = said.read_text().replace(main, "MAIN").splitlines() if said.exists() else []
+        return found
+
+
+def is_late(case: str) -> bool:
+    """Whether its start is to take too long, or its life."""
+    return CASES[case][0] == NOTHING
+
+
+def name_of(case: str) -> str:
+    return "ending-" + case.replace(" ", "-").replace(",", "")
+
+
+class Ours:
+    """All of them under cross-init run, with nobody who starts it; some at a time, as each looks at all processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = Place(folder, str(folder), f"{ROOT}/tests/support/signals_seen.py", [*CASES])
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def run(self, case: str) -> Seen:
+        """One of them, to its end."""
+        place = self.place
+        unit = place.outside / f"{name_of(case)}.service"
+        unit.write_text(place.text(case))
+        words = [str(FRONT_DOOR), "run", "--init", "none", str(unit)]
+        with (place.folder(case) / "err").open("wb") as err:
+            process = subprocess.Popen(words, env={"PATH": PATH}, stdin=subprocess.DEVNULL, stderr=err)
+        self.running.append(process)
+        until(lambda: place.is_up(case, is_here), f"{case}: it is there", 30)
+        if CASES[case][0] == RELOAD:
+            process.send_signal(signal.SIGHUP)
+            until(lambda: has_reloaded(place, case), f"{case}: it has")
+        if CASES[case][0] in (STOP, RELOAD):
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        return place.seen(case, is_here)
+
+    def close(self) -> None:
+        """What is left is ended."""
+        for process in self.running:
+            process.kill()
+            process.wait()
+        for pid in self.place.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def is_here(pid: int) -> bool:
+    """Whether a process lives."""
+    return process_state(pid) not in ("Z", "")
+
+
+def is_in(container: Container, pid: int) -> bool:
+    """Whether a process lives in there."""
+    try:
+        return (container.root / f"proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def waits_for_all(place: Place, late: bool, lives: Callable[[int], bool]) -> None:
+    """Those that are late, or the others."""
+    until(lambda: all(place.is_up(case, lives) for case in place.cases if is_late(case) == late), "all are there", 30)
+
+
+def has_reloaded(place: Place, case: str) -> bool:
+    """Whether all was noted that comes of a reload."""
+    if case == "reload fails":
+        return True
+    said = place.folder(case) / "said"
+    return said.exists() and any(word in said.read_text() for word in ("second", "behind"))
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    """What has come of them here."""
+    made = Ours(tmp_path_factory.mktemp("ours"))
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return dict(zip(CASES, pool.map(made.run, CASES), strict=True))
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def theirs(host: Host) -> Iterator[dict[str, Seen]]:
+    """The same under this systemd."""
+    container, system = host.system.container, host.system
+    cases = [case for case in CASES if version_of(system) >= SINCE.get(case, 0)]
+    outside = container.root / "run/endings"
+    outside.mkdir()
+    place = Place(outside, "/run/endings", f"{INSIDE}/tests/support/signals_seen.py", cases)
+    files = {case: system.folder / f"{name_of(case)}.service" for case in cases}
+    lives = partial(is_in, container)
+    reloads = [case for case in cases if CASES[case][0] == RELOAD]
+
+    def shown(*which: str) -> set[str]:
+        said = system.systemctl("show", "--property", "ActiveState", *(files[case].name for case in which))
+        return set(said.stdout.split())
+
+    try:
+        for case, file in files.items():
+            file.write_text(place.text(case))
+        system.systemctl("daemon-reload")
+        for late in (False, True):
+            names = [file.name for case, file in files.items() if is_late(case) == late]
+            system.systemctl("start", "--no-block", *names)
+            waits_for_all(place, late, lives)
+        becomes(lambda: shown(*reloads), {"ActiveState=active"})
+        done = {kind: [file.name for case, file in files.items() if CASES[case][0] == kind] for kind in (STOP, RELOAD)}
+        system.systemctl("reload", *done[RELOAD], check=False)
+        system.systemctl("stop", "--no-block", *done[STOP], *done[RELOAD])
+
+        until(lambda: shown(*files) <= {"ActiveState=inactive", "ActiveState=failed"}, "all have ended", 30)
+        yield {case: place.seen(case, lives) for case in cases}
+    finally:
+        for pid in place.pids():
+            container.run("kill", "-9", str(pid), check=False)
+        for file in files.values():
+            file.unlink(missing_ok=True)
+        system.systemctl("daemon-reload")
+        system.systemctl("reset-failed", check=False)
+        container.run("rm", "-r", "/run/endings")
+
+
+def test_who_is_ended_gets_the_same_signals(theirs: dict[str, Seen], ours: dict[str, Seen]) -> None:
+    different = [
+        f"{case}, {what}: systemd {found[what]!r}, here {ours[case][what]!r}"
+        for case, found in theirs.items()
+        for what in found
+        if found[what] != ours[case][what]
+    ]
+    assert not different, "\n".join(different)
