@@ -66,6 +66,13 @@ CASES: dict[str, tuple[str, str, str]] = {
     "late before": (NOTHING, "", f"ExecStartPre=SEEN command ends={TERM}"),
     "late before, aborted": (NOTHING, "", "ExecStartPre=SEEN command\nTimeoutStartFailureMode=abort"),
     "late before, killed": (NOTHING, "", "ExecStartPre=SEEN command\nTimeoutStartFailureMode=kill"),
+    "late behind": (NOTHING, f"ends={TERM} {WITH_CHILD}", f"ExecStartPost=SEEN command ends={TERM}\nSendSIGHUP=yes"),
+    "late behind, aborted": (
+        NOTHING,
+        WITH_CHILD,
+        f"ExecStartPost=SEEN command ends={ABRT}\nTimeoutStartFailureMode=abort",
+    ),
+    "silent, usual": (NOTHING, f"ends={ABRT} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms"),
     "silent": (NOTHING, f"ends={USR2} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
     "silent, in vain": (NOTHING, f"ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
     "too long": (NOTHING, f"ends={TERM} {WITH_CHILD}", "RuntimeMaxSec=LATE\nExecStop=SAY stops"),

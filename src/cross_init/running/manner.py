@@ -34,10 +34,11 @@ def manner_of(definition: "Definition") -> Manner:
     found.start_s = seconds(INFINITY if said.timeout_start is None else said.timeout_start)
     found.stop_s = seconds(said.timeout_stop)
     found.abort_s = seconds(said.timeout_stop if said.timeout_abort is None else said.timeout_abort)
-    found.runtime_s = _runtime(said)
+    # A Type=oneshot is over when it is active.
+    found.runtime_s = _runtime(said) if definition.readiness.type != "oneshot" else None
     found.waits_for_all = definition.readiness.exit_type == "cgroup"
     found.says_reloaded = definition.readiness.type == "notify-reload"
-    found.needs = tuple(key for field, key in NEED.items() if _is_needed(definition, field))
+    found.needs = tuple(key for field, key in NEED.items() if _is_needed(definition, found, field))
     return found
 
 
@@ -53,10 +54,10 @@ def _runtime(said: "Ending") -> float | None:
     return (said.runtime_max + extra) / SECOND
 
 
-def _is_needed(definition: "Definition", field: str) -> bool:
+def _is_needed(definition: "Definition", found: Manner, field: str) -> bool:
     group = definition.readiness if field == "exit_type" else definition.ending
     if field == "watchdog_signal" and not definition.ending.watchdog:
         return False
-    if field == "runtime_max" and definition.readiness.type == "oneshot":
-        return False  # that is over when it is active
+    if field == "runtime_max":
+        return found.runtime_s is not None
     return bool(getattr(group, field) != getattr(type(group), field))

@@ -57,7 +57,7 @@ class Stopping:
         self.is_left = self.ran_too_long = False
         if manner is not None:
             watched.end_by = lambda: self._begin_by(manner.start_mode)
-            watched.abort = lambda: self._begin_by(ABORT)
+            watched.abort = self._abort
 
     def begin(self) -> None:
         """Tell the service to end: once, if its unit says how; else as often as the init does."""
@@ -71,6 +71,12 @@ class Stopping:
         self._send(((wanted,), None, TERMINATE))
         if is_timed and not self.watched.is_on_its_way:
             self.watched.loop.after(request.stop_timeout, lambda: self._late(request.stop_timeout))
+
+    def _abort(self) -> str:
+        """It gives no sign of life; returns what it is sent, in words."""
+        assert self.manner is not None
+        self._begin_by(ABORT)
+        return in_words((self.manner.abort,))
 
     def _begin_by(self, first: str) -> None:
         """The same, once, and by another signal than the stop's perhaps."""

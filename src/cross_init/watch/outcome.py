@@ -53,4 +53,4 @@ def in_words(status: int | None) -> str:
 def name_of(number: int) -> str:
     """A signal's name, or what to call one that has none."""
     names = (name for name in dir(_signal) if name.startswith("SIG") and getattr(_signal, name) == number)
-    return next((name for name in names if name.isalpha()), f"signal {number}")
+    return next((name for name in names if name.isalnum()), f"signal {number}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         reporter: Reporter
         service: Service
         pid: int
-        abort: "Callable[[], None] | None"
+        abort: "Callable[[], str] | None"
 
         def send(self, number: int) -> None:
             """Send the main process a signal."""
@@ -93,14 +93,13 @@ class Watchdog:
         if self.is_over:
             return
         self.is_over = True
-        watched, sent = self.watched, "sending SIGABRT"
+        watched, sent = self.watched, "SIGABRT"
         if watched.abort is not None:
-            watched.abort()
-            sent = "ending it as its unit says (WatchdogSignal=)"
+            sent = watched.abort()
         else:
             watched.send(_signal.SIGABRT)
             self.timer = watched.loop.after(self.grace, self._kill)
-        print_error(f"{watched.service} (PID {watched.pid}) {reason}: {sent}", 0)
+        print_error(f"{watched.service} (PID {watched.pid}) {reason}: sending {sent}", 0)
 
     def _kill(self) -> None:
         self.timer = None

@@ -51,7 +51,8 @@ class Watched:
     process (its PID, None if it has ended; the identity of its pidfd, None if any will do; when it was started, ""
     likewise); pass_on: what to call with news that the init has an ear for, descriptors, and
     the process that the init knows if this is another one (0: it is not); both None where that cannot be done.
-    end_by, abort: what to call when its start takes too long, or its signs of life, if a unit has it its own way.
+    end_by, abort: what to call when its start takes too long, or its signs of life, if a unit has it its own way; the
+    second returns what is sent.
     deadline: of what it has to do in time, to be ready at first; late: what to call then, None for that. reloaded: what
     to call when it is ready again after a reload.
     is_told_to_stop: its init has told it.
@@ -67,7 +68,7 @@ class Watched:
     follow: "Callable[[Pid | None, Identity | None, str], None] | None" = None
     pass_on: "Callable[[Assignments, list[int], int], None] | None" = None
     end_by: "Callable[[], None] | None" = None
-    abort: "Callable[[], None] | None" = None
+    abort: "Callable[[], str] | None" = None
     reloaded: "Callable[[], None] | None" = None
     late: "Callable[[], None] | None" = None
     reaped: dict[int, int] | None = None
