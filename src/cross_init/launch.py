@@ -37,7 +37,10 @@ if TYPE_CHECKING:
         programs: list[bytes]
         environ: Environment
         group: "Group | None"  # the control group that all of it is in, if there is one
-        manner: "Manner | None"  # how it is ended, if the unit has it otherwise than we
+
+        @property
+        def manner(self) -> "Manner | None":
+            """How it is ended, if the unit has it otherwise than we."""
 
         def contain(self) -> None:
             """Have such a group, if there can be one."""

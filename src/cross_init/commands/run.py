@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cross_init.kernel.linux import Environment
     from cross_init.request import Request
     from cross_init.running.unit import Unit
+    from cross_init.watch.stages import Manner
 
 RESTART = "--restart"
 UNBOUND_S = 1e9  # that nobody waits for
@@ -238,25 +239,30 @@ def take_ending(request: "Request", definition: "Definition") -> None:
 
 def take_manner(request: "Request", unit: "Unit") -> None:
     """The same, where it takes more than these words: only a unit has any for that."""
-    from cross_init.running.words import OF_MANNER
+    from cross_init.running.words import OF_MANNER, OF_NEED
 
     definition = unit.definition
     if definition.target == "upstart" or OF_MANNER.isdisjoint(definition.origins):
         return
-    from cross_init.running.manner import manner_of
 
-    manner = manner_of(definition)
+    def made() -> "Manner":
+        from cross_init.running.manner import manner_of
+
+        manner = manner_of(definition)
+        manner.stop = request.instead.get(SIGTERM) or manner.stop
+        if request.stop_timeout < UNBOUND_S:
+            manner.stop_s = request.stop_timeout
+        return manner
+
+    needs = () if OF_NEED.keys().isdisjoint(definition.origins) else made().needs
     if request.init.signals_all or request.target.clients_at_a_time:
-        if manner.needs:
+        if needs:
             who = "each client's daemon" if request.target.clients_at_a_time else f"a unit of {request.init.called}"
-            said = ", ".join(f"{key}=" for key in manner.needs)
+            said = ", ".join(f"{key}=" for key in needs)
             print_error(f"{definition.name}: weaker, as {who} is ended without these: {said}", 0)
         return
-    unit.manner = manner
-    manner.stop = request.instead.get(SIGTERM) or manner.stop
-    if request.stop_timeout < UNBOUND_S:
-        manner.stop_s = request.stop_timeout
-    if manner.needs and manner.stop_s is not None:
+    unit.make_manner = made
+    if needs and (manner := unit.manner) is not None and manner.stop_s is not None:
         request.given.setdefault("--stop-timeout", f"{manner.stop_s:g}")
 
 

@@ -6,25 +6,16 @@ What it says is in definitions/definition.py (Ending), what comes of it in watch
 import posix
 
 from cross_init.definitions.definition import INFINITY, SECOND
+from cross_init.running.words import OF_NEED
 from cross_init.watch.stages import Manner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Definition, Ending
 
-# The fields whose values somebody has to stay for, with their directives; they have to differ from what is so anyway.
-NEED = {
-    "exit_type": "ExitType",
-    "runtime_max": "RuntimeMaxSec",
-    "final_kill_signal": "FinalKillSignal",
-    "send_sighup": "SendSIGHUP",
-    "watchdog_signal": "WatchdogSignal",
-    "timeout_stop_failure_mode": "TimeoutStopFailureMode",
-}
-
 
 def manner_of(definition: "Definition") -> Manner:
-    """Never the same for two starts with RuntimeRandomizedExtraSec=."""
+    """All of it; what is left to chance (RuntimeRandomizedExtraSec=) is decided."""
     said = definition.ending
     found = Manner()
     found.stop, found.abort = said.kill_signal, said.watchdog_signal
@@ -38,7 +29,7 @@ def manner_of(definition: "Definition") -> Manner:
     found.runtime_s = _runtime(said) if definition.readiness.type != "oneshot" else None
     found.waits_for_all = definition.readiness.exit_type == "cgroup"
     found.says_reloaded = definition.readiness.type == "notify-reload"
-    found.needs = tuple(key for field, key in NEED.items() if _is_needed(definition, found, field))
+    found.needs = tuple(key for field, key in OF_NEED.items() if _is_needed(definition, found, field))
     return found
 
 

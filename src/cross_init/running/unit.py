@@ -70,7 +70,8 @@ class Unit:
         self.programs = programs(self.command, self.environ, definition)
         self.has_begun = False
         self.group: Group | None = None
-        self.manner: Manner | None = None
+        self.make_manner: Callable[[], Manner] | None = None
+        self.made_manner: Manner | None = None
         self.passed = 0  # so many sockets, before what else is passed
         self.enclosure: Enclosure | None = None  # the sandbox, if it is to be in one
         self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
@@ -95,6 +96,13 @@ class Unit:
         return made
 
     @property
+    def manner(self) -> "Manner | None":
+        """How it is ended, if that takes more than the bridge's options; made when it is wanted first."""
+        if self.made_manner is None and self.make_manner is not None:
+            self.made_manner = self.make_manner()
+        return self.made_manner
+
+    @property
     def can_reload(self) -> bool:
         """Whether there is a reload, by a command or a signal, after which anything could come."""
         return bool(self.definition.commands.reload) or self.definition.readiness.type == "notify-reload"
@@ -117,8 +125,8 @@ class Unit:
             return f"somebody has to stay and run what the unit says ({KEYS[kinds[0]]}=)"
         if self.of_sockets is not None and self.of_sockets.stays:
             return f"somebody has to stay and run what its socket's unit says ({self.of_sockets.stays}=)"
-        if self.manner is not None and self.manner.needs:
-            return f"somebody has to stay and end it as the unit says ({self.manner.needs[0]}=)"
+        if self.made_manner is not None and self.made_manner.needs:
+            return f"somebody has to stay and end it as the unit says ({self.made_manner.needs[0]}=)"
         return "somebody has to stay and remove its credentials" if has_credentials(self.definition) else ""
 
     def listen(self) -> None:

@@ -11,12 +11,18 @@ STARTED = ("--ready-when", "started")
 KILL = ("/bin/kill", "/usr/bin/kill", "kill")
 MAIN = ("$MAINPID", "${MAINPID}")
 SIGHUP, SIGKILL, SIGTERM, SIGSTOP = 1, 9, 15, 19
-# Fields of a definition by which a service is ended otherwise than by these options (running/manner.py).
+# Fields by which a service is ended otherwise than these options can say (running/manner.py): those for which
+# somebody has to stay, with their directives, and all of them.
+OF_NEED = {
+    "exit_type": "ExitType",
+    "runtime_max": "RuntimeMaxSec",
+    "final_kill_signal": "FinalKillSignal",
+    "send_sighup": "SendSIGHUP",
+    "watchdog_signal": "WatchdogSignal",
+    "timeout_stop_failure_mode": "TimeoutStopFailureMode",
+}
 OF_MANNER = frozenset(
-    (
-        *("exit_type", "runtime_max", "final_kill_signal", "send_sighup", "watchdog_signal", "watchdog", "kill_signal"),
-        *("timeout_start_failure_mode", "timeout_stop_failure_mode", "send_sigkill", "reload_post"),
-    )
+    (*OF_NEED, "kill_signal", "watchdog", "timeout_start_failure_mode", "send_sigkill", "reload_post"),
 )
 
 
