@@ -204,11 +204,10 @@ class Stopping:
         watched = self.watched
         if self.manner is None or self.manner.runtime_s is None or watched.late is not None:
             return
-        seconds = self.manner.runtime_s
-        watched.late = lambda: self._ran_too_long(seconds)
-        watched.extend(seconds)
+        watched.late = self._ran_too_long
+        watched.extend(self.manner.runtime_s)
 
-    def _ran_too_long(self, seconds: float) -> None:
+    def _ran_too_long(self) -> None:
         self.cause, self.ran_too_long, self.watched.deadline = "timeout", True, None
         posix.kill(posix.getpid(), _signal.SIGTERM)  # a stop, as with systemd
-        print_error(f"{self.watched.service} has run for {seconds:g} s: stopping it (RuntimeMaxSec=)", 0)
+        print_error(f"{self.watched.service} has run for as long as it may: stopping it (RuntimeMaxSec=)", 0)

@@ -171,13 +171,12 @@ def end(
         if at:
             print_error(f"{service}: {shown(found)} did not end within {seconds:g} s: sending {sent}", 0)
         seconds, told, is_said = limit_s, set[int](), at > 0 or len(stages) < 2
-        until = 0.0  # it counts from when they were told
+        until, is_sent = monotonic() + limit_s, False
         while True:
             reap()
             found = retry_transient(rest.find)
-            until = until or monotonic() + limit_s
-            left_s = until - monotonic()
-            if not found or (told and left_s <= 0):
+            left_s = until - monotonic() if is_sent else limit_s  # to find them takes its time on a busy machine
+            if not found or left_s <= 0:
                 break
             if not is_said and limit_s - left_s >= LOOK_S:
                 is_said = True
@@ -186,6 +185,8 @@ def end(
                     f"({sent}); {in_words(stages[1][0])} comes {limit_s:g} s after that (--stop-timeout)",
                     0,
                 )
+            if not is_sent:
+                until, is_sent = monotonic() + limit_s, True
             _send_and_wait(rest, found, told, numbers, min(left_s, LOOK_S))
         if not found:
             return
