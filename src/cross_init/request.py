@@ -40,7 +40,8 @@ class Request:
     of this user's listens, b"" if none does. words: all options.
     followed: where --pid-file is the init's, although the daemon forks away: the file that it writes itself, or "".
     stays: why somebody has to stay, if a unit says so. of_unit: a unit says it all, so it is no fault
-    if the init does not wait, and "started" is what systemd goes by.
+    if the init does not wait, and "started" is what systemd goes by. ends_as_unit: it says more of the end than options
+    can.
     """
 
     __slots__ = (
@@ -60,7 +61,7 @@ class Request:
         *("instead", "service", "socket", "state_file", "success", "supervise", "target", "wait_for_client"),
         *("kill_mode", "reload_command", "stop_command", "stop_timeout", "watchdog"),
         *("need_resident", "own_watcher", "resident", "words"),
-        *("followed", "of_unit", "stays"),
+        *("ends_as_unit", "followed", "of_unit", "stays"),
     )
 
     def __init__(self, options: "Options", init: Init, target: Target) -> None:
@@ -74,7 +75,7 @@ class Request:
         self.resident = b""
         self.lost = self.stays = ""
         self.followed: str | None = None
-        self.of_unit = False
+        self.of_unit = self.ends_as_unit = False
         self.between: Between | None = None
         self.init = init
         self.target = target

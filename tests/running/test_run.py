@@ -141,6 +141,26 @@ def test_commands_run_in_their_order_with_what_is_known_of_the_end(folder: Folde
     ]
 
 
+ENDINGS = {
+    "ExitType": ("main", "cgroup"),
+    "RuntimeMaxSec": ("infinity", "1h"),
+    "FinalKillSignal": ("SIGKILL", "SIGQUIT"),
+    "SendSIGHUP": ("no", "yes"),
+    "WatchdogSignal": ("SIGABRT", "SIGUSR1"),
+    "TimeoutStopFailureMode": ("terminate", "abort"),
+}
+
+
+def test_somebody_stays_for_its_end_only_if_that_is_another_than_usual(folder: Folder) -> None:
+    usual = "".join(f"{key}={value}\n" for key, (value, _) in ENDINGS.items())
+    _, said = folder.run(f"{usual}ExecStart=/bin/cat", "--explain")
+    assert "shape       exec: " in said
+    for key, (_, value) in ENDINGS.items():
+        _, said = folder.run(f"{key}={value}\nWatchdogSec=9\nType=notify\nExecStart=/bin/cat", "--explain")
+        assert f"shape       supervise: somebody has to stay and end it as the unit says ({key}=)" in said
+        assert "is ended (control-group): as its unit says" in said
+
+
 def test_a_command_that_fails_is_told_and_what_comes_afterwards_is_run(folder: Folder) -> None:
     code, said = folder.run(
         "ExecStartPre=/bin/sh -c 'exit 7'\nExecStartPre=LOG not\nExecStart=LOG not\n"

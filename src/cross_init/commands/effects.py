@@ -100,6 +100,7 @@ def leftovers(plan: Plan, request: "Request") -> tuple[str, bool]:
     soon = "" if "--stop-timeout" in request.given else f", {CRASH_S:g} s after a crash"
     how = "SIGTERM to all at a stop, then" if plan.shape == SUPERVISE else "SIGTERM, then"
     how = "SIGKILL" if request.kill_mode == MIXED else f"{how} SIGKILL after {request.stop_timeout:g} s{soon}"
+    how = "as its unit says" if request.ends_as_unit else how
     return f"{what}: is ended ({request.kill_mode}): {how}{by_group(plan, request)}", True
 
 

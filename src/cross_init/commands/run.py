@@ -262,6 +262,7 @@ def take_manner(request: "Request", unit: "Unit") -> None:
             print_error(f"{definition.name}: weaker, as {who} is ended without these: {said}", 0)
         return
     unit.make_manner = made
+    request.ends_as_unit = bool(needs)
     if needs and (manner := unit.manner) is not None and manner.stop_s is not None:
         request.given.setdefault("--stop-timeout", f"{manner.stop_s:g}")
 
