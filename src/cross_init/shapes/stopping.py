@@ -66,10 +66,10 @@ class Stopping:
             return
         request = self.supervisor.start.request
         wanted = request.instead.get(_signal.SIGTERM, _signal.SIGTERM)
-        is_timed = "--stop-timeout" in request.given and request.kill_mode != NONE and self.left is None
-        self.left = [((_signal.SIGKILL,), None, KILL)]
+        is_timed = "--stop-timeout" in request.given and request.kill_mode != NONE and not self.watched.is_on_its_way
         self._send(((wanted,), None, TERMINATE))
-        if is_timed and not self.watched.is_on_its_way:
+        if is_timed and self.left is None:
+            self.left = [((_signal.SIGKILL,), None, KILL)]
             self.watched.loop.after(request.stop_timeout, lambda: self._late(request.stop_timeout))
 
     def _abort(self) -> str:
