@@ -22,9 +22,9 @@ from tests.support.containers import INSIDE, Container
 from tests.support.systemd import Host
 from tests.support.waiting import becomes, until
 
-STOP_S, ABORT_S = 0.4, 0.6
+STOP_S, ABORT_S = 0.6, 0.8
 # A start takes its time where others are made as well; these units are started when the others are up.
-TIMES = "TimeoutStopSec=400ms\nTimeoutAbortSec=600ms\nTimeoutStartSec=START\n"
+TIMES = "TimeoutStopSec=600ms\nTimeoutAbortSec=800ms\nTimeoutStartSec=START\n"
 START, LATE_START = "1min", "2500ms"
 AT_ONCE = 8
 TERM, INT, HUP, ABRT, USR1, USR2 = (
@@ -241,7 +241,7 @@ def has_reloaded(place: Place, case: str) -> bool:
     return said.exists() and any(word in said.read_text() for word in ("second", "behind"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     """What has come of them here."""
     made = Ours(tmp_path_factory.mktemp("ours"))
