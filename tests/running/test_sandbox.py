@@ -41,9 +41,8 @@ def left(folder: Folder) -> list[Path]:
 
 
 def test_each_directive_of_the_sandbox_is_looked_for() -> None:
-    alone_for_nothing = {"bind_log_sockets", "mount_api_vfs"}  # not looked for: they change a sandbox that there is
     fields = {EXEC[key][1].removeprefix("context.") for key in OF_SANDBOX}
-    assert fields - alone_for_nothing | {"dynamic_user", "root_directory"} == ENCLOSED
+    assert fields | {"dynamic_user", "root_directory"} == ENCLOSED
 
 
 def without_rights(folder: Folder, lines: str, *words: str) -> tuple[int, str]:

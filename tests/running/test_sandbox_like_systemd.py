@@ -109,6 +109,10 @@ CASES = {
     "mounts slave": "MountFlags=slave",
     "mounts private": "MountFlags=private\nPrivateTmp=yes",
     "mounts shared": "MountFlags=shared",
+    "kernel's mounts alone": "MountAPIVFS=yes",
+    "log's sockets alone": "BindLogSockets=yes",
+    "neither": "MountAPIVFS=no\nBindLogSockets=no",
+    "read only folder": "StateDirectory=NAME::ro",
     "kernel's mounts": "MountAPIVFS=yes\nPrivateMounts=yes",
     "log's sockets": "BindLogSockets=yes\nTemporaryFileSystem=/run\nBindReadOnlyPaths=" + INSIDE,
     "network": "PrivateNetwork=yes\nPrivateMounts=yes",
@@ -306,6 +310,9 @@ OF_USERS = {
 }
 # Since which version systemd does that, and as it does now.
 SINCE = {
+    "kernel's mounts alone": 257,
+    "log's sockets alone": 257,
+    "read only folder": 257,
     "kernel's mounts": 257,
     "IPC's path": 254,
     "network's path": 257,

@@ -234,6 +234,11 @@ class Context:
         return any(getattr(self, f"{kind}_directory") for kind in FOLDERS)
 
     @property
+    def has_read_only_folders(self) -> bool:
+        """Whether it may not write to one of them, which only mounts can do."""
+        return any(each.read_only for kind in FOLDERS for each in getattr(self, f"{kind}_directory"))
+
+    @property
     def filters_calls(self) -> bool:
         """Whether any of it is met by a filter of system calls."""
         return (

@@ -22,13 +22,14 @@ ENCLOSED = frozenset(
         *("protect_system", "protect_home", "protect_hostname", "protect_proc", "proc_subset", "dynamic_user"),
         *("read_write_paths", "read_only_paths", "inaccessible_paths", "exec_paths", "no_exec_paths", "binds"),
         *("temporary_file_system", "mount_flags", "network_namespace_path", "ipc_namespace_path", "root_directory"),
+        *("mount_api_vfs", "bind_log_sockets"),
     )
 )
 
 
 def is_enclosed(definition: "Definition") -> bool:
     """Whether anything in it asks for that."""
-    return not ENCLOSED.isdisjoint(definition.origins)
+    return not ENCLOSED.isdisjoint(definition.origins) or definition.context.has_read_only_folders
 
 
 def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> None:

@@ -141,8 +141,14 @@ def has_api(context: Context) -> bool:
     return bool(context.root_directory not in ("", "/")) if wanted is None else wanted
 
 
+def binds_log_sockets(context: Context) -> bool:
+    """Whether the sockets of systemd's log are to be there, as they have to be beside a /run of its own."""
+    wanted = context.bind_log_sockets
+    return has_api(context) if wanted is None else wanted
+
+
 def needs_mounts(definition: Definition) -> bool:
-    """Whether it needs a view of its own (execute.c, exec_needs_mount_namespace())."""
+    """Whether it needs a view of its own (execute.c, exec_needs_mount_namespace(), of systemd 262)."""
     context = definition.context
     has_root = context.root_directory not in ("", "/")
     is_private = context.private_mounts
@@ -163,6 +169,8 @@ def needs_mounts(definition: Definition) -> bool:
         or context.private_ipc
         or context.ipc_namespace_path
         or (has_root and (has_api(context) or context.has_folders))
+        or binds_log_sockets(context)
+        or context.has_read_only_folders
     )
 
 
@@ -272,7 +280,7 @@ def _protected(context: Context, given: Given) -> list[Entry]:
     if (context.private_ipc or context.ipc_namespace_path) and "ipc" not in given.denied:
         found.append(entry := Entry("/dev/mqueue", QUEUES, "private_ipc"))
         entry.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME
-    if has_api(context) if context.bind_log_sockets is None else context.bind_log_sockets:
+    if binds_log_sockets(context):
         for name in LOG_SOCKETS:
             path = f"/run/systemd/journal/{name}"
             found.append(entry := Entry(path, BIND, "bind_log_sockets", True, path))
