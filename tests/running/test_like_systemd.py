@@ -81,6 +81,8 @@ CASES = {
     "system calls": "SystemCallFilter=@system-service\nSystemCallFilter=~@clock\nSystemCallErrorNumber=EPERM\n"
     "SystemCallLog=@swap\nSystemCallArchitectures=native\nRestrictNamespaces=yes\nRestrictAddressFamilies=AF_UNIX\n"
     "RestrictRealtime=yes\nRestrictSUIDSGID=yes\nLockPersonality=yes",
+    "keys of the user's": "KeyringMode=shared\nUser=daemon\nGroup=mail",
+    "keys that are there": "KeyringMode=inherit",
     "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/usr/games",
 }
 SINCE = {"open files": 253, "imported": 254}  # of systemd's versions
@@ -162,10 +164,11 @@ def test_a_process_sees_the_same(host: Host, case: str) -> None:
         host.system.systemctl("stop", f"{name}.service")
         if case == "login" and "environment USER" not in theirs:
             pytest.skip("SetLoginEnvironment= came with systemd 255")
+        assert theirs["keyring"][0].startswith("keyring;"), "it can be asked"
         for shape in SHAPES:
             unit = f"ours{shape}-{name}.service"
             (container.root / "run/systemd/system" / unit).write_text(
-                f"[Service]\nExecStart={RUN} run --init none {shape} {name}.service\n"
+                f"[Service]\nKeyringMode=inherit\nExecStart={RUN} run --init none {shape} {name}.service\n"
             )
             host.system.systemctl("start", unit)
             ours = comparable(seen(outside, container, unit))

@@ -37,7 +37,8 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 mkdir -p "$1/root/mnt/project"
 exec systemd-nspawn --quiet --directory="$1/root" --machine=cross-init --boot --notify-ready=yes --private-network \
-  --register=no --keep-unit --link-journal=no --bind-ro="$3:/mnt/project" --bind-ro="$PATH" \
+  --register=no --keep-unit --link-journal=no --system-call-filter=@keyring \
+  --bind-ro="$3:/mnt/project" --bind-ro="$PATH" \
   -- --unit=basic.target
 """
 

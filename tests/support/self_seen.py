@@ -3,6 +3,7 @@
 It runs as a service under a real service manager and under ours, in the same place: what differs is a defect.
 """
 
+import ctypes
 import grp
 import json
 import os
@@ -16,6 +17,8 @@ FIELDS = (
     *("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "SigBlk"),
     *("Seccomp", "Seccomp_filters"),
 )
+KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
+DESCRIBE, READ, SESSION = 6, 11, -3  # linux/keyctl.h
 NAMESPACES = ("mnt", "net", "ipc", "pid", "user", "uts", "cgroup")
 
 
@@ -47,6 +50,7 @@ def seen() -> dict[str, object]:
         "folders": _folders(),
         "credentials": _credentials(),
         "memory policy": _read("/proc/self/numa_maps").split("\n")[0].split(" ")[1:2],
+        "keyring": _keyring(),
         "user": _name(pwd.getpwuid, os.getuid()),
         "group": _name(grp.getgrgid, os.getgid()),
     }
@@ -100,6 +104,22 @@ def _folders() -> dict[str, tuple[str, str, str]]:
                     _name(grp.getgrgid, status.st_gid),
                 )
     return found
+
+
+def _keyring() -> list[str]:
+    """The session's: what is said of it, and of each key in it."""
+    room = ctypes.create_string_buffer(4096)
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    size = call(KEYCTL, READ, SESSION, room, len(room))
+    if size < 0:
+        return [os.strerror(ctypes.get_errno())]
+    keys = [int.from_bytes(room.raw[at : at + 4], sys.byteorder) for at in range(0, size, 4)]
+    return [_described(call, key, room) for key in (SESSION, *keys)]
+
+
+def _described(call: object, key: int, room: object) -> str:
+    size: int = call(KEYCTL, DESCRIBE, key, room, len(room))  # type: ignore[operator, arg-type]
+    return room.value.decode() if size >= 0 else "?"  # type: ignore[attr-defined]
 
 
 def _credentials() -> dict[str, object]:

@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from cross_init.definitions.classes import Rows
 
 PIDS = "its main process would have a number that no init knows"
-KEYRING = "it has the keyring that we have"
 
 # What has a service be in mounts and namespaces of its own (sandbox/).
 OF_SANDBOX = (
@@ -132,7 +131,7 @@ EXEC: "Rows" = {
     "AmbientCapabilities": (("restrictions.capabilities", 0), "context.ambient_capabilities", DONE, ""),
     "SecureBits": ("restrictions.secure_bits", "context.secure_bits", DONE, ""),
     "NoNewPrivileges": ("boolean", "context.no_new_privileges", DONE, ""),
-    "KeyringMode": (("choice", "inherit", "private", "shared"), "context.keyring_mode", WEAKER, KEYRING),
+    "KeyringMode": (("choice", "inherit", "private", "shared"), "context.keyring_mode", DONE, ""),
     "PrivateTmp": ("private_tmp", "context.private_tmp", DONE, ""),
     "PrivateDevices": ("boolean", "context.private_devices", DONE, ""),
     "PrivateNetwork": ("boolean", "context.private_network", DONE, ""),

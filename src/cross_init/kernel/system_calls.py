@@ -22,6 +22,11 @@ SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "loongarch64": 30}  # the C library has no function for it
 SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237, "loongarch64": 237}  # likewise
+ADD_KEY = {"x86_64": 248, "aarch64": 217, "riscv64": 217, "loongarch64": 217}  # likewise, as is the next one
+KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219}
+KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM, KEYCTL_LINK = 1, 5, 8  # linux/keyctl.h, as are the next ones
+OF_SESSION, OF_USER = -3, -4  # KEY_SPEC_..._KEYRING
+KEY_IS_READ = 0x0B0B0000  # viewed, read and found, by who has it and by its user
 PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38  # linux/prctl.h
 CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
@@ -121,6 +126,22 @@ def by_number(name: str, numbers: dict[str, int], *arguments: int | bytes) -> in
 def set_memory_policy(policy: int, nodes: bytes, bits: int) -> None:
     """Which nodes' memory this process takes (set_mempolicy(2)). nodes: a mask of so many bits less one, or none."""
     by_number("set_mempolicy", SET_MEMPOLICY, policy, nodes or 0, bits if nodes else 0)
+
+
+def join_new_keyring() -> None:
+    """Have a session keyring that nobody else has, the real user's (keyctl(2)). Raises OSError, Failure."""
+    by_number("keyctl", KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
+
+
+def link_user_keyring() -> None:
+    """Have the real user's own keyring in it. Raises OSError, Failure."""
+    by_number("keyctl", KEYCTL, KEYCTL_LINK, OF_USER, OF_SESSION, 0, 0)
+
+
+def add_user_key(name: bytes, value: bytes) -> None:
+    """A key in it that is read, and not changed (add_key(2)). Raises OSError, Failure."""
+    key = by_number("add_key", ADD_KEY, b"user", name, value, len(value), OF_SESSION)
+    by_number("keyctl", KEYCTL, KEYCTL_SETPERM, key, KEY_IS_READ, 0, 0)
 
 
 def adopt_orphans() -> None:

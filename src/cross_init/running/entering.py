@@ -86,6 +86,10 @@ class Process:
             make_all(self.definition, self.identity.owner)
         if not self.definition.of_user or "umask" in self.definition.origins:
             posix.umask(context.umask)
+        if context.keyring_mode not in ("", "inherit"):
+            from cross_init.running.keyring import join
+
+            join(self.definition, self.identity, environ.get(b"INVOCATION_ID", b""))
         self._be()
         if self.definition.target == "systemd":
             environ[b"SYSTEMD_EXEC_PID"] = str(posix.getpid()).encode()
