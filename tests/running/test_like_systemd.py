@@ -83,9 +83,11 @@ CASES = {
     "RestrictRealtime=yes\nRestrictSUIDSGID=yes\nLockPersonality=yes",
     "keys of the user's": "KeyringMode=shared\nUser=daemon\nGroup=mail",
     "keys that are there": "KeyringMode=inherit",
+    "memory": "MemoryKSM=yes\nMemoryTHP=madvise",
+    "memory disabled": "MemoryKSM=no\nMemoryTHP=disable",
     "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/usr/games",
 }
-SINCE = {"open files": 253, "imported": 254}  # of systemd's versions
+SINCE = {"open files": 253, "imported": 254, "memory": 262, "memory disabled": 262}  # of systemd's versions
 # $1: the name. No unit has a name twice, so the manager reads each without having to be told to read all anew.
 CLEAR = """
 name=$1; shift

@@ -123,6 +123,9 @@ CASES = {
     "users full": "PrivateUsers=full\nUser=daemon\nSupplementaryGroups=mail",
     "network's path": "NetworkNamespacePath=/run/net",
     "IPC's path": "IPCNamespacePath=/run/ipc",
+    "users' path": "UserNamespacePath=/run/users",
+    "users' path and mounts": "UserNamespacePath=/run/users\nProtectSystem=strict\nPrivateNetwork=yes",
+    "+ users' path": "UserNamespacePath=/run/users\nPrivateTmp=yes",
     "root": ROOT,
     "root without": f"{ROOT}\nMountAPIVFS=no\nBindPaths=/dev /proc /sys",
     "root and more": f"{ROOT}\nProtectSystem=strict\nPrivateTmp=yes\nPrivateDevices=yes\nStateDirectory=NAME\n"
@@ -310,6 +313,9 @@ OF_USERS = {
 }
 # Since which version systemd does that, and as it does now.
 SINCE = {
+    "users' path": 262,
+    "users' path and mounts": 262,
+    "+ users' path": 262,
     "kernel's mounts alone": 257,
     "log's sockets alone": 257,
     "read only folder": 257,
@@ -351,6 +357,7 @@ mkfifo {PLACE}/fifo; mknod {PLACE}/device c 1 3
 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("{PLACE}/sock")'
 chmod 0777 {PLACE} {PLACE}/*/ {PLACE}/a/below
 unshare --net sh -c 'touch /run/net; mount --bind /proc/self/ns/net /run/net'
+touch /run/users; unshare --user=/run/users --map-root-user true || true
 unshare --ipc sh -c 'touch /run/ipc; mount --bind /proc/self/ns/ipc /run/ipc'
 """
 

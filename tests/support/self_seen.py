@@ -18,6 +18,7 @@ FIELDS = (
     *("Seccomp", "Seccomp_filters"),
 )
 KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
+PR_GET_THP_DISABLE, PR_GET_MEMORY_MERGE = 42, 68  # linux/prctl.h
 DESCRIBE, READ, SESSION = 6, 11, -3  # linux/keyctl.h
 NAMESPACES = ("mnt", "net", "ipc", "pid", "user", "uts", "cgroup")
 
@@ -51,6 +52,7 @@ def seen() -> dict[str, object]:
         "credentials": _credentials(),
         "memory policy": _read("/proc/self/numa_maps").split("\n")[0].split(" ")[1:2],
         "keyring": _keyring(),
+        "memory": [ctypes.CDLL(None).prctl(each, 0, 0, 0, 0) for each in (PR_GET_THP_DISABLE, PR_GET_MEMORY_MERGE)],
         "user": _name(pwd.getpwuid, os.getuid()),
         "group": _name(grp.getgrgid, os.getgid()),
     }

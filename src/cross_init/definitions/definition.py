@@ -139,6 +139,7 @@ class Context:
     personality = ""
     ignore_sigpipe = True
     memory_ksm: "bool | None" = None
+    memory_thp = "inherit"  # inherit disable madvise system
 
     # standard streams
     standard_input = "null"  # null tty tty-force tty-fail data file:PATH socket fd:NAME

@@ -73,6 +73,8 @@ def _check(definition: Definition) -> None:
         reason, where = "Type=dbus needs BusName=", "type"
     elif definition.context.pam_name and ending.kill_mode not in ("control-group", "mixed"):
         reason, where = f"KillMode={ending.kill_mode} does not go with PAMName=", "kill_mode"
+    elif definition.context.user_namespace_path and definition.context.private_users != "no":
+        reason, where = "PrivateUsers= does not go with UserNamespacePath=", "user_namespace_path"
     if reason:
         raise Failure(f"{definition.where(where) or definition.files[0]}: {reason}")
 

@@ -15,7 +15,7 @@ OF_SANDBOX = (
     *("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "ReadWriteDirectories"),
     *("ReadOnlyDirectories", "InaccessibleDirectories", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"),
     *("MountFlags", "MountAPIVFS", "BindLogSockets", "PrivateNetwork", "NetworkNamespacePath", "PrivateIPC"),
-    *("IPCNamespacePath", "ProtectHostname", "PrivateUsers"),
+    *("IPCNamespacePath", "ProtectHostname", "PrivateUsers", "UserNamespacePath"),
 )
 
 EXEC: "Rows" = {
@@ -82,7 +82,8 @@ EXEC: "Rows" = {
     "CoredumpFilter": ("scheduling.coredump_filter", "context.coredump_filter", DONE, ""),
     "Personality": ("scheduling.personality", "context.personality", DONE, ""),
     "IgnoreSIGPIPE": ("boolean", "context.ignore_sigpipe", DONE, ""),
-    "MemoryKSM": ("tristate", "context.memory_ksm", NOT_YET, ""),
+    "MemoryKSM": ("tristate", "context.memory_ksm", DONE, ""),
+    "MemoryTHP": (("choice", "inherit", "disable", "madvise", "system"), "context.memory_thp", DONE, ""),
     "LimitCPU": (("scheduling.limit", "seconds"), "", DONE, ""),
     "LimitFSIZE": (("scheduling.limit", "bytes"), "", DONE, ""),
     "LimitDATA": (("scheduling.limit", "bytes"), "", DONE, ""),
@@ -180,7 +181,7 @@ EXEC: "Rows" = {
     "BindLogSockets": ("tristate", "context.bind_log_sockets", DONE, ""),
     "NetworkNamespacePath": ("path", "context.network_namespace_path", DONE, ""),
     "IPCNamespacePath": ("path", "context.ipc_namespace_path", DONE, ""),
-    "UserNamespacePath": ("path", "context.user_namespace_path", NOT_YET, ""),
+    "UserNamespacePath": ("path", "context.user_namespace_path", DONE, ""),
     "RestrictNamespaces": ("restrictions.namespaces", "context.restrict_namespaces", DONE, ""),
     "RestrictAddressFamilies": ("restrictions.families", "context.restrict_address_families", DONE, ""),
     "RestrictFileSystems": (
@@ -218,6 +219,5 @@ EXEC: "Rows" = {
     "BPFDelegateAttachments": ("raw", "", CANNOT, "what BPF may do is systemd's to delegate"),
     "DelegateNamespaces": ("raw", "", CANNOT, "namespaces are systemd's to delegate"),
     "TimeoutCleanSec": ("raw", "", INITS, "for systemctl clean"),
-    "MemoryTHP": ("raw", "", NOT_YET, ""),
     "LandlockConfig": ("raw", "", NOT_YET, ""),
 }

@@ -27,7 +27,7 @@ KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219}
 KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM, KEYCTL_LINK = 1, 5, 8  # linux/keyctl.h, as are the next ones
 OF_SESSION, OF_USER = -3, -4  # KEY_SPEC_..._KEYRING
 KEY_IS_READ = 0x0B0B0000  # viewed, read and found, by who has it and by its user
-PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS = 29, 38  # linux/prctl.h
+PR_SET_TIMERSLACK, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE, PR_SET_MEMORY_MERGE = 29, 38, 41, 67  # linux/prctl.h
 CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFD_GETFD = 438  # asm-generic/unistd.h; the C library has no function for it before glibc 2.36
 

@@ -11,7 +11,7 @@ from cross_init.running.directories import KINDS, directories, paths
 from cross_init.running.environment import has_credentials
 from cross_init.sandbox.allowed import wanted
 from cross_init.sandbox.entries import TMP_PLACES, Given, entries, is_tmp_alone
-from cross_init.sandbox.spaces import PATHS, PRIVATE, SHARED, Users, maps, shared, take_own_users
+from cross_init.sandbox.spaces import OF_USERS, PATHS, PRIVATE, SHARED, OtherUsers, Users, maps, shared, take_own_users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Enclosure:
             remove_all(self.tmp)
             self.tmp = {}
 
-    def enter(self, root: str, is_full: bool, notify_socket: bytes, identity: "Identity") -> "Users | None":
+    def enter(
+        self, root: str, is_full: bool, notify_socket: bytes, identity: "Identity"
+    ) -> "Users | OtherUsers | None":
         """Be in it: returns the namespace of users that is still to be entered. Raises Failure.
 
         root: the root directory, "" for the machine's. is_full: the command keeps all privileges.
@@ -77,14 +79,17 @@ class Enclosure:
         from cross_init.running import capabilities
 
         capabilities.look()
-        users = None
+        users: Users | OtherUsers | None = None
         if self.kinds and posix.geteuid():
             self._try("private_users", take_own_users)
         elif "user" in self.kinds and not is_full:
             both = maps(context, (posix.geteuid(), posix.getegid()), (identity.user, identity.group))
             users = self._try("private_users", lambda: Users(*both, context.private_users == "full"))
         for name, fd in self.spaces.items():
-            self._join(name, fd)
+            if name != OF_USERS:
+                self._join(name, fd)
+            elif not is_full:
+                users = OtherUsers(fd)
         if "cgroup" in self.kinds and not is_full:
             self._try("protect_control_groups", lambda: leave(CLONE_NEWCGROUP))
         if "mnt" in self.kinds:

@@ -166,6 +166,10 @@ class Process:
             if said is None:
                 raise self._failed("personality", f"Personality={context.personality}", "this machine has none such")
             self._try("personality", f"Personality={context.personality}", lambda: set_personality(said))
+        if context.memory_ksm is not None or context.memory_thp != "inherit":
+            from cross_init.running.memory import apply as apply_to_memory
+
+            apply_to_memory(self.definition)
 
     def _be(self) -> None:
         """Limits, where, who, and with which capabilities."""
@@ -184,7 +188,8 @@ class Process:
         elif self.identity.groups is not None and self.identity.group > 0:  # systemd has these all the same
             self._try("user", "its groups", lambda: posix.setgroups(self.identity.groups or ()))
         if users is not None:
-            self._try("private_users", "PrivateUsers=", users.enter)
+            field = "user_namespace_path" if context.user_namespace_path else "private_users"
+            self._try(field, "UserNamespacePath=" if context.user_namespace_path else "PrivateUsers=", users.enter)
         self._go_where(root)
         if self.is_full:
             return

@@ -22,7 +22,7 @@ ENCLOSED = frozenset(
         *("protect_system", "protect_home", "protect_hostname", "protect_proc", "proc_subset", "dynamic_user"),
         *("read_write_paths", "read_only_paths", "inaccessible_paths", "exec_paths", "no_exec_paths", "binds"),
         *("temporary_file_system", "mount_flags", "network_namespace_path", "ipc_namespace_path", "root_directory"),
-        *("mount_api_vfs", "bind_log_sockets"),
+        *("mount_api_vfs", "bind_log_sockets", "user_namespace_path"),
     )
 )
 

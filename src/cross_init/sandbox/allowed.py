@@ -16,7 +16,7 @@ from cross_init.kernel.system_calls import (
     need_library,
 )
 from cross_init.sandbox.entries import needs_mounts
-from cross_init.sandbox.spaces import SHARED, take_own_users
+from cross_init.sandbox.spaces import OF_USERS, SHARED, take_own_users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "uts": (CLONE_NEWUTS, ("ProtectHostname",)),
     "cgroup": (CLONE_NEWCGROUP, ("ProtectControlGroups",)),
     "user": (CLONE_NEWUSER, ("PrivateUsers",)),
+    OF_USERS: (CLONE_NEWUSER, ("UserNamespacePath",)),
 }
 NEVER = ("managed",)  # of PrivateUsers=
 
@@ -47,7 +48,8 @@ def wanted(definition: "Definition") -> list[str]:
         "ipc": context.private_ipc or context.ipc_namespace_path,
         "uts": context.protect_hostname != "no",
         "cgroup": context.protect_control_groups in ("private", "strict"),
-        "user": context.private_users not in ("no", *NEVER),
+        "user": context.private_users not in ("no", *NEVER) and not context.user_namespace_path,
+        OF_USERS: context.user_namespace_path,
     }
     return [kind for kind, is_asked in asked.items() if is_asked]
 

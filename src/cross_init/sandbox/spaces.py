@@ -1,7 +1,7 @@
 """A service's namespaces beside that of its mounts (namespaces(7)): network, IPC, host's name, control groups, users.
 
-The network's and that of IPC are one for all commands of a service: who starts them makes or opens those, and hands
-their descriptors on.
+The network's and that of IPC are one for all commands of a service, as is one of users that is there already: who
+starts them makes or opens those, and hands their descriptors on.
 """
 
 import posix
@@ -13,10 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Context, Definition
 
-SHARED = {"net": CLONE_NEWNET, "ipc": CLONE_NEWIPC}  # by their names in /proc/PID/ns
-PATHS = {"net": "network_namespace_path", "ipc": "ipc_namespace_path"}
+OF_USERS = "users"  # that is there already; a new one is each command's own
+SHARED = {"net": CLONE_NEWNET, "ipc": CLONE_NEWIPC, OF_USERS: CLONE_NEWUSER}  # by their names in /proc/PID/ns
+PATHS = {"net": "network_namespace_path", "ipc": "ipc_namespace_path", OF_USERS: "user_namespace_path"}
 PRIVATE = {"net": "private_network", "ipc": "private_ipc"}
-NAMES = {"net": "Network", "ipc": "IPC"}  # in their directives
+NAMES = {"net": "Network", "ipc": "IPC", OF_USERS: "User"}  # in their directives
 AS_SPACE = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY
 FD = 100  # from which on their descriptors stand: below are a daemon's own
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # linux/sockios.h, net/if.h
@@ -29,8 +30,8 @@ def shared(definition: "Definition", denied: "set[str]") -> dict[str, int]:
     context, found = definition.context, {}
     for name in SHARED:
         path: str = getattr(context, PATHS[name])
-        field = PATHS[name] if path else PRIVATE[name]
-        if name in denied or not (path or getattr(context, field)):
+        field = PATHS[name] if path else PRIVATE.get(name, "")
+        if name in denied or not (path or (field and getattr(context, field))):
             continue
         try:
             found[name] = _kept(posix.open(path, AS_SPACE) if path else _new(name))
@@ -102,8 +103,19 @@ def take_own_users() -> None:
     _write("/proc/self/uid_map", f"{user} {user} 1\n")
 
 
+class OtherUsers:
+    """A namespace of users that is there already. space: its descriptor."""
+
+    def __init__(self, space: int) -> None:
+        self.space = space
+
+    def enter(self) -> None:
+        """Be in it. Raises OSError, Failure."""
+        enter(self.space, CLONE_NEWUSER)
+
+
 class Users:
-    """A namespace of users. Who may write down which they are stays outside of it: a process that waits for us."""
+    """A new one. Who may write down which they are stays outside of it: a process that waits for us."""
 
     def __init__(self, users: str, groups: str, setgroups: bool) -> None:
         """Raises OSError."""
