@@ -25,6 +25,9 @@ static const struct { const char *name; long number; } CALLS[] = {
     {"unshare", SYS_unshare},
     {"mount", SYS_mount},
     {"umount2", SYS_umount2},
+    {"shmctl", SYS_shmctl},
+    {"semctl", SYS_semctl},
+    {"msgctl", SYS_msgctl},
     {"syscall", -1},
 };
 #define MOST 7

@@ -144,7 +144,7 @@ EXEC: "Rows" = {
     "RestrictRealtime": ("boolean", "context.restrict_realtime", DONE, ""),
     "LockPersonality": ("boolean", "context.lock_personality", DONE, ""),
     "MemoryDenyWriteExecute": ("boolean", "context.memory_deny_write_execute", DONE, ""),
-    "RemoveIPC": ("boolean", "context.remove_ipc", WEAKER, "what it leaves of System V IPC stays"),
+    "RemoveIPC": ("boolean", "context.remove_ipc", DONE, ""),
     "RestrictSUIDSGID": ("boolean", "context.restrict_suid_sgid", DONE, ""),
     "PrivatePIDs": (("choice_or_truth",), "context.private_pids", WEAKER, PIDS),
     "PrivateUsers": (

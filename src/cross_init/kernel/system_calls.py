@@ -144,6 +144,11 @@ def add_user_key(name: bytes, value: bytes) -> None:
     by_number("keyctl", KEYCTL, KEYCTL_SETPERM, key, KEY_IS_READ, 0, 0)
 
 
+def remove_object(kind: str, number: int) -> None:
+    """One of System V's (shmctl(2), semctl(2), msgctl(2)). kind: shm, sem, msg. Raises OSError, Failure."""
+    _call(f"{kind}ctl", number, 0, 0)  # IPC_RMID is 0, and the second is the third of semctl
+
+
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)).
 

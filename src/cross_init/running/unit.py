@@ -305,6 +305,10 @@ class Unit:
             self.group = None
         if self.enclosure is not None:
             self.enclosure.remove()
+        if self.definition.context.remove_ipc:
+            from cross_init.kernel.ipc_objects import remove_all_of
+
+            remove_all_of(self.identity.user, self.identity.group)
         remove_made(self.definition)
 
     def _block(self) -> set[int]:
