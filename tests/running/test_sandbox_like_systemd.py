@@ -43,7 +43,16 @@ TRIED = (
         "/usr/lib/modules",
         "/dev",
     ),
-    *("/dev/shm", "/dev/mqueue", "/var/lib/NAME", "/run/NAME", "/usr/bin/true", "/usr/lib"),
+    *(
+        "/dev/shm",
+        "/dev/mqueue",
+        "/var/lib/NAME",
+        "/run/NAME",
+        "/var/lib/private",
+        "/var/cache/private/NAME",
+        "/usr/bin/true",
+        "/usr/lib",
+    ),
     *(
         f"{PLACE}{path}"
         for path in ("", "/a", "/a/below", "/a/file", "/b", "/b/file", "/mounted", "/link", "/new", "/new/file")
@@ -133,6 +142,11 @@ CASES = {
     "credentials": "SetCredential=a:x\nProtectSystem=strict\nUser=daemon",
     "no rights": "NoNewPrivileges=yes\nProtectSystem=full\nPrivateTmp=yes",
     "dynamic": "DynamicUser=yes\nUser=daemon\nPrivateTmp=yes",
+    "dynamic folders": "DynamicUser=yes\nUser=daemon\nStateDirectory=NAME NAME/b\nCacheDirectory=NAME\n"
+    "LogsDirectory=NAME/c\nRuntimeDirectory=NAME\nConfigurationDirectory=NAME\nStateDirectoryMode=0700\n"
+    "PrivateTmp=yes",
+    "dynamic folders in a root": f"{ROOT}\nDynamicUser=yes\nUser=daemon\nStateDirectory=NAME\nCacheDirectory=NAME:link",
+    "+ dynamic folders": "DynamicUser=yes\nUser=daemon\nStateDirectory=NAME\nPrivateTmp=yes",
     "nested folders": "ProtectSystem=strict\nStateDirectory=NAME NAME/b\nCacheDirectory=NAME\nUser=daemon\n"
     "LogsDirectory=NAME",
     "+ protected": "ProtectSystem=strict\nPrivateTmp=yes\nPrivateDevices=yes\nPrivateNetwork=yes\nPrivateUsers=yes\n"
@@ -331,6 +345,7 @@ SINCE = {
     "users identity": 257,
     "users full": 258,
     "home in memory": 254,
+    "dynamic folders in a root": 257,
     "root": 254,
     "root and more": 254,
 }

@@ -58,14 +58,16 @@ def start(asked: "Words", environ: dict[bytes, bytes]) -> int:
         print_error(remark, 0)
     judge(read, "--strict" in asked.flags, asked.values["--ignore"], RESTART in asked.flags)
     definition = read.definition
-    from cross_init.running.unit import Unit
-
-    unit = Unit(definition, environ, asked.more)
+    enclosure = None
     if is_enclosed(definition):
         from cross_init.running.enclosure import Enclosure
         from cross_init.sandbox.allowed import judge as judge_sandbox
 
-        unit.enclosure = Enclosure(definition, judge_sandbox(read, "--strict" in asked.flags, asked.values["--ignore"]))
+        enclosure = Enclosure(definition, judge_sandbox(read, "--strict" in asked.flags, asked.values["--ignore"]))
+    from cross_init.running.unit import Unit
+
+    unit = Unit(definition, environ, asked.more)
+    unit.enclosure = enclosure
     ends_by_itself = unit.is_oneshot and not definition.readiness.remain_after_exit and not asked.says("--explain")
     if ends_by_itself and RESTART not in asked.flags:
         return unit.run_alone()

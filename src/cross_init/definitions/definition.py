@@ -436,6 +436,7 @@ class Definition:
     """A service. files: those that were read, the main one first. others: what has no field, by its key as written."""
 
     target: str = "systemd"  # the init that the daemon was written for: systemd upstart
+    hides_folders = False  # whether whoever runs it keeps its folders where nobody else reaches them (DynamicUser=)
 
     def __init__(self, name: str, instance: str = "", of_user: bool = False) -> None:
         self.name = name  # whole, as redis-server.service

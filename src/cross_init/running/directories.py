@@ -6,7 +6,18 @@ Each way to one goes through descriptors: no link of another user's is followed 
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.folders import ENTRIES_MOST, FOLDER, HERE, KIND, LINK, names, open_folder, remove
+from cross_init.kernel.folders import (
+    ENTRIES_MOST,
+    FOLDER,
+    HERE,
+    KIND,
+    LINK,
+    folder_of,
+    names,
+    open_folder,
+    private_folder,
+    remove,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +32,7 @@ KINDS = {
     "configuration": ("/etc", "E"),
 }
 PARENTS = 0o755
+HIDDEN, HIDDEN_RIGHTS = "private", 0o700  # the folder in which are those that only their service is to reach
 
 
 def directories(definition: "Definition", kind: str) -> "tuple[Directory, ...]":
@@ -42,28 +54,114 @@ def base_of(definition: "Definition", kind: str) -> str:
         raise Failure(f"{where}: {kind.capitalize()}Directory=: {error}") from None
 
 
+def are_hidden(definition: "Definition", kind: str) -> bool:
+    """Whether they are in HIDDEN, as another user may have the service's number later (exec_directory_is_private())."""
+    stays = kind != "runtime" or definition.context.runtime_directory_preserve != "no"
+    return definition.hides_folders and kind != "configuration" and stays
+
+
 def paths(definition: "Definition", kind: str) -> list[str]:
     """Where they are. Raises Failure."""
     found = directories(definition, kind)
     if not found:
         return []
-    base = base_of(definition, kind)
+    base = base_of(definition, kind) + f"/{HIDDEN}" * are_hidden(definition, kind)
     return [f"{base}/{each.path}" for each in found]
 
 
 def make_all(definition: "Definition", owner: tuple[int, int]) -> None:
     """Make those that are not there, and give all of them their mode and owner. Raises Failure."""
     for kind in KINDS:
-        if directories(definition, kind):
-            mode: int = getattr(definition.context, f"{kind}_directory_mode")
-            for path, each in zip(paths(definition, kind), directories(definition, kind), strict=True):
-                try:
-                    _make(path, mode, owner, kind == "configuration", definition.of_user)
-                    for link in each.links:
-                        _link(f"{base_of(definition, kind)}/{link}", path)
-                except OSError as error:
-                    where = definition.where(f"{kind}_directory")
-                    raise Failure(f"{where}: {kind.capitalize()}Directory={each.path}: {path}: {why(error)}") from None
+        found = sorted(directories(definition, kind), key=lambda each: each.path)
+        for each in found:
+            base = base_of(definition, kind)
+            path = f"{base}/{each.path}"
+            try:
+                if are_hidden(definition, kind):
+                    _hide(base, each.path, is_inside=any(each.path.startswith(f"{other.path}/") for other in found))
+                    path = f"{base}/{HIDDEN}/{each.path}"
+                elif kind != "configuration" and not definition.of_user and _is_link(path):
+                    _show(base, each.path)
+                mode: int = getattr(definition.context, f"{kind}_directory_mode")
+                mode &= 0o1777 if definition.context.dynamic_user else 0o7777
+                _make(path, mode, owner, kind == "configuration", definition.of_user)
+                for link in each.links:
+                    _link(base, link, each.path)
+            except OSError as error:
+                where = definition.where(f"{kind}_directory")
+                raise Failure(f"{where}: {kind.capitalize()}Directory={each.path}: {path}: {why(error)}") from None
+
+
+def _hide(base: str, path: str, is_inside: bool) -> None:
+    """Have a link there to the one in HIDDEN, which is what was there before, if it was a folder.
+
+    is_inside: it is in another one of the service's, which has that link.
+    """
+    posix.close(private_folder_in(base))
+    hidden, name = folder_of(f"{base}/{HIDDEN}/{path}", PARENTS)
+    shown, _ = folder_of(f"{base}/{path}", PARENTS)
+    try:
+        is_there = _status(name, hidden) is not None
+        before = _status(name, shown)
+        if not is_there and before is not None and before.st_mode & KIND == FOLDER and not is_inside:
+            posix.rename(name, name, src_dir_fd=shown, dst_dir_fd=hidden)
+        if not is_inside:
+            _link(base, path, f"{HIDDEN}/{path}")
+    finally:
+        posix.close(hidden)
+        posix.close(shown)
+
+
+def private_folder_in(base: str) -> int:
+    """A descriptor of HIDDEN, which is made if it is not there."""
+    folder = open_folder(base, PARENTS)
+    try:
+        try:
+            posix.mkdir(HIDDEN, HIDDEN_RIGHTS, dir_fd=folder)
+        except FileExistsError:
+            pass
+        return private_folder(HIDDEN, posix.geteuid(), folder)
+    finally:
+        posix.close(folder)
+
+
+def _show(base: str, path: str) -> None:
+    """The other way round: if a link to the one in HIDDEN is there, that comes back to its place."""
+    try:
+        shown, name = folder_of(f"{base}/{path}")
+    except OSError:
+        return  # nor is it there, then
+    try:
+        before = _status(name, shown)
+        if before is None or before.st_mode & KIND != LINK:
+            return
+        hidden, _ = folder_of(f"{base}/{HIDDEN}/{path}")
+        try:
+            target, there = posix.stat(name, dir_fd=shown), _status(name, hidden)
+            if there is not None and (target.st_dev, target.st_ino) == (there.st_dev, there.st_ino):
+                posix.unlink(name, dir_fd=shown)
+                posix.rename(name, name, src_dir_fd=hidden, dst_dir_fd=shown)
+        finally:
+            posix.close(hidden)
+    except FileNotFoundError:
+        pass  # it is another link
+    finally:
+        posix.close(shown)
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return posix.lstat(path).st_mode & KIND == LINK
+    except OSError:
+        return False
+
+
+def _status(name: str, folder: int) -> "posix.stat_result | None":
+    """What has this name in this folder, if anything has."""
+    try:
+        return posix.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _make(path: str, mode: int, owner: tuple[int, int], is_configuration: bool, of_user: bool) -> None:
@@ -120,24 +218,35 @@ def _own_all(fd: int, owner: tuple[int, int], before: int) -> None:
             posix.close(found)
 
 
-def _link(path: str, target: str) -> None:
-    """A link beside it, as systemd makes one for NAME:LINK."""
-    parent_path, _, name = path.rpartition("/")
-    parent = open_folder(parent_path, PARENTS)
+def _link(base: str, path: str, target: str) -> None:
+    """A link to a folder, both in the folder base, as systemd makes one for NAME:LINK."""
+    parent, name = folder_of(f"{base}/{path}", PARENTS)
+    relative = "../" * path.count("/") + target
     try:
-        posix.symlink(target, name, dir_fd=parent)
+        posix.symlink(relative, name, dir_fd=parent)
     except FileExistsError:
-        if posix.readlink(name, dir_fd=parent) != target:
+        if not _leads_to(name, parent, (relative, f"{base}/{target}")):
             raise
     finally:
         posix.close(parent)
+
+
+def _leads_to(name: str, folder: int, targets: tuple[str, ...]) -> bool:
+    """Whether it is a link to one of these."""
+    try:
+        return posix.readlink(name, dir_fd=folder) in targets
+    except OSError:
+        return False  # it is no link
 
 
 def remove_runtime(definition: "Definition") -> None:
     """The service has ended: remove its runtime folders with all that is in them, if they are not to stay."""
     if definition.context.runtime_directory_preserve != "no":
         return
-    for path in paths(definition, "runtime"):
+    hidden = definition.hides_folders  # till now they may have stayed
+    base = base_of(definition, "runtime")
+    places = [f"{base}/{HIDDEN}"] * hidden + [base]
+    for path in [f"{place}/{each.path}" for place in places for each in directories(definition, "runtime")]:
         parent_path, _, name = path.rpartition("/")
         try:
             parent = open_folder(parent_path)

@@ -7,7 +7,7 @@ import posix
 
 from cross_init.errors import Failure, why
 from cross_init.kernel.system_calls import CLONE_NEWCGROUP, CLONE_NEWUTS, enter, leave
-from cross_init.running.directories import KINDS, directories, paths
+from cross_init.running.directories import HIDDEN, KINDS, are_hidden, base_of, directories, paths
 from cross_init.running.environment import has_credentials
 from cross_init.sandbox.allowed import wanted
 from cross_init.sandbox.entries import TMP_PLACES, Given, entries, is_tmp_alone
@@ -37,6 +37,8 @@ class Enclosure:
         self.kinds = set(wanted(definition)) - denied
         self.spaces: dict[str, int] = {}
         self.tmp: dict[str, str] = {}
+        # Where it has no view of its own, it could not reach them there.
+        definition.hides_folders = definition.context.dynamic_user and self.has_mounts and not definition.of_user
 
     @property
     def has_mounts(self) -> bool:
@@ -103,7 +105,7 @@ class Enclosure:
 
         definition, context = self.definition, self.definition.context
         given = Given(self.denied)
-        given.folders = _folders(definition)
+        given.folders, given.hidden = _folders(definition, root), _hidden(definition, root)
         given.notify_socket = notify_socket.decode("utf-8", "surrogateescape") if notify_socket.startswith(b"/") else ""
         if has_credentials(definition):
             from cross_init.running.credentials import folder_of
@@ -155,15 +157,25 @@ class Enclosure:
         return Failure(f"{where}: {key}=: {f'{entry.path}: ' if entry is not None else ''}{reason}")
 
 
-def _folders(definition: "Definition") -> list[tuple[str, bool, str]]:
-    """Its own, but what is in one of them: path, whether it may not write there, field."""
+def _folders(definition: "Definition", root: str) -> list[tuple[str, str, bool, str]]:
+    """Its own, but what is in one of them: path, where it is on the machine, whether it may not write there, field."""
     found = []
     for kind in KINDS:
         each = list(zip(paths(definition, kind), directories(definition, kind), strict=True))
         for path, directory in each:
             if not any(path.startswith(f"{other}/") for other, _ in each):
-                found.append((path, directory.read_only, f"{kind}_directory"))
+                there = f"{base_of(definition, kind)}/{directory.path}" if root else path  # a root has no such link
+                found.append((there, path, directory.read_only, f"{kind}_directory"))
     return found
+
+
+def _hidden(definition: "Definition", root: str) -> list[tuple[str, str]]:
+    """The folders in which others' are as well, of which it is to see none: path, field."""
+    return [
+        (f"{base_of(definition, kind)}/{HIDDEN}", f"{kind}_directory")
+        for kind in KINDS
+        if not root and are_hidden(definition, kind) and directories(definition, kind)
+    ]
 
 
 def _proc(definition: "Definition") -> str:

@@ -120,11 +120,13 @@ class Entry:
 class Given:
     """What a service has outside of its definition: paths on the machine."""
 
-    __slots__ = ("credentials", "denied", "folders", "notify_socket", "tmp")
+    __slots__ = ("credentials", "denied", "folders", "hidden", "notify_socket", "tmp")
 
     def __init__(self, denied: set[str]) -> None:
         self.denied = denied  # kinds of namespaces that it cannot have
-        self.folders: list[tuple[str, bool, str]] = []  # its own: path, whether it may not write there, field
+        # Its own: path, where that is on the machine, whether it may not write there, field.
+        self.folders: list[tuple[str, str, bool, str]] = []
+        self.hidden: list[tuple[str, str]] = []  # of which it sees nothing but its own: path, field
         self.credentials = ""
         self.notify_socket = ""
         self.tmp: dict[str, str] = {}  # of PrivateTmp=yes: what is at each of TMP_PLACES; "": nothing can be written
@@ -197,16 +199,15 @@ def entries(definition: Definition, given: Given, is_full: bool, root: str) -> l
         entry = Entry(bind.target, BIND_ALL if bind.recursive else BIND, "binds", may_lack, bind.source)
         entry.read_only = bind.read_only
         found.append(entry)
-    for path, read_only, field in given.folders:
-        entry = Entry(path, BIND_ALL, field, False, path)
+    found += [_almost_empty(path, field) for path, field in given.hidden]
+    for path, source, read_only, field in given.folders:
+        entry = Entry(path, BIND_ALL, field, False, source)
         entry.read_only, entry.no_suid = read_only, context.dynamic_user
         found.append(entry)
     found += [_memory(path, options) for path, options in context.temporary_file_system]
     if given.credentials:
-        entry = Entry(CREDENTIALS, MEMORY, "load_credential")
-        entry.read_only, entry.options = True, f"mode=0755{ALMOST_EMPTY}"
-        entry.flags = MS_NODEV | MS_STRICTATIME | MS_NOSUID | MS_NOEXEC
-        found += [entry, bound := Entry(given.credentials, BIND, "load_credential", False, given.credentials)]
+        found.append(_almost_empty(CREDENTIALS, "load_credential"))
+        found.append(bound := Entry(given.credentials, BIND, "load_credential", False, given.credentials))
         bound.read_only = True
     else:
         found.append(Entry(CREDENTIALS, INACCESSIBLE, "", True))
@@ -214,6 +215,14 @@ def entries(definition: Definition, given: Given, is_full: bool, root: str) -> l
         found.append(entry := Entry(given.notify_socket, BIND, "root_directory", True, given.notify_socket))
         entry.read_only = True
     return normalised(found if is_full else [*found, *_protected(context, given)])
+
+
+def _almost_empty(path: str, field: str) -> Entry:
+    """A folder with nothing but what is mounted in it."""
+    entry = Entry(path, MEMORY, field)
+    entry.read_only, entry.options = True, f"mode=0755{ALMOST_EMPTY}"
+    entry.flags = MS_NODEV | MS_STRICTATIME | MS_NOSUID | MS_NOEXEC
+    return entry
 
 
 def _flagged(said: str, mode: int, field: str, root: str) -> Entry | None:
