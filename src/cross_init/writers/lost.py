@@ -16,6 +16,7 @@ QUIET = (
 # What no program does for --expand, and cross-init run does itself.
 OF_RUN_ALONE = (
     *("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask"),
+    *("KeyringMode", "MemoryKSM", "MemoryTHP", "RemoveIPC"),
     *OF_SANDBOX,
     *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures", "RestrictNamespaces"),
     *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
@@ -54,7 +55,7 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
         elif kind in (CANNOT, NOT_YET):
             found.append(_refused(said, expand))
     if expand and unit.definition.context.dynamic_user:
-        alone.append("RestrictSUIDSGID")  # which that implies
+        alone += ["RestrictSUIDSGID", "RemoveIPC"]  # which that implies
     if alone:
         found.append(f"only cross-init run does these, so they are left out: {_listed(alone)}")
     if weaker:
