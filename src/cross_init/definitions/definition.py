@@ -240,6 +240,12 @@ class Context:
         return any(each.read_only for kind in FOLDERS for each in getattr(self, f"{kind}_directory"))
 
     @property
+    def has_terminal(self) -> bool:
+        """Whether it has one, which may be the machine's console."""
+        said = (self.standard_input[:3], self.standard_output, self.standard_error)
+        return bool(self.tty_path) or "tty" in said
+
+    @property
     def filters_calls(self) -> bool:
         """Whether any of it is met by a filter of system calls."""
         return (

@@ -30,7 +30,10 @@ MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
 class Process:
     """One process of the service: its definition, who it is, and how privileged (a command's "+", "!", "!!")."""
 
-    __slots__ = ("acts", "definition", "enclosure", "environ", "group", "identity", "is_main", "privileges", "sockets")
+    __slots__ = (
+        *("acts", "definition", "enclosure", "environ", "group", "has_input", "identity", "is_main", "privileges"),
+        "sockets",
+    )
 
     def __init__(self, definition: "Definition", identity: "Identity", privileges: str, is_main: bool) -> None:
         self.definition = definition
@@ -41,6 +44,7 @@ class Process:
         self.sockets: dict[str, int] = {}
         self.group: Group | None = None  # that it is to be in
         self.enclosure: Enclosure | None = None  # likewise
+        self.has_input = True  # of a terminal, if it is to read from one
         self.acts: list[Callable[[], None]] | None = None  # by which it gets its filters of system calls
 
     @property
@@ -67,7 +71,10 @@ class Process:
             self.group.enter()
         self._try("", "its signals", _reset_signals)
         self._try("", "its descriptors", lambda: close_others(set(keep)))
-        lay_out(self.definition, self.sockets)
+        if context.has_terminal:
+            self._take_terminal()
+        else:
+            lay_out(self.definition, self.sockets, self.has_input)
         if context.oom_score_adjust is not None:
             self._try_if_allowed(
                 "oom_score_adjust", "OOMScoreAdjust=", lambda: write_own("oom_score_adj", context.oom_score_adjust)
@@ -119,6 +126,18 @@ class Process:
             if not isinstance(failure.__context__, PermissionError):
                 raise
             print_error(f"{failure}; it stays as it is", 0)
+
+    def _take_terminal(self) -> None:
+        """Have its terminal be fit for it, and its own."""
+        from cross_init.running import terminals
+
+        terminals.clear(self.definition.context)
+        lay_out(self.definition, self.sockets, self.has_input)
+        if posix.isatty(1):
+            terminals.prepare(self.definition.context, 1)
+        if self.identity.user != -1 and self.definition.target == "systemd":
+            field = "tty_path" if self.definition.context.tty_path else "user"
+            self._try(field, "giving the user its terminal", lambda: terminals.own(self.identity.user))
 
     def _schedule(self) -> None:
         context = self.definition.context

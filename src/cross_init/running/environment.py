@@ -41,6 +41,10 @@ def variables(definition: "Definition", identity: "Identity", given: "Environmen
         found |= _login(identity)
     elif not definition.of_user and not posix.geteuid():
         found[b"USER"] = b"root"  # systemd 257 and newer say it
+    if context.has_terminal:
+        from cross_init.running.terminals import term_of
+
+        found[b"TERM"] = term_of(context)
     if definition.readiness.pid_file:
         found[b"PIDFILE"] = encoded(definition.readiness.pid_file)
     found |= folders(definition)

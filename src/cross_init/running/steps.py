@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
 SECOND = 1e6
+WITH_INPUT = ("ExecCondition", "ExecStartPre", "ExecStart")  # what comes later leaves a terminal to the main process
 
 
 class Stopped(Exception):
@@ -56,6 +57,7 @@ class Step:
         """Run it in this new process. Does not return; raises Failure, OSError."""
         process = Process(self.definition, self.identity, self.command.privileges, False)
         process.group, process.enclosure = self.group, self.enclosure
+        process.has_input = self.key in WITH_INPUT
         words = words_of(self.command, environ)
         places = programs(self.command, environ, self.definition)
         process.enter(environ, self.keep)

@@ -22,14 +22,16 @@ FILES = {  # how it is opened to be written to
 NOT_OURS = ("tty", "tty-force", "tty-fail", "console")  # terminals are a login's, and the init's
 
 
-def lay_out(definition: "Definition", sockets: "dict[str, int]") -> None:
-    """Put them in their places. sockets: by their names. Raises Failure."""
+def lay_out(definition: "Definition", sockets: "dict[str, int]", has_input: bool) -> None:
+    """Put them in their places. sockets: by their names. has_input: it may read from a terminal. Raises Failure."""
     context = definition.context
+    is_terminal = context.standard_input.startswith("tty")
+    standard_input = "null" if is_terminal and not has_input else context.standard_input
     log = posix.dup(1)
     given = posix.dup(0)
     try:
         for fd, field, words in (
-            (0, "standard_input", context.standard_input),
+            (0, "standard_input", standard_input),
             (1, "standard_output", context.standard_output),
             (2, "standard_error", context.standard_error),
         ):
@@ -46,7 +48,9 @@ def lay_out(definition: "Definition", sockets: "dict[str, int]") -> None:
 
 def _place(definition: "Definition", fd: int, words: str, log: int, given: int, sockets: "dict[str, int]") -> None:
     kind, _, rest = words.partition(":")
-    if words == "inherit":
+    if words == "inherit" and fd == 1 and definition.context.standard_input.startswith("tty"):
+        _place(definition, fd, "tty", log, given, sockets)  # which may not be what it reads from
+    elif words == "inherit":
         posix.dup2(fd - 1, fd)
         if fd == 1 and definition.context.standard_input == "null":
             posix.dup2(log, fd)
@@ -81,7 +85,13 @@ def _opened(definition: "Definition", fd: int, kind: str, rest: str) -> int:
             return posix.open(rest, FILES[kind] | posix.O_NOCTTY, MODE)
         finally:
             posix.umask(before)
-    return posix.open(definition.context.tty_path or "/dev/console", posix.O_RDWR | posix.O_NOCTTY)
+    from cross_init.running.terminals import acquire, open_terminal, path_of
+
+    if fd == 0:
+        return acquire(definition, kind)
+    if definition.context.standard_input.startswith("tty") and posix.isatty(0):
+        return posix.dup(0)
+    return open_terminal(path_of(definition.context), posix.O_WRONLY)
 
 
 def _data(data: bytes) -> int:

@@ -224,6 +224,7 @@ class Unit:
     def _after_nothing(self, why: str, status: int | None) -> None:
         """The service was not started, or all of a Type=oneshot. status: of its main command, if that has run."""
         self.has_begun = False
+        self._leave_terminal()
         before = self._block()
         try:
             self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
@@ -263,6 +264,7 @@ class Unit:
         else:
             code = posix.WEXITSTATUS(status)
             more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
+        self._leave_terminal()
         before = self._block()
         try:
             if status is not None and not told and why == "success":
@@ -273,6 +275,12 @@ class Unit:
         self._remove_folders()
         self._end_sockets()
         say(self.tell, status, why)
+
+    def _leave_terminal(self) -> None:
+        if self.definition.context.has_terminal and self.definition.target == "systemd":
+            from cross_init.running.terminals import leave
+
+            leave(self.definition.context)
 
     def _end_sockets(self) -> None:
         if self.of_sockets is not None:

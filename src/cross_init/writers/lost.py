@@ -16,7 +16,8 @@ QUIET = (
 # What no program does for --expand, and cross-init run does itself.
 OF_RUN_ALONE = (
     *("LoadCredential", "SetCredential", "ImportCredential", "OpenFile", "NUMAPolicy", "NUMAMask"),
-    *("KeyringMode", "MemoryKSM", "MemoryTHP", "RemoveIPC"),
+    *("KeyringMode", "MemoryKSM", "MemoryTHP", "RemoveIPC", "TTYReset", "TTYVHangup", "TTYVTDisallocate"),
+    *("TTYRows", "TTYColumns"),
     *OF_SANDBOX,
     *("SystemCallFilter", "SystemCallErrorNumber", "SystemCallLog", "SystemCallArchitectures", "RestrictNamespaces"),
     *("RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"),
