@@ -42,6 +42,7 @@ CASES = {
     "link-local": "ListenStream=[fe80::1]:955%%lo\nListenDatagram=[fe80::2%%lo]:955\nListenDatagram=[fe80::3]:956%%1\n"
     "FreeBind=yes",
     "IPv6 alone": "ListenStream=[::]:961\nListenStream=962\nListenDatagram=961\nBindIPv6Only=ipv6-only",
+    "IPv6 of an address": "ListenStream=[::1]:965\nListenDatagram=[::1]:965\nBindIPv6Only=ipv6-only",
     "IPv6 and IPv4": "ListenStream=[::]:963\nListenStream=964\nBindIPv6Only=both",
     "times": "ListenDatagram=971\nListenDatagram=FOLDER/a\nTimestamping=ns",
     "UNIX": "ListenStream=FOLDER/a\nListenDatagram=FOLDER/b\nListenSequentialPacket=FOLDER/c\nListenStream=@OWN\n"

@@ -338,9 +338,9 @@ GROUPS: tuple[Group, ...] = (
                 "or rarer `vsock:`, `vsock-dgram:`, `vsock-seqpacket:`, `netlink:`, `special:`, `mqueue:`. An "
                 "*OPTION* is `mode=`, `user=`, `group=`, `folder-mode=`, `symlink=`, `backlog=`, `keep`, "
                 "`remove-on-stop`, `protocol=`, `max-messages=`, `message-size=`, `writable`, `device=`, "
-                "`reuse-port`, `reuse-address`, `free-bind`, `transparent`, `keep-alive`, `keep-alive-time=`, "
-                "`keep-alive-interval=`, `keep-alive-probes=`, `defer-accept=`, `no-delay`, `congestion=`, "
-                "`broadcast`, `pass-credentials`, `pass-pidfd`, `pass-security`, `pass-packet-info`, "
+                "`reuse-port`, `reuse-address`, `free-bind`, `transparent`, `ipv6-only`, `keep-alive`, "
+                "`keep-alive-time=`, `keep-alive-interval=`, `keep-alive-probes=`, `defer-accept=`, `no-delay`, "
+                "`congestion=`, `broadcast`, `pass-credentials`, `pass-pidfd`, `pass-security`, `pass-packet-info`, "
                 "`refuse-descriptors`, `timestamping=`, `priority=`, `receive-buffer=`, `send-buffer=`, `mark=`, "
                 "`tos=`, `ttl=` or `pipe-size=`.",
                 "open a socket: tcp:HOST:PORT, unix:PATH, ...",
@@ -365,9 +365,10 @@ GROUPS: tuple[Group, ...] = (
                         ("`remove-on-stop`", "The path is removed at the end; else the next start replaces it."),
                         ("`symlink=`*PATH*", "A link that leads to the path, made beside it; may be repeated."),
                         (
-                            "`device=`*eth0*, `reuse-port`, `reuse-address`, `free-bind`, `transparent`",
+                            "`device=`*eth0*, `reuse-port`, `reuse-address`, `free-bind`, `transparent`, `ipv6-only`",
                             "To bind to: one interface alone; a port, or a datagrams' address, that others have; an "
-                            "address that this machine does not have. Without its interface there is no socket.",
+                            "address that this machine does not have; one of IPv6 that is not IPv4's. Without its "
+                            "interface there is no socket.",
                         ),
                         (
                             "`keep-alive-time=`*S*, `keep-alive-interval=`*S*, `keep-alive-probes=`*N*, `no-delay`, "

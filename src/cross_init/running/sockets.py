@@ -152,6 +152,7 @@ def options(socket: "Socket", address: "Address") -> "list[str]":
         words += [f"max-messages={socket.message_queue_max_messages}"]
         words += [f"message-size={socket.message_queue_message_size}"]
     words += [] if socket.timestamping == "off" else [f"timestamping={socket.timestamping}"]
+    words += ["ipv6-only"] * (socket.bind_ipv6_only == "ipv6-only")
     words += ["refuse-descriptors"] * (not socket.accept_file_descriptors)
     words.append("reuse-address")  # as systemd has it for datagrams as well
     if socket.socket_protocol and address.suits(PROTOCOLS[socket.socket_protocol][0]):

@@ -18,6 +18,7 @@ LONG_MAX = (1 << 63) - 1
 PATH, NODE, ACCEPTS = "a path", "a path or a queue", "a socket that accepts connections"
 TCP, UDP, IP, UNIX = "tcp:", "udp:", "tcp: or udp:", "unix:, unix-dgram: or unix-seqpacket:"
 MESSAGES, LOCAL = "udp: or netlink:", "a UNIX socket or netlink:"
+IPV6 = "an IPv6 address but [::]"  # which is IPv6 alone anyway
 FIFO, QUEUE, SPECIAL, SOCKET, ANY = "fifo:", "mqueue:", "special:", "a socket", "any socket"
 
 
@@ -121,6 +122,7 @@ SETTINGS: "dict[str, tuple[str, Callable[[str], object] | None, str]]" = {
     "reuse-address": (UDP, None, ""),
     "free-bind": (IP, None, ""),
     "transparent": (IP, None, ""),
+    "ipv6-only": (IPV6, None, ""),
     "keep-alive": (TCP, None, ""),
     "keep-alive-time": (TCP, count, COUNT),
     "keep-alive-interval": (TCP, count, COUNT),

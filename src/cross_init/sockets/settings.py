@@ -24,6 +24,7 @@ PLACES: "dict[str, dict[int, Place]]" = {
     "reuse-address": {ALL: (_socket.SOL_SOCKET, _socket.SO_REUSEADDR)},
     "free-bind": {_socket.AF_INET: (_socket.IPPROTO_IP, 15), _socket.AF_INET6: (_socket.IPPROTO_IPV6, 78)},
     "transparent": {_socket.AF_INET: (_socket.IPPROTO_IP, 19), _socket.AF_INET6: (_socket.IPPROTO_IPV6, 75)},
+    "ipv6-only": {ALL: (_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY)},
     "keep-alive": {ALL: (_socket.SOL_SOCKET, _socket.SO_KEEPALIVE)},
     "keep-alive-time": {ALL: (_socket.IPPROTO_TCP, _socket.TCP_KEEPIDLE)},
     "keep-alive-interval": {ALL: (_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL)},
@@ -54,7 +55,7 @@ PLACES: "dict[str, dict[int, Place]]" = {
         _socket.AF_INET6: (_socket.IPPROTO_IPV6, _socket.IPV6_UNICAST_HOPS),
     },
 }
-BEFORE = ("device", "reuse-port", "reuse-address", "free-bind", "transparent")  # the socket is bound
+BEFORE = ("device", "reuse-port", "reuse-address", "free-bind", "transparent", "ipv6-only")  # the socket is bound
 FATAL = ("device",)
 CONTRARY = ("refuse-descriptors",)
 FORCED = {"receive-buffer": 33, "send-buffer": 32}  # SO_RCVBUFFORCE, SO_SNDBUFFORCE: root's, beyond all bounds
