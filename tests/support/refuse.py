@@ -10,7 +10,15 @@ import struct
 import sys
 
 # x86_64; from 424 on the numbers are the same everywhere (asm-generic/unistd.h).
-NUMBERS = {"poll": 7, "recvmsg": 47, "inotify_init1": 294, "pwritev2": 328, "pidfd_send_signal": 424, "pidfd_open": 434}
+NUMBERS = {
+    "poll": 7,
+    "keyctl": 250,
+    "recvmsg": 47,
+    "inotify_init1": 294,
+    "pwritev2": 328,
+    "pidfd_send_signal": 424,
+    "pidfd_open": 434,
+}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # linux/seccomp.h

@@ -32,7 +32,7 @@ UNIT: "Rows" = {
         "names",
         "relations.joins_namespace_of",
         CANNOT,
-        "the other service's namespaces are the init's",
+        "nobody counts who still uses them",
     ),
     "RequiresOverridable": ("names", "relations.requires", INITS, "what else runs"),
     "RequisiteOverridable": ("names", "relations.requisite", INITS, "what else runs"),

@@ -5,7 +5,7 @@ Each way to one goes through descriptors: no link of another user's is followed 
 
 import posix
 
-from cross_init.errors import Failure, why
+from cross_init.errors import Failure, print_error, why
 from cross_init.kernel.folders import (
     ENTRIES_MOST,
     FOLDER,
@@ -105,6 +105,7 @@ def _hide(base: str, path: str, is_inside: bool) -> None:
         before = _status(name, shown)
         if not is_there and before is not None and before.st_mode & KIND == FOLDER and not is_inside:
             posix.rename(name, name, src_dir_fd=shown, dst_dir_fd=hidden)
+            print_error(f"{base}/{path}: it is in {base}/{HIDDEN} from now on (DynamicUser=)", 0)
         if not is_inside:
             _link(base, path, f"{HIDDEN}/{path}")
     finally:
@@ -141,6 +142,7 @@ def _show(base: str, path: str) -> None:
             if there is not None and (target.st_dev, target.st_ino) == (there.st_dev, there.st_ino):
                 posix.unlink(name, dir_fd=shown)
                 posix.rename(name, name, src_dir_fd=hidden, dst_dir_fd=shown)
+                print_error(f"{base}/{path}: it is no longer in {base}/{HIDDEN}", 0)
         finally:
             posix.close(hidden)
     except FileNotFoundError:

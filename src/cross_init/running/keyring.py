@@ -27,13 +27,14 @@ def join(definition: "Definition", identity: "Identity", invocation: bytes) -> N
     where = definition.where("keyring_mode")
     real = posix.getuid(), posix.getgid()
     try:
-        _be(identity.user, identity.group)  # the kernel makes it for whom we really are, and looks up that user's
-        try:
+        try:  # the kernel makes it for whom we really are, and looks up that user's
+            if not _is_now(identity.user, identity.group):
+                return
             join_new_keyring()
             if definition.context.keyring_mode == "shared":
                 link_user_keyring()
         finally:
-            _be(*real)
+            _is_now(*real)
         if number := _number(invocation):
             add_user_key(INVOCATION, number)
     except Failure as failure:  # Debian's python3-minimal
@@ -44,12 +45,19 @@ def join(definition: "Definition", identity: "Identity", invocation: bytes) -> N
             raise Failure(f"{where or definition.files[0]}: KeyringMode=: {why(error)}") from None
 
 
-def _be(user: int, group: int) -> None:
-    """Really that user and group, and still allowed all that we are; -1: as it is. Raises OSError."""
-    if group not in (-1, posix.getgid()):
-        posix.setregid(group, -1)
-    if user not in (-1, posix.getuid()):
-        posix.setreuid(user, -1)
+def _is_now(user: int, group: int) -> bool:
+    """Whether we are really that user and group by now, and still allowed all that we are; -1: as it is.
+
+    Who cannot be is told so when he is to become them for good.
+    """
+    try:
+        if group not in (-1, posix.getgid()):
+            posix.setregid(group, -1)
+        if user not in (-1, posix.getuid()):
+            posix.setreuid(user, -1)
+    except OSError:
+        return False
+    return True
 
 
 def _number(text: bytes) -> bytes:
