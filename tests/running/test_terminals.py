@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cross_init.kernel.linux import open_descriptors
 from tests.support.command import FRONT_DOOR
 from tests.support.waiting import until
 
@@ -53,7 +54,7 @@ def begin(folder: Path, lines: str, **more: Any) -> subprocess.Popen[str]:
 
 def waits(pid: int) -> bool:
     """Whether it has a look at a file."""
-    return any("inotify" in os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
+    return any("inotify" in link for link in (open_descriptors(pid) or {}).values())
 
 
 def test_it_waits_until_nobody_else_has_it(tmp_path: Path, terminal: Terminal, holder: subprocess.Popen[str]) -> None:
@@ -80,6 +81,24 @@ def test_who_leads_no_session_has_it_all_the_same(tmp_path: Path, terminal: Term
         said = process.communicate(timeout=20)[0]
     assert "StandardInput=tty: it is not its controlling terminal, as it leads no session\n" in said
     assert "has it" not in said
+
+
+def test_a_command_of_its_stop_does_not_hang_up_on_it(tmp_path: Path, terminal: Terminal) -> None:
+    unit = tmp_path / "terminal.service"
+    ended = tmp_path / "ended"
+    unit.write_text(
+        f"[Service]\nStandardInput=tty\nTTYPath={terminal[1]}\nTTYVHangup=yes\nExecStop=/bin/true\n"
+        f"ExecStart=/bin/sh -c 'trap \"echo told >{ended}; exit 0\" TERM; echo begun >{ended}; sleep 600 & wait'\n"
+    )
+    words = [str(each) for each in (FRONT_DOOR, "run", "--init", "none", unit)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            until(lambda: ended.exists() and ended.read_text() == "begun\n", "it has begun")
+            process.terminate()
+            assert process.wait(20) == 0
+            assert ended.read_text() == "told\n"
+        finally:
+            process.kill()
 
 
 def test_what_is_no_terminal_is_said(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ class Process:
         """Have its terminal be fit for it, and its own."""
         from cross_init.running import terminals
 
-        terminals.clear(self.definition.context)
+        if self.has_input:  # what comes later does not hang up on the main process
+            terminals.clear(self.definition.context)
         lay_out(self.definition, self.sockets, self.has_input)
         if posix.isatty(1):
             terminals.prepare(self.definition.context, 1)

@@ -224,12 +224,12 @@ class Unit:
     def _after_nothing(self, why: str, status: int | None) -> None:
         """The service was not started, or all of a Type=oneshot. status: of its main command, if that has run."""
         self.has_begun = False
-        self._leave_terminal()
         before = self._block()
         try:
             self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self._leave_terminal()
         self._remove_folders()
         self._end_sockets()
         say(self.tell, status, why)
@@ -264,7 +264,6 @@ class Unit:
         else:
             code = posix.WEXITSTATUS(status)
             more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
-        self._leave_terminal()
         before = self._block()
         try:
             if status is not None and not told and why == "success":
@@ -272,6 +271,7 @@ class Unit:
             self._run_after("stop_post", more)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self._leave_terminal()
         self._remove_folders()
         self._end_sockets()
         say(self.tell, status, why)
