@@ -136,6 +136,8 @@ def finish_socket(socket: Socket, reading: Reading) -> None:
     if socket.trigger_limit_burst in (None, UNLIMITED):
         socket.trigger_limit_burst = 200 if socket.accept else 20
     if socket.has_commands:
+        if not socket.context.keyring_mode and not reading.of_user:
+            socket.context.keyring_mode = "shared"  # as of all units but services (unit.c, unit_init())
         service = socket.as_service(reading.of_user)
         _streams(service)
         _implied(service, reading)
