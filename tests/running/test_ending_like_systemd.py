@@ -37,6 +37,7 @@ WITH_CHILD = "child=DIR/child"
 # it is sent; SAY: one that notes its words.
 CASES: dict[str, tuple[str, str, str]] = {
     "stopped": (STOP, f"ends={TERM} {WITH_CHILD} child-ends={TERM}", ""),
+    "stopped, in time": (STOP, WITH_CHILD, "TimeoutSec=600ms"),
     "its children stay": (STOP, f"ends={TERM} {WITH_CHILD}", ""),
     "other signal": (STOP, f"ends={INT} {WITH_CHILD}", "KillSignal=SIGINT"),
     "mixed": (STOP, f"ends={TERM} {WITH_CHILD}", "KillMode=mixed\nKillSignal=SIGTERM"),
@@ -99,10 +100,19 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"ends={TERM} ready reloads=DIR/said",
         "Type=notify-reload\nExecReloadPost=SAY behind",
     ),
+    "reloaded by another signal": (
+        RELOAD,
+        f"ends={TERM} ready reloads=DIR/said by={USR1}",
+        "Type=notify-reload\nReloadSignal=SIGUSR1\nExecReloadPost=SAY behind",
+    ),
+    "forked away": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking"),
+    "forked away, nobody knows": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking\nGuessMainPID=no"),
+    "forked away, to its end": (NOTHING, f"exits=0 {WITH_CHILD} lives=0.6", "Type=forking\nGuessMainPID=no"),
     "reload fails": (RELOAD, f"ends={TERM}", "ExecReload=/bin/false\nExecReloadPost=SAY not"),
     "never reloaded": (STOP, f"ends={TERM}", "ExecReloadPost=SAY not"),
 }
 SINCE = {"reloaded": 262, "reloaded by a signal": 262, "reloaded, and says so": 262}
+SINCE["reloaded by another signal"] = 262
 Seen = dict[str, object]
 
 

@@ -67,9 +67,16 @@ CASES = {
             "ConfigurationDirectory=NAME",
         )
     ),
-    "folders of root's": "StateDirectory=NAME\nLogsDirectory=NAME/a\nLogsDirectoryMode=2750",
+    "all limits": (
+        "LimitAS=8G\nLimitCPU=1h\nLimitDATA=6G\nLimitFSIZE=5G:6G\nLimitLOCKS=77\nLimitMSGQUEUE=100K\nLimitNICE=+5\n"
+        "LimitRSS=4G\nLimitRTPRIO=3\nLimitRTTIME=5s\nLimitSIGPENDING=55"
+    ),
+    "folders of root's": (
+        "CacheDirectory=NAME\nCacheDirectoryMode=0711\nStateDirectory=NAME\nLogsDirectory=NAME/a\nLogsDirectoryMode=2750"
+    ),
     "streams": "StandardOutput=file:FOLDER/out\nStandardError=append:FOLDER/err\nStandardInput=file:/etc/hostname",
     "data": "StandardInputText=hello",
+    "data, coded": "StandardInputText=a\nStandardInputData=aGVsbG8K\nStandardInputText=b",
     "credentials": "LoadCredential=a:FOLDER/variables\nLoadCredential=b:/nowhere\nSetCredential=b:for lack\n"
     "SetCredential=c:x\\ny\nSetCredential=a:not this",
     "credentials of a user's": "User=daemon\nLoadCredential=a:FOLDER\nSetCredential=c:x",

@@ -137,6 +137,7 @@ CASES = {
     "+ users' path": "UserNamespacePath=/run/users\nPrivateTmp=yes",
     "root": ROOT,
     "root without": f"{ROOT}\nMountAPIVFS=no\nBindPaths=/dev /proc /sys",
+    "root alone": f"{ROOT}\nRootDirectoryStartOnly=yes\nExecStartPre=/usr/bin/touch {PLACE}/root/srv/outside",
     "root and more": f"{ROOT}\nProtectSystem=strict\nPrivateTmp=yes\nPrivateDevices=yes\nStateDirectory=NAME\n"
     f"ReadWritePaths=+/srv\nNoNewPrivileges=yes",
     "credentials": "SetCredential=a:x\nProtectSystem=strict\nUser=daemon",
@@ -347,6 +348,7 @@ SINCE = {
     "home in memory": 254,
     "dynamic folders in a root": 257,
     "root": 254,
+    "root alone": 254,
     "root and more": 254,
 }
 # Of other tests and cases.

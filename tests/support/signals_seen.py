@@ -1,11 +1,11 @@
 """A program that writes down the signals that it gets, and ends only of those that it is told to.
 
 usage: signals_seen.py FILE [ends=NUMBER] [child=FILE] [child-ends=NUMBER] [exits=CODE] [lives=SECONDS] [ready]
-                       [reloads=FILE]
+                       [reloads=FILE [by=NUMBER]]
 
 FILE gets "here" and its PID, and then a line for each signal: its number, and the time (monotonic). child: another one
 that does the same. exits: with this code, as soon as the child is there; lives: after this time. ready: it says so.
-reloads: it says that it does, for SIGHUP, and that it has when that stands in FILE.
+reloads: it says that it does, for SIGHUP or this number, and that it has when that stands in FILE.
 """
 
 import os
@@ -22,8 +22,9 @@ def main() -> None:
     asked = dict(word.partition("=")[::2] for word in words)
     numbers = signal.valid_signals() - {signal.SIGCHLD, signal.SIGCONT}
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    reload = int(asked.get("by", signal.SIGHUP))
     if "reloads" in asked:
-        signal.signal(signal.SIGHUP, lambda *_: None)  # systemd looks whether there is a handler
+        signal.signal(reload, lambda *_: None)  # systemd looks whether there is a handler
     if "child" in asked:
         more = [f"ends={asked['child-ends']}"] if "child-ends" in asked else []
         more += [f"lives={asked['lives']}"] if "lives" in asked else []
@@ -43,7 +44,7 @@ def main() -> None:
         got = signal.sigtimedwait(numbers, left)
         if got is not None:
             os.write(log, f"{got.si_signo} {time.monotonic()}\n".encode())
-            if got.si_signo == signal.SIGHUP and "reloads" in asked:
+            if got.si_signo == reload and "reloads" in asked:
                 say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
                 time.sleep(LINGERS_S)
                 with open(asked["reloads"], "a") as noted:

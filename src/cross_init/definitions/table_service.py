@@ -1,6 +1,6 @@
 """Directives of [Service] (systemd.service(5), systemd.kill(5)); see directives.py."""
 
-from cross_init.definitions.classes import CANNOT, DONE, INITS
+from cross_init.definitions.classes import CANNOT, DONE, INITS, WEAKER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ SERVICE: "Rows" = {
     "FileDescriptorStorePreserve": (
         ("choice_or_truth", "restart"),
         "ending.file_descriptor_store_preserve",
-        DONE,
-        "",
+        WEAKER,
+        "what it keeps goes when it is stopped",
     ),
     "Sockets": ("sockets.units", "relations.sockets", DONE, ""),
     "OOMPolicy": (

@@ -14,6 +14,7 @@ QUIET = (
     *("description", "author", "version", "usage", "emits", "debug", "instance"),  # of a job of Upstart's
 )
 OF_RESTARTS = ("Restart", "StartLimitBurst", "StartLimitInterval", "respawn", "normal exit")
+AS_USUAL = {"FileDescriptorStorePreserve": "restart"}  # what it is if nobody says anything
 # Fields of a definition that have a service be in a sandbox of mounts and namespaces (sandbox/).
 ENCLOSED = frozenset(
     (
@@ -46,7 +47,7 @@ def judge(unit: "Unit", strict: bool, ignored: list[str], restarts: bool) -> Non
         kind, reason = said.row[2], said.row[3]
         if said.section == "Socket" and not has_commands and _is_of_commands(said):
             continue
-        if said.value.strip().lower() in OFF:
+        if said.value.strip().lower() in OFF or AS_USUAL.get(said.key) == said.value.strip():
             continue  # what systemd does without
         if kind == INITS and said.section != "Socket" and not (restarts and said.key.startswith(OF_RESTARTS)):
             inits.append(said.key)

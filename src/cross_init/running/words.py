@@ -15,6 +15,7 @@ SIGHUP, SIGKILL, SIGTERM, SIGSTOP = 1, 9, 15, 19
 # somebody has to stay, with their directives, and all of them.
 OF_NEED = {
     "exit_type": "ExitType",
+    "guess_main_pid": "GuessMainPID",
     "runtime_max": "RuntimeMaxSec",
     "final_kill_signal": "FinalKillSignal",
     "send_sighup": "SendSIGHUP",
@@ -109,7 +110,7 @@ def ending(definition: "Definition") -> list[str]:
     if said.watchdog and said.watchdog != INFINITY:
         grace = said.timeout_stop if said.timeout_abort is None else said.timeout_abort
         found += ["--watchdog", f"{said.watchdog / SECOND:g}:{min(grace, 86400 * SECOND) / SECOND:g}"]
-    if said.file_descriptor_store_max:
+    if said.file_descriptor_store_max and said.file_descriptor_store_preserve != "no":
         found += ["--fd-store", str(said.file_descriptor_store_max)]
     is_simple = definition.readiness.type in ("simple", "exec", "idle")
     if "timeout_start" in definition.origins and not is_simple and said.timeout_start not in (None, INFINITY):
