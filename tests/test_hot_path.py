@@ -59,8 +59,7 @@ ASKING = "cross_init.resident.asking"
 HANDED_OVER = {"cross_init.resident.handover", "cross_init.resident.description", "cross_init.watch.wire", ASKING}
 PARENT = {"cross_init.shapes.processes"}
 GUARD = {"cross_init.shapes.guard", "_socket"}
-CALLS = ("cross_init.kernel.system_calls", "_ctypes")  # which Python has no function for
-ADOPTS = {*CALLS}  # where the daemon may leave its parent in its first act
+ADOPTS = {"cross_init.kernel.system_calls", "_ctypes"}  # where the daemon may leave its parent in its first act
 HAND_OVER = {"cross_init.shapes.hand_over", "cross_init.shapes.keeper"}
 LISTEN = {"cross_init.sockets.address", "cross_init.sockets.listen", "cross_init.sockets.options", "cross_init.bounds"}
 NUMBERS = "cross_init.bounds"  # only where there is a number to look at
@@ -143,7 +142,6 @@ RUN = {
     *(f"cross_init.running.{name}" for name in ("kept", "verdicts", "identity", "command", "environment", "streams")),
     *(f"cross_init.running.{name}" for name in ("entering", "result", "unit", "words", "directories")),
     *("cross_init.kernel.folders", "pwd", "resource"),
-    *("cross_init.running.keyring", *CALLS),  # as a service of the system has a keyring of its own
 }
 READING = {
     *(f"cross_init.definitions.{name}" for name in ("syntax", "words", "reading", "directives", "find", "finish")),

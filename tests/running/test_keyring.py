@@ -1,11 +1,13 @@
 """A service's keyring where the kernel or a container gives none: as with systemd nothing is said of it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cross_init.running.entering import has_session_keyring
 from tests.support import refuse
 from tests.support.command import FRONT_DOOR
 
@@ -40,3 +42,33 @@ def test_who_cannot_become_the_user_is_told_that(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     code, said = ran(tmp_path, "User=daemon\n", "unshare", "--user", "--map-root-user")
     assert (code, "its group: Operation not permitted" in said, "Keyring" in said) == (125, True, False), said
+
+
+# Says which its session keyring is, and its name; with words it then becomes these, in a new one if it is to.
+SAY = """
+import ctypes, os, sys
+call = ctypes.CDLL(None).syscall
+if sys.argv[1:2] == ["a login's"]:
+    call(250, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
+name = ctypes.create_string_buffer(200)
+call(250, 6, -3, name, 200)  # KEYCTL_DESCRIBE
+print(call(250, 0, -3, 0), name.value.decode().rpartition(";")[2], flush=True)
+if sys.argv[2:]:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose units are the system's")
+@pytest.mark.parametrize("whose", ["a login's", "nobody's"])
+@pytest.mark.parametrize("lines", ["", "KeyringMode=private\n"])
+def test_a_logins_is_left_behind_and_none_is_made_for_nothing(tmp_path: Path, whose: str, lines: str) -> None:
+    if whose == "nobody's" and has_session_keyring():
+        pytest.skip("who runs the tests has a session keyring")
+    program = tmp_path / "say.py"
+    program.write_text(SAY)
+    lines += f"ExecStartPre=/usr/bin/python3 -IS {program}\n"
+    code, said = ran(tmp_path, lines, "/usr/bin/python3", "-IS", str(program), whose)
+    assert code == 0, said
+    (before, _), (its, name) = (line.split() for line in said.splitlines()[:2])
+    is_new = whose == "a login's" or "Keyring" in lines
+    assert (its != before, name) == (is_new, "_ses" if is_new else "_uid_ses.0")

@@ -8,6 +8,7 @@ import _signal
 import posix
 
 from cross_init.errors import Failure, print_error, why
+from cross_init.kernel.linux import read
 from cross_init.running.identity import become, take_groups
 from cross_init.running.streams import lay_out
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SCHEDULERS = {"other": 0, "batch": 3, "idle": 5, "fifo": 1, "rr": 2, "ext": 7}  # sched(7), by their numbers
 IO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}  # ioprio_set(2)
 PERSONALITIES = {"x86": 0x8, "x86-64": 0, "arm64": 0, "arm": 0x8}  # personality(2)
+KERNELS_OWN = (".", "_uid")  # of the kernel's own use, and of users (keyrings(7))
 MAX = (1 << 64) - 1  # RLIM_INFINITY, getrlimit(2)
 
 
@@ -93,7 +95,8 @@ class Process:
             make_all(self.definition, self.identity.owner)
         if not self.definition.of_user or "umask" in self.definition.origins:
             posix.umask(context.umask)
-        if context.keyring_mode not in ("", "inherit"):
+        wants_keyring = context.keyring_mode not in ("", "inherit")
+        if wants_keyring and ("keyring_mode" in self.definition.origins or has_session_keyring()):
             from cross_init.running.keyring import join
 
             join(self.definition, self.identity, environ.get(b"INVOCATION_ID", b""))
@@ -304,6 +307,15 @@ class Process:
             if not context.working_directory_may_lack:
                 raise self._failed("working_directory", f"WorkingDirectory={folder}", why(error)) from None
             posix.chdir("/")
+
+
+def has_session_keyring() -> bool:
+    """Whether we may have somebody's, a login's say; without one there is but what all of a user's have (keyrings(7)).
+
+    To make one takes a millisecond, so it is only done by itself where a service would get at other keys without.
+    """
+    rows = [line.split() for line in read("/proc/keys").splitlines()]
+    return any(row[7:8] == ["keyring"] and not row[8].startswith(KERNELS_OWN) for row in rows if len(row) > 8)
 
 
 def _lower(one: int, other: int) -> int:
