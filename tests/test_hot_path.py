@@ -122,6 +122,7 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     ),
 }
 # A unit that says who it is, its folders, limits and variables. What reading it takes the next start does without.
+# Of keyrings: another test may have one that can be seen (running/entering.py, may_have_keyring()).
 UNIT = """[Unit]
 Description=plain
 After=network.target
@@ -130,6 +131,7 @@ After=network.target
 User=nobody
 RuntimeDirectory=plain
 LimitNOFILE=100
+KeyringMode=inherit
 Environment=A=b
 ExecStart=/bin/true
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.running.entering import has_session_keyring
+from cross_init.running.entering import may_have_keyring
 from tests.support import refuse
 from tests.support.command import FRONT_DOOR
 
@@ -61,14 +61,28 @@ if sys.argv[2:]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose units are the system's")
 @pytest.mark.parametrize("whose", ["a login's", "nobody's"])
 @pytest.mark.parametrize("lines", ["", "KeyringMode=private\n"])
-def test_a_logins_is_left_behind_and_none_is_made_for_nothing(tmp_path: Path, whose: str, lines: str) -> None:
-    if whose == "nobody's" and has_session_keyring():
-        pytest.skip("who runs the tests has a session keyring")
+def test_a_logins_is_left_behind(tmp_path: Path, whose: str, lines: str) -> None:
     program = tmp_path / "say.py"
     program.write_text(SAY)
     lines += f"ExecStartPre=/usr/bin/python3 -IS {program}\n"
     code, said = ran(tmp_path, lines, "/usr/bin/python3", "-IS", str(program), whose)
     assert code == 0, said
     (before, _), (its, name) = (line.split() for line in said.splitlines()[:2])
-    is_new = whose == "a login's" or "Keyring" in lines
-    assert (its != before, name) == (is_new, "_ses" if is_new else "_uid_ses.0")
+    assert its != before or (whose, name) == ("nobody's", "_uid_ses.0"), said
+    assert name == "_ses" or "Keyring" not in lines
+
+
+ROWS = """\
+0887d89f I------     1 perm 1f030000     0     0 keyring   .dns_resolver: empty
+200f5953 I--Q---     2 perm 1f3f0000     0 65534 keyring   _uid.0: empty
+241dc137 I--Q---     1 perm 1f3f0000     0 65534 keyring   _uid_ses.0: 1
+3b79d624 I--Q---     1 perm 3f010000     0     0 user      invocation_id: 16
+"""
+
+
+@pytest.mark.parametrize(("more", "may"), [("", False), ("_ses: 1", True), ("a name of its own: 3", True)])
+def test_none_is_made_for_nothing(more: str, may: bool) -> None:
+    assert (
+        may_have_keyring(ROWS + f"12345678 I--Q---     3 perm 3f030000     0     0 keyring   {more}\n" * bool(more))
+        is may
+    )

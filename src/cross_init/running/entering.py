@@ -96,7 +96,7 @@ class Process:
         if not self.definition.of_user or "umask" in self.definition.origins:
             posix.umask(context.umask)
         wants_keyring = context.keyring_mode not in ("", "inherit")
-        if wants_keyring and ("keyring_mode" in self.definition.origins or has_session_keyring()):
+        if wants_keyring and ("keyring_mode" in self.definition.origins or may_have_keyring(read("/proc/keys"))):
             from cross_init.running.keyring import join
 
             join(self.definition, self.identity, environ.get(b"INVOCATION_ID", b""))
@@ -309,12 +309,13 @@ class Process:
             posix.chdir("/")
 
 
-def has_session_keyring() -> bool:
-    """Whether we may have somebody's, a login's say; without one there is but what all of a user's have (keyrings(7)).
+def may_have_keyring(keys: str) -> bool:
+    """Whether we may have somebody's for our session, a login's say; else there is but what all of a user's have.
 
-    To make one takes a millisecond, so it is only done by itself where a service would get at other keys without.
+    keys: those that we may look at (keyrings(7), /proc/keys); that one would be among them. To make a new one takes a
+    millisecond, so it is only done by itself where a service would get at other keys without.
     """
-    rows = [line.split() for line in read("/proc/keys").splitlines()]
+    rows = [line.split() for line in keys.splitlines()]
     return any(row[7:8] == ["keyring"] and not row[8].startswith(KERNELS_OWN) for row in rows if len(row) > 8)
 
 
