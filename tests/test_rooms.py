@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "unused": "errors model plan request",
     "version": "",
     "watch": "as_json bounds errors kernel launch model plan readiness request sockets store",
-    "writers": "definitions errors running",
+    "writers": "as_json definitions errors running",
 }
 
 

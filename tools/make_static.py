@@ -27,7 +27,7 @@ import sys
 from collections import Counter
 from itertools import accumulate
 from pathlib import Path
-from zlib import compress, compressobj
+from zlib import DEF_MEM_LEVEL, DEFLATED, MAX_WBITS, Z_DEFAULT_STRATEGY, compress, compressobj
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # which -I leaves out
 
@@ -58,6 +58,8 @@ for name, module in sorted(sys.modules.items()):
 """
 # What email imports for the dates and the names of messages, of which http.client asks nothing: empty here.
 EMPTY = ("calendar", "datetime", "random")
+# Of which others ask for less than there is: our own.
+LESSER = {"encodings.idna": "idna.py", "ipaddress": "ipaddress.py"}
 # What is imported from C, by a name that is made only then, or by a function of the standard library.
 BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "jeepney.io.blocking", "zlib")
 NOW = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii")  # what the interpreter starts with
@@ -117,6 +119,7 @@ FLAGS = (
     "-fno-strict-aliasing",
     "-Wl,--gc-sections",
     "-Wl,-s",
+    "-Wl,-z,noseparate-code",
     "-Wl,--build-id=none",
 )
 
@@ -165,7 +168,7 @@ def frozen(folder: Path, declared: set[str]) -> None:
     packages = {name for name, (_, is_package) in files.items() if is_package}
     texts = {name: path.read_bytes() for name, (path, _) in files.items()}
     texts |= dict.fromkeys(EMPTY, b"")
-    texts["encodings.idna"] = (STATIC / "idna.py").read_bytes()
+    texts |= {name: (STATIC / file).read_bytes() for name, file in LESSER.items()}
     ours = {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts): path.read_bytes()
         for path in (ROOT / "src").glob("cross_init/**/*.py")
@@ -209,7 +212,7 @@ def dictionary(codes: dict[str, bytes]) -> bytes:
 
 def pack(code: bytes, common: bytes) -> bytes:
     """Packed, to be unpacked with the same dictionary."""
-    packer = compressobj(9, zdict=common)
+    packer = compressobj(9, DEFLATED, -MAX_WBITS, DEF_MEM_LEVEL, Z_DEFAULT_STRATEGY, common)  # without head and sum
     return packer.compress(code) + packer.flush()
 
 

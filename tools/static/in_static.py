@@ -39,7 +39,7 @@ class Packed:
     def exec_module(module: "ModuleType") -> None:
         """Run its code."""
         from marshal import loads
-        from zlib import decompress, decompressobj
+        from zlib import MAX_WBITS, decompress, decompressobj
 
         from cross_init_calls import packed
 
@@ -48,7 +48,7 @@ class Packed:
             offset, size, _ = __import__("packed").PLACES[""]
             Packed.dictionary = decompress(packed(offset, size))
         offset, size, _ = module.__spec__.loader_state
-        exec(loads(decompressobj(zdict=Packed.dictionary).decompress(packed(offset, size))), module.__dict__)
+        exec(loads(decompressobj(-MAX_WBITS, Packed.dictionary).decompress(packed(offset, size))), module.__dict__)
 
 
 def code_of(folder: str, name: str) -> "CodeType | None":

@@ -5,6 +5,7 @@ Who runs containers says when one is started anew and what is before it: that st
 
 import posix
 
+from cross_init.as_json import text as as_text
 from cross_init.errors import Failure, why
 from cross_init.running.directories import paths
 from cross_init.running.sockets import is_wanted
@@ -71,9 +72,7 @@ def _use(service: Told) -> list[str]:
 
 def words_of(said: list[str]) -> str:
     """Words as an instruction has them, of which nothing is read as anything else."""
-    from json import dumps
-
-    return dumps(said, ensure_ascii=False)
+    return f"[{', '.join(map(as_text, said))}]"
 
 
 def _volumes(service: Told) -> list[str]:
