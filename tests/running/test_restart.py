@@ -187,7 +187,9 @@ def test_a_daemon_that_is_killed_is_started_anew_in_a_container_and_a_stop_ends_
         first = asked(port)
         (one,) = children(process.pid)
         subprocess.run(
-            ["nsenter", "--target", str(one), "--pid", "--mount", "kill", "-9", first], check=True, env={"PATH": PATH}
+            ["nsenter", "--target", str(one), "--pid", "--mount", "sh", "-c", f"kill -9 {first}"],
+            check=True,
+            env={"PATH": PATH},
         )
         until(lambda: asked(port) not in ("", first), "it serves again")
         os.kill(one, signal.SIGTERM)
