@@ -1,7 +1,8 @@
 """A real Upstart as PID 1 of namespaces of its own, where CROSS_INIT_TEST_UPSTART names the prefix that it is in.
 
 It boots on an overlay of the machine's root, never on the root itself. That the variable names Upstart is asked of the
-program first: with an empty prefix its path would be the machine's own init.
+program first: with an empty prefix its path would be the machine's own init. The overlay is its root as a machine's is,
+and no chroot: in a chroot nobody may make a user namespace, which PrivateUsers= of a job's unit wants.
 """
 
 import os
@@ -34,7 +35,10 @@ ip link set lo up
 mkdir -p "$1/root/etc/init"
 rm -f "$1/root"/etc/init/*.conf
 cd "$1/root"
-exec chroot . env -i HOME=/ TERM=linux PATH="$PATH" "$2/sbin/init" --no-startup-event --no-dbus --confdir /etc/init
+mkdir -p mnt/old
+pivot_root . mnt/old
+umount -l mnt/old
+exec env -i HOME=/ TERM=linux PATH="$PATH" "$2/sbin/init" --no-startup-event --no-dbus --confdir /etc/init
 """
 LONGEST_S = 30
 DAEMONS = ("redis-server", "nginx", "haproxy", "memcached", "dnsmasq-base")  # before the root is overlaid
@@ -50,8 +54,8 @@ class Upstart:
         self.root = Path(f"/proc/{pid}/root")
 
     def enter(self, *words: str) -> list[str]:
-        """The command line that runs these words inside: its root is no mount namespace's, so it is named as well."""
-        return ["nsenter", "--target", str(self.pid), "--all", "--root", *words]
+        """The command line that runs these words inside."""
+        return ["nsenter", "--target", str(self.pid), "--all", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside until it ends."""
