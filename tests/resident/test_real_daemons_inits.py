@@ -80,6 +80,8 @@ pm = static
 pm.max_children = 2
 """
 REDIS = "exec /usr/bin/redis-server --supervised systemd --daemonize no --port 0 --unixsocket /run/d/redis --save ''"
+# FastCGI's question for a value, which is answered: who connects and says nothing waits until it closes, after 5 s.
+FASTCGI = asked("/run/php.sock", "\\x01\\x09\\x00\\x00\\x00\\x11\\x00\\x00\\x0f\\x00FCGI_MPXS_CONNS", "FCGI_MPXS_CONNS")
 HTTP = asked("/run/web.sock", "GET / HTTP/1.0\\r\\n\\r\\n", "HTTP/1")
 # What speaks in a root of its own finds the socket there (docs/resident.md).
 JAIL = """mkdir -p /var/jail/etc /var/jail/run/cross-init
@@ -103,9 +105,7 @@ DAEMONS = {
         "unbound",
         "HUP",
     ),
-    "php-fpm": Daemon(
-        "cd /usr/sbin; exec ./php-fpm8.* -F -y /etc/d.conf", PHP, asked("/run/php.sock", "", ""), "php-fpm", "USR2"
-    ),
+    "php-fpm": Daemon("cd /usr/sbin; exec ./php-fpm8.* -F -y /etc/d.conf", PHP, FASTCGI, "php-fpm", "USR2"),
 }
 # Debian's packages of them, on the machine itself and in a tree.
 PACKAGES = ("redis-server", "haproxy", "unbound", "php8.2-fpm")
