@@ -218,3 +218,17 @@ def test_a_stop_is_in_the_sandbox_as_well(folder: Folder) -> None:
     running.terminate()
     assert running.communicate(timeout=60)[0].split() == ["mine", "not"]
     assert left(folder) == []
+
+
+IN_A_CHROOT = 'mkdir "$1" && mount --rbind / "$1" && root=$1 && shift && exec chroot "$root" "$@"'
+
+
+def test_users_of_its_own_are_weaker_in_a_chroot(folder: Folder) -> None:
+    """The kernel forbids them there, whatever rights there are (unshare(2)); all else is done."""
+    unit = folder.path / f"{folder.name}.service"
+    unit.write_text("[Service]\nPrivateUsers=yes\nPrivateTmp=yes\nExecStart=/bin/sh -c 'echo runs; ls /tmp'\n")
+    root = ("unshare", "--mount", "sh", "-c", IN_A_CHROOT, "sh", str(folder.path / "root"))
+    words = [*root, str(FRONT_DOOR), "run", "--init", "none", str(unit)]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    weaker = "weaker, as no such namespace can be had here (Operation not permitted): PrivateUsers=\n"
+    assert (ran.returncode, ran.stdout, ran.stderr.endswith(weaker)) == (0, "runs\n", True), ran
