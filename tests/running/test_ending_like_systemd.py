@@ -159,12 +159,13 @@ class Place:
     def seen(self, case: str, lives: Callable[[int], bool]) -> Seen:
         """What is compared: in which order each got which signals, how often, who is left, and what was noted."""
         found: Seen = {}
+        beside = {HUP, USR1} if "by=" in CASES[case][1] else {HUP}  # what is no part of its end
         for who in ("main", "child", "command"):
             file = self.folder(case) / who
             lines = [line.split() for line in file.read_text().splitlines()[1:]] if file.exists() else []
             numbers = [int(line[0]) for line in lines]
-            order = [number for number in numbers if number != HUP]
-            times = [float(line[1]) for line in lines if line[0] != str(HUP)]
+            order = [number for number in numbers if number not in beside]
+            times = [float(line[1]) for line in lines if int(line[0]) not in beside]
             gaps = [after - before for before, after in pairwise(times)]
             late = [ABORT_S if number in (ABRT, USR2) else STOP_S for number in order]
             found[who] = order, dict(Counter(numbers))
