@@ -186,7 +186,8 @@ def is_late(case: str) -> bool:
 
 
 def name_of(case: str) -> str:
-    return "ending-" + case.replace(" ", "-").replace(",", "")
+    """Two workers may have these at once, and services of one name would wait for each other."""
+    return f"ending{os.getpid()}-" + case.replace(" ", "-").replace(",", "")
 
 
 class Ours:
