@@ -1,7 +1,6 @@
 """A service's keyring where the kernel or a container gives none: as with systemd nothing is said of it."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,22 +8,14 @@ import pytest
 
 from cross_init.running.entering import may_have_keyring
 from tests.support import refuse
-from tests.support.command import FRONT_DOOR
+from tests.support.command import run_unit
 
 
 def ran(folder: Path, lines: str, *before: str) -> tuple[int, str]:
     """A service that says so when it runs; before: what it is run by."""
     unit = folder / "keyring.service"
     unit.write_text(f"[Service]\n{lines}ExecStart=/bin/echo it runs\n")
-    done = subprocess.run(
-        [*before, FRONT_DOOR, "run", "--init", "none", unit],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout
+    return run_unit(unit, before=before)
 
 
 @pytest.mark.parametrize("lines", ["", "KeyringMode=shared\n"])

@@ -13,7 +13,7 @@ from cross_init.definitions.table_exec import EXEC, OF_SANDBOX
 from cross_init.running.verdicts import ENCLOSED
 from cross_init.sandbox.devices import OPTIONAL, SHARED
 from tests.running.test_run import Folder
-from tests.support.command import FRONT_DOOR
+from tests.support.command import FRONT_DOOR, run_unit
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces of mounts")
 WEAKER = "weaker, as no such namespace can be had here (Operation not permitted: this process lacks CAP_SYS_ADMIN): "
@@ -49,25 +49,7 @@ def without_rights(folder: Folder, lines: str, *words: str) -> tuple[int, str]:
     """Run it as a root who may make no namespaces, as in most containers."""
     unit = folder.path / f"{folder.name}.service"
     unit.write_text(f"[Service]\n{lines}\n")
-    ran = subprocess.run(
-        [
-            "setpriv",
-            "--bounding-set=-sys_admin",
-            "--inh-caps=-sys_admin",
-            FRONT_DOOR,
-            "run",
-            "--init",
-            "none",
-            *words,
-            unit,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    return ran.returncode, ran.stdout
+    return run_unit(unit, *words, before=("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"))
 
 
 def test_all_commands_have_one_tmp_which_goes_with_the_service(folder: Folder) -> None:

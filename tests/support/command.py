@@ -42,6 +42,19 @@ class Result:
         return text.removeprefix("cross-init-bridge: ").removesuffix("\n")
 
 
+def run_unit(unit: Path, *words: str, before: Sequence[str] = ()) -> tuple[int, str]:
+    """cross-init run, from a shell: the exit code, and all that was said. before: what it is run by."""
+    ran = subprocess.run(
+        [*before, str(FRONT_DOOR), "run", "--init", "none", *words, str(unit)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONGEST_S,
+    )
+    return ran.returncode, ran.stdout
+
+
 def command(*words: Word) -> list[Word]:
     """The command line of the bridge with these words behind its name."""
     return [str(BRIDGE), *words]

@@ -6,7 +6,7 @@ from _signal import SIGTERM
 
 from cross_init.commands.words import OF_RUN, take_apart
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
-from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, Service
+from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, UNBOUND_S, Service
 from cross_init.running.kept import load
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cross_init.watch.stages import Manner
 
 RESTART = "--restart"
-UNBOUND_S = 1e9  # that nobody waits for
 AGAIN = ("container", "none")  # the inits that start nothing anew
 
 
@@ -256,7 +255,8 @@ def take_manner(request: "Request", unit: "Unit") -> None:
             manner.stop_s = request.stop_timeout
         return manner
 
-    needs = () if OF_NEED.keys().isdisjoint(definition.origins) else made().needs
+    manner = None if OF_NEED.keys().isdisjoint(definition.origins) else made()
+    needs = manner.needs if manner is not None else ()
     if request.init.signals_all or request.target.clients_at_a_time:
         if needs:
             who = "each client's daemon" if request.target.clients_at_a_time else f"a unit of {request.init.called}"
@@ -264,8 +264,10 @@ def take_manner(request: "Request", unit: "Unit") -> None:
             print_error(f"{definition.name}: weaker, as {who} is ended without these: {said}", 0)
         return
     unit.make_manner = made
-    request.ends_as_unit = bool(needs)
-    if needs and (manner := unit.manner) is not None and manner.stop_s is not None:
+    if manner is None or not needs:
+        return
+    unit.made_manner, request.ends_as_unit = manner, True
+    if manner.stop_s is not None:
         request.given.setdefault("--stop-timeout", f"{manner.stop_s:g}")
 
 

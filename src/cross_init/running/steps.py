@@ -158,7 +158,7 @@ def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
 def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -> None:
     """Have it end, with all of its session: as its unit says. is_stop: not because it takes too long."""
     from cross_init.running.manner import manner_of, seconds
-    from cross_init.watch.outcome import name_of
+    from cross_init.watch.outcome import names_of
     from cross_init.watch.stages import TERMINATE
 
     manner = manner_of(step.definition)
@@ -168,7 +168,7 @@ def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -
         for number in numbers:
             _send(pid, number)
         if not (at or is_stop):
-            sent = " and ".join(map(name_of, numbers))
+            sent = names_of(numbers)
             print_error(f"{step.text}: it has not ended within {limit_usec / SECOND:g} s: sending {sent}", 0)
         until = monotonic() + wait_s if wait_s is not None else None
         while not posix.waitpid(pid, posix.WNOHANG)[0]:

@@ -229,10 +229,7 @@ class Unit:
             self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave_terminal()
-        self._remove_folders()
-        self._end_sockets()
-        say(self.tell, status, why)
+        self._leave(status, why)
 
     def enter(self, start: "Start") -> "Callable[[], None]":
         """In the process that becomes the main one; returns what is to be done as the last. Raises Failure."""
@@ -258,9 +255,8 @@ class Unit:
         if status is None:
             pass
         elif posix.WIFSIGNALED(status):
-            number = posix.WTERMSIG(status)
             more[b"EXIT_CODE"] = b"dumped" if posix.WCOREDUMP(status) else b"killed"
-            more[b"EXIT_STATUS"] = name_of(number)
+            more[b"EXIT_STATUS"] = exit_status(posix.WTERMSIG(status))
         else:
             code = posix.WEXITSTATUS(status)
             more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
@@ -271,16 +267,17 @@ class Unit:
             self._run_after("stop_post", more)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave_terminal()
-        self._remove_folders()
-        self._end_sockets()
-        say(self.tell, status, why)
+        self._leave(status, why)
 
-    def _leave_terminal(self) -> None:
+    def _leave(self, status: int | None, why: str) -> None:
+        """All has been run: nothing of it is to be left, and who starts it anew is told."""
         if self.definition.context.has_terminal and self.definition.target == "systemd":
             from cross_init.running.terminals import leave
 
             leave(self.definition.context)
+        self._remove_folders()
+        self._end_sockets()
+        say(self.tell, status, why)
 
     def _end_sockets(self) -> None:
         if self.of_sockets is not None:
@@ -326,12 +323,12 @@ class Unit:
         return block()
 
 
-def name_of(number: int) -> bytes:
-    """A signal's name without SIG, as systemd has it."""
-    for name in dir(_signal):
-        if name.startswith("SIG") and name.isalnum() and getattr(_signal, name) == number:
-            return name[3:].encode()
-    return b"RTMIN+%d" % (number - 34)
+def exit_status(number: int) -> bytes:
+    """What EXIT_STATUS is behind an end by this signal, as systemd has it: its name without SIG."""
+    from cross_init.watch.outcome import name_of
+
+    name = name_of(number)
+    return name[3:].encode() if name.startswith("SIG") else b"RTMIN+%d" % (number - 34)
 
 
 def end_by(number: int) -> None:

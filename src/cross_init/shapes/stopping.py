@@ -10,7 +10,8 @@ from cross_init.errors import print_error
 from cross_init.kernel.linux import process_state
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.model import CONTROL_GROUP, MIXED, NONE
-from cross_init.watch.leftovers import CRASH_S, in_words
+from cross_init.watch.leftovers import CRASH_S
+from cross_init.watch.outcome import names_of
 from cross_init.watch.stages import ABORT, KILL, TERMINATE
 
 TYPE_CHECKING = False
@@ -76,7 +77,7 @@ class Stopping:
         """It gives no sign of life; returns what it is sent, in words."""
         assert self.manner is not None
         self._begin_by(ABORT)
-        return in_words((self.manner.abort,))
+        return names_of((self.manner.abort,))
 
     def _begin_by(self, first: str) -> None:
         """The same, once, and by another signal than the stop's perhaps."""
@@ -117,7 +118,7 @@ class Stopping:
         for numbers, _, _ in following:
             print_error(
                 f"{watched.service} (PID {watched.pid}) has not ended within {seconds:g} s of being told to: sending "
-                f"{in_words(numbers)} (--stop-timeout)",
+                f"{names_of(numbers)} (--stop-timeout)",
                 0,
             )
 

@@ -16,8 +16,8 @@ from cross_init.errors import print_error
 from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
 from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import START_TIME, is_descendant, own_start_time, process_owner, start_time, variables
-from cross_init.model import MIXED
-from cross_init.watch.outcome import name_of
+from cross_init.model import MIXED, UNBOUND_S
+from cross_init.watch.outcome import names_of
 from cross_init.watch.stages import KILL, TERMINATE
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 CRASH_S = 5.0
 CLEAN = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)  # systemd.service(5), SuccessExitStatus=
 LOOK_S = 1.0  # after which it is looked again for what was forked meanwhile; and then it is said that it takes time
-AGES_S = 1e9  # no bound
 KILLED_S = 5.0  # for what was sent SIGKILL to go; what is in the middle of a system call may not
 WAITED_FOR = 64  # of so many the end is waited for at once: descriptors may be few
 SHOWN = 5  # PIDs in a line
@@ -167,7 +166,7 @@ def end(
         stages = [killed] if request.kill_mode == MIXED else [((_signal.SIGTERM,), seconds, TERMINATE), killed]
     found: list[int] = []
     for at, (numbers, limit_s, _) in enumerate(stages):
-        sent, limit_s = in_words(numbers), AGES_S if limit_s is None else limit_s
+        sent, limit_s = names_of(numbers), UNBOUND_S if limit_s is None else limit_s
         if at:
             print_error(f"{service}: {shown(found)} did not end within {seconds:g} s: sending {sent}", 0)
         seconds, told, is_said = limit_s, set[int](), at > 0 or len(stages) < 2
@@ -182,7 +181,7 @@ def end(
                 is_said = True
                 print_error(
                     f"{service}: its main process (PID {main}) has ended and has left {shown(found)}, told to end "
-                    f"({sent}); {in_words(stages[1][0])} comes {limit_s:g} s after that (--stop-timeout)",
+                    f"({sent}); {names_of(stages[1][0])} comes {limit_s:g} s after that (--stop-timeout)",
                     0,
                 )
             if not is_sent:
@@ -226,8 +225,3 @@ def shown(pids: list[int]) -> str:
     """So many processes, and which, in words."""
     listed = ", ".join(map(str, pids[:SHOWN])) + (", ..." if len(pids) > SHOWN else "")
     return f"{len(pids)} process{'es' * (len(pids) > 1)} ({listed})"
-
-
-def in_words(numbers: "Sequence[int]") -> str:
-    """Signals, for people."""
-    return " and ".join(map(name_of, numbers))

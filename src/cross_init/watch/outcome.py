@@ -11,6 +11,8 @@ from cross_init.model import STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cross_init.launch import Start
     from cross_init.watch.watched import Watched
 
@@ -48,6 +50,11 @@ def in_words(status: int | None) -> str:
     if posix.WIFEXITED(status):
         return f"exit code {posix.WEXITSTATUS(status)}"
     return name_of(posix.WTERMSIG(status))
+
+
+def names_of(numbers: "Sequence[int]") -> str:
+    """Signals, for people."""
+    return " and ".join(map(name_of, numbers))
 
 
 def name_of(number: int) -> str:
