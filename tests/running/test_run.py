@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.definitions.load import load
+from cross_init.running.manner import manner_of
 from tests.support.command import FRONT_DOOR
 from tests.support.waiting import until
 
@@ -159,6 +161,22 @@ def test_somebody_stays_for_its_end_only_if_that_is_another_than_usual(folder: F
         _, said = folder.run(f"{key}={value}\nWatchdogSec=9\nType=notify\nExecStart=/bin/cat", "--explain")
         assert f"shape       supervise: somebody has to stay and end it as the unit says ({key}=)" in said
         assert "is ended (control-group): as its unit says" in said
+
+
+NEEDS = {
+    "ExitType=cgroup": ("ExitType",),
+    "ExitType=cgroup\nGuessMainPID=no": ("ExitType",),
+    "Type=forking\nGuessMainPID=no": ("GuessMainPID",),
+    "Type=forking\nGuessMainPID=no\nPIDFile=/run/x.pid": (),
+    "Type=forking": (),
+}
+
+
+@pytest.mark.parametrize("lines", NEEDS)
+def test_what_is_said_to_be_needed_is_what_the_unit_says(tmp_path: Path, lines: str) -> None:
+    unit = tmp_path / "needs.service"
+    unit.write_text(f"[Service]\n{lines}\nExecStart=/bin/cat\n")
+    assert manner_of(load(str(unit)).definition).needs == NEEDS[lines]
 
 
 def test_a_command_that_fails_is_told_and_what_comes_afterwards_is_run(folder: Folder) -> None:

@@ -109,10 +109,10 @@ def test_what_only_run_does_is_said(tmp_path: Path, case: str) -> None:
 def test_that_only_run_ends_it_so_is_said(tmp_path: Path) -> None:
     unit = tmp_path / "web.service"
     usual = "FinalKillSignal=SIGKILL\nExitType=main\nRuntimeMaxSec=infinity\nNonBlocking=no\nWatchdogSignal=SIGABRT\n"
-    other = "TimeoutStopFailureMode=abort\nSendSIGHUP=yes\nExecReloadPost=/bin/true\n"
+    other = "TimeoutStopFailureMode=abort\nSendSIGHUP=yes\nExecReloadPost=/bin/true\nGuessMainPID=no\n"
     unit.write_text(f"[Service]\n{usual}{other}ExecStart=/bin/cat\n")
     expanded = translate(str(unit), "--to", "runit", "--expand")
-    keys = "TimeoutStopFailureMode=, SendSIGHUP=, ExecReloadPost="
+    keys = "TimeoutStopFailureMode=, SendSIGHUP=, ExecReloadPost=, GuessMainPID="
     assert f"only cross-init run does these, so they are left out: {keys}\n" in expanded.stderr
     assert not any(line.partition("=")[0] + "=" in expanded.stderr for line in usual.split())
     assert "left out" not in translate(str(unit), "--to", "runit").stderr

@@ -27,9 +27,7 @@ def manner_of(definition: "Definition") -> Manner:
     found.abort_s = seconds(said.timeout_stop if said.timeout_abort is None else said.timeout_abort)
     # A Type=oneshot is over when it is active.
     found.runtime_s = _runtime(said) if definition.readiness.type != "oneshot" else None
-    readiness = definition.readiness
-    is_known = readiness.type != "forking" or readiness.guess_main_pid or readiness.pid_file
-    found.waits_for_all = readiness.exit_type == "cgroup" or not is_known
+    found.waits_for_all = definition.readiness.exit_type == "cgroup" or _nobody_knows_main(definition)
     found.says_reloaded = definition.readiness.type == "notify-reload"
     found.needs = tuple(key for field, key in OF_NEED.items() if _is_needed(definition, found, field))
     return found
@@ -38,6 +36,12 @@ def manner_of(definition: "Definition") -> Manner:
 def seconds(usec: int) -> float | None:
     """None: there is no bound."""
     return None if usec == INFINITY else usec / SECOND
+
+
+def _nobody_knows_main(definition: "Definition") -> bool:
+    """Whether it forks away, and nothing says which its main process is."""
+    said = definition.readiness
+    return said.type == "forking" and not (said.guess_main_pid or said.pid_file)
 
 
 def _runtime(said: "Ending") -> float | None:
@@ -49,7 +53,7 @@ def _runtime(said: "Ending") -> float | None:
 
 def _is_needed(definition: "Definition", found: Manner, field: str) -> bool:
     if field == "guess_main_pid":
-        return found.waits_for_all
+        return _nobody_knows_main(definition)
     group = definition.readiness if field == "exit_type" else definition.ending
     if field == "watchdog_signal" and not definition.ending.watchdog:
         return False

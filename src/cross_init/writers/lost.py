@@ -2,6 +2,7 @@
 
 from cross_init.definitions.classes import CANNOT, INITS, NOT_YET, OFF, WEAKER
 from cross_init.definitions.table_exec import OF_SANDBOX
+from cross_init.running.words import OF_NEED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ OF_RUN_ALONE = (
 )
 # The same of how a service is ended; said with the value that holds anyway, there is nothing to do.
 OF_ENDING = (
-    *("FinalKillSignal", "SendSIGHUP", "WatchdogSignal", "TimeoutStartFailureMode", "TimeoutStopFailureMode"),
-    *("RuntimeMaxSec", "RuntimeRandomizedExtraSec", "ExitType", "ExecReloadPost", "NonBlocking"),
+    *OF_NEED.values(),
+    *("TimeoutStartFailureMode", "RuntimeRandomizedExtraSec", "ExecReloadPost", "NonBlocking"),
 )
+OFF_COUNTS = ("NUMAMask", "GuessMainPID")  # where 0 is a number, and where no is not what holds anyway
 OF_SOCKETS = ("ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost", "MaxConnectionsPerSource")
 
 
@@ -43,7 +45,7 @@ def lost(unit: "Unit", init: str, writes: tuple[str, ...], expand: bool) -> list
         if said.row is None or said.ignored or said.section in ("Install", "Socket") or said.key in (*QUIET, *writes):
             continue
         kind = said.row[2]
-        is_off = said.value.strip().lower() in OFF and said.key != "NUMAMask"  # where 0 is a number
+        is_off = said.value.strip().lower() in OFF and said.key not in OFF_COUNTS
         if is_off or own.issuperset(said.value.split()):
             continue
         is_of_ending = said.key in OF_ENDING and not _is_usual(unit.definition, said.row[1])
