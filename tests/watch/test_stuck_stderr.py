@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from cross_init.kernel.linux import process_state
 from tests.support.command import BRIDGE, PATH
 from tests.support.observed import LONGEST_S, PYTHON, SHAPES, Place, Reader
+from tests.support.processes import watcher_among
+from tests.support.waiting import until
 
 REFUSE = str(Path(__file__).parents[1] / "support" / "refuse.py")
 # How the kernel lets us write without waiting: as it is, and as one before 6.4 does.
@@ -135,7 +138,10 @@ def test_what_was_dropped_is_counted(place: Place, pipe: tuple[int, int], shape:
         options = ("-t", "systemd", "-N", *SHAPES[shape], "--watchdog", "0.3:1")
         run = place.spawn(*options, command=(*PYTHON, "-c", DAEMON + SULKS), stderr=write, stdout=told)
         os.close(told)
+        observer = watcher_among(place.orphans) if shape == "watch" else run.process.pid
         Reader(out).hears("hit")  # "is ready", and "sending SIGABRT": nobody has taken either
+        # It does not wait between that signal and its line: when it does, the line was dropped.
+        until(lambda: process_state(observer) == "S", "it has tried to say so")
         said = Reader(read)
         while said.read(0):
             pass
