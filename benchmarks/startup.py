@@ -103,17 +103,23 @@ def forms(folder: Path) -> dict[str, tuple[str, str]]:
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     subprocess.run([venv / "bin/python", "-m", "pip", "install", "--quiet", ROOT], check=True)
     single.with_name("cross-init").symlink_to(single)
-    static = folder / "static/cross-init-bridge"
-    made = subprocess.run([PYTHON, "-I", ROOT / "tools/make_static.py", static], stdout=subprocess.DEVNULL)
-    has_static = made.returncode == 0  # else it has said what it needs
-    if has_static:
-        static.with_name("cross-init").symlink_to(static)
+    static = static_file(folder / "static")
     return {
         "checkout": (str(ROOT / "bin/cross-init-bridge"), PYTHON),
         "single file": (str(single), PYTHON),
-        **({"static file": (str(static), PYTHON)} if has_static else {}),
+        **({"static file": (str(static), PYTHON)} if static is not None else {}),
         "wheel": (str(venv / "bin/cross-init-bridge"), str(venv / "bin/python")),
     }
+
+
+def static_file(folder: Path) -> Path | None:
+    """The static file, made there, under both its names; None if it cannot be, which has been said."""
+    path = folder / "cross-init-bridge"
+    made = subprocess.run([PYTHON, "-I", ROOT / "tools/make_static.py", path], stdout=subprocess.DEVNULL)
+    if made.returncode:
+        return None
+    path.with_name("cross-init").symlink_to(path)
+    return path
 
 
 # The options, and what is in the environment.

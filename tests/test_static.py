@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,11 @@ import pytest
 from tests.support.command import PATH, ROOT
 from tests.support.containers import ENVIRONMENT
 from tests.support.own import OWN, open_to_others
-from tests.support.packages import need
 from tests.support.podman import LIMITS, podman, probe
+from tests.support.static import static
 from tests.support.waiting import until
-from tools.make_static import MINOR, NEWEST
 
 LARGEST = 8_000_000  # bytes
-NEEDED = ("gcc", "binutils", "libc6-dev", "libpython3-dev", "zlib1g-dev", "libseccomp-dev", "python3-jeepney")
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a root of its own")
 # $1: the root, which is only read; then the command, as a user without a name.
 ALONE = """
@@ -26,16 +23,6 @@ mount --bind "$1" "$1"
 mount -o remount,ro,bind "$1"
 exec chroot --userspec=12345:12345 "$@"
 """
-
-
-def static(folder: Path) -> Path:
-    """The static file, made there."""
-    if MINOR > NEWEST:
-        pytest.skip(f"Debian's static libpython3.{MINOR} is not whole: the file is made on Debian 12 or 13")
-    need(*NEEDED)
-    path = folder / "cross-init-bridge"
-    subprocess.run([sys.executable, "-I", ROOT / "tools/make_static.py", path], check=True, capture_output=True)
-    return path
 
 
 @pytest.fixture(scope="module")

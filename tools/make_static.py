@@ -4,8 +4,8 @@ usage: make_static.py [--architecture aarch64] OUTPUT
 
 Needs Debian's packages gcc, binutils, libc6-dev, libpython3-dev (a static libpython, of the machine's own python3),
 zlib1g-dev, libseccomp-dev and python3-jeepney. Our modules, jeepney and what they reach of the standard library are
-compiled, frozen in, and linked with static/main.c. Nothing is left in the folder of OUTPUT but the file and what it was
-made of, in build/. The same sources and packages give the same file, byte by byte.
+compiled, frozen in, and linked with static/main.c and static/asking.c. Nothing is left in the folder of OUTPUT but the
+file and what it was made of, in build/. The same sources and packages give the same file, byte by byte.
 
 For arm64 (--architecture aarch64), from amd64: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and libpython3.11-dev (on
 Debian 13: libpython3.13-dev), zlib1g-dev and libseccomp-dev of arm64 unpacked in a folder that --root names. apt-get
@@ -30,11 +30,15 @@ from pathlib import Path
 from zlib import DEF_MEM_LEVEL, DEFLATED, MAX_WBITS, Z_DEFAULT_STRATEGY, compress, compressobj
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # which -I leaves out
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "src"))
 
+from cross_init.resident import asking
 from tools.make_single_file import always
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "tools/static"
+SOURCES = ("main.c", "asking.c")
+LETTERS = ("PROGRAM", "CLOSE", "UNSET", "SET", "AT", "IGNORES", "LEADS")  # of what a resident answers
 PYTHON = Path("/usr/bin/python3").resolve()  # Debian's own, as libpython is of it
 MINOR = int(PYTHON.name.rpartition(".")[2] or 0) if "." in PYTHON.name else 0
 NEWEST = 13  # whose libpython is whole: that of 3.14 wants a library of hash functions, which Debian does not ship
@@ -199,6 +203,18 @@ def frozen(folder: Path, declared: set[str]) -> None:
     (folder / "frozen.h").write_text("".join(f"{line}\n" for line in lines))
 
 
+def asked(folder: Path) -> None:
+    """Write asked.h: what asking.c has to know of asking.py."""
+    texts = {name: getattr(asking, name).decode() for name in ("BEGINNING", "TAKEN", "OURS")}
+    letters = {name: getattr(asking, name).decode() for name in LETTERS}
+    numbers = {name: getattr(asking, name) for name in ("LONGEST", "PASSED_MAX", "NOEXEC_SEAL", "BEHIND")}
+    numbers["PATIENCE_MS"] = int(asking.PATIENCE_S * 1000)
+    lines = [f'#define {name} "{text}"' for name, text in texts.items()]
+    lines += [f"#define {name} '{letter}'" for name, letter in letters.items()]
+    lines += [f"#define {name} {number}" for name, number in numbers.items()]
+    (folder / "asked.h").write_text("".join(f"{line}\n" for line in lines))
+
+
 def dictionary(codes: dict[str, bytes]) -> bytes:
     """What many of these codes hold, by which each packed alone is an eighth smaller (zdict, zlib's manual).
 
@@ -247,7 +263,8 @@ def main() -> None:
     folder = wish.output.resolve().parent / "build"
     folder.mkdir(parents=True, exist_ok=True)
     frozen(folder, declared)
-    for path in (STATIC / "main.c", ROOT / "LICENSE"):
+    asked(folder)
+    for path in (*(STATIC / name for name in (*SOURCES, "asking.h")), ROOT / "LICENSE"):
         (folder / path.name).write_text(path.read_text())
     include = wish.root / "usr/include"
     triplet = library.parent.name.removeprefix(config)
@@ -256,7 +273,7 @@ def main() -> None:
         places.append(f"-idirafter{include}")
     # Tables for C++ and debuggers, half a megabyte that nobody reads.
     run(f"{tools}objcopy", "-R", ".eh_frame", "-R", ".rela.eh_frame", str(library), "libpython.a", cwd=folder)
-    run(f"{tools}gcc", *FLAGS, *places, "main.c", "libpython.a", "-lseccomp", "-lz", "-lm", "-o", "bridge", cwd=folder)
+    run(f"{tools}gcc", *FLAGS, *places, *SOURCES, "libpython.a", "-lseccomp", "-lz", "-lm", "-o", "bridge", cwd=folder)
     made = folder / "bridge"
     made.chmod(0o755)
     made.replace(wish.output)

@@ -30,13 +30,15 @@ OURS = (
 class Service:
     """A service directory, and who supervises it. process: by which that one runs in there."""
 
-    def __init__(self, machine: "Machine", program: str, name: str, options: tuple[str, ...]) -> None:
+    def __init__(
+        self, machine: "Machine", program: str, name: str, options: tuple[str, ...], bridge: str = str(BRIDGE)
+    ) -> None:
         self.machine = machine
         self.folder = machine.folder / name
         self.folder.mkdir()
         self.stage_path = machine.folder / f"stage-{name}"
         self.log_path = self.folder / "log"
-        words = " ".join((str(BRIDGE), *options, "--", "/usr/bin/python3", "-IS", PUPPET, str(self.stage_path)))
+        words = " ".join((bridge, *options, "--", "/usr/bin/python3", "-IS", PUPPET, str(self.stage_path)))
         script(self.folder, "run", f"#!/bin/sh\nexec 2>>log\nexec {words}\n")
         if program == "s6-supervise":
             (self.folder / "notification-fd").write_text("3\n")
@@ -130,15 +132,19 @@ class Machine:
     def _is_buried(self) -> None:
         until(lambda: all(each.poll() is not None or children(each.pid) for each in self.spawned), "it is buried")
 
-    def service(self, name: str, *options: str, program: str = "s6-supervise") -> tuple[Service, Stage]:
+    def service(
+        self, name: str, *options: str, program: str = "s6-supervise", bridge: str = str(BRIDGE)
+    ) -> tuple[Service, Stage]:
         """A service that is being started, and where its puppets come to."""
         opened = Stage(self.folder / f"stage-{name}")
         self.stages.append(opened)
-        return Service(self, program, name, options or ("-t", "systemd", "-N")), opened
+        return Service(self, program, name, options or ("-t", "systemd", "-N"), bridge), opened
 
-    def puppet(self, name: str = "web", *options: str, program: str = "s6-supervise") -> tuple[Service, Puppet]:
+    def puppet(
+        self, name: str = "web", *options: str, program: str = "s6-supervise", bridge: str = str(BRIDGE)
+    ) -> tuple[Service, Puppet]:
         """The same, with its first puppet."""
-        service, opened = self.service(name, *options, program=program)
+        service, opened = self.service(name, *options, program=program, bridge=bridge)
         return service, opened.puppet()
 
     def ours(self) -> list[str]:

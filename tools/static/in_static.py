@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
 
+    from cross_init.resident.asking import Unstarted
+
 PLACE = "/proc/self/exe"  # a file, so that nobody can have put modules below it
 
 
@@ -58,6 +60,22 @@ def code_of(folder: str, name: str) -> "CodeType | None":
     return found
 
 
+def ask_resident(argv: list[str]) -> "Unstarted | None":
+    """What start.ask_resident() returns. The asking itself was done before there was an interpreter (asking.c)."""
+    from cross_init_calls import resident_said
+
+    said = resident_said()
+    if not isinstance(said, str):
+        programs, command, variables, ignores_sigpipe = said
+        environ = dict(variable.split(b"=", 1) for variable in variables)
+        return programs, command, environ, ignores_sigpipe
+    if said:
+        from cross_init.resident import asking
+
+        asking.silence = said
+    return None
+
+
 sys.meta_path.append(Packed)
 if sys.argv[1:2] == ["-ISc"]:  # as sys.executable it stands for Python
     exec(sys.argv[2])
@@ -70,4 +88,5 @@ start = sys.modules["cross_init.start"] = type(sys)("cross_init.start")
 start.__file__ = f"{PLACE}/cross_init/start.py"
 exec(code_of(f"{PLACE}/cross_init", "start"), vars(start))  # type: ignore[arg-type]
 start.find_modules(code_of)
+vars(start)["ask_resident"] = ask_resident
 start.main(sys.argv)

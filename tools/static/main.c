@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <nss.h>
 #include <seccomp.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "asking.h"
 #include "frozen.h" /* FROZEN: lines of {name, size, is package}; INITS and DECLARED: the built-in modules */
 
 /* What is called by a name; "syscall" takes a number of its own. */
@@ -98,11 +101,42 @@ static PyObject *packed(PyObject *self, PyObject *args)
         return NULL;
     if (offset < 0 || size < 0 || offset > packs_end - packs || size > packs_end - packs - offset)
         return PyErr_Format(PyExc_ValueError, "not within what is packed");
-    return PyBytes_FromStringAndSize((const char *)packs + offset, size);
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)packs + offset, size);
+    /* They are not needed again, with those around them that the kernel has mapped as well: a megabyte in a resident. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)packs + page - 1) & -page;
+    madvise((void *)first, ((uintptr_t)packs_end & -page) - first, MADV_DONTNEED);
+    return bytes;
+}
+
+static struct asked asked;
+
+/* A list of each of these texts as make() has it. */
+static PyObject *listed(char *const *texts, PyObject *(*make)(const char *))
+{
+    PyObject *list = PyList_New(0), *text;
+    for (; list != NULL && *texts != NULL; texts++) {
+        if ((text = make(*texts)) == NULL || PyList_Append(list, text) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(text);
+    }
+    return list;
+}
+
+/* resident_said(): why it need not be asked again, "" if it may be; or programs, command, variables, ignores SIGPIPE. */
+static PyObject *resident_said(PyObject *self, PyObject *none)
+{
+    if (asked.programs == NULL)
+        return PyUnicode_FromString(asked.silence != NULL ? asked.silence : "");
+    return Py_BuildValue("NNNN", listed(asked.programs, PyBytes_FromString), listed(asked.command, PyUnicode_DecodeFSDefault),
+                         listed(asked.environ, PyBytes_FromString), PyBool_FromLong(asked.ignores_sigpipe));
 }
 
 static PyMethodDef CALLS_METHODS[] = {
-    {"call", (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL}, {"packed", packed, METH_VARARGS, NULL}, {NULL}};
+    {"call", (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL},
+    {"packed", packed, METH_VARARGS, NULL},
+    {"resident_said", resident_said, METH_NOARGS, NULL},
+    {NULL},
+};
 static struct PyModuleDef CALLS_MODULE = {PyModuleDef_HEAD_INIT, "cross_init_calls", NULL, -1, CALLS_METHODS};
 static PyObject *init_calls(void) { return PyModule_Create(&CALLS_MODULE); }
 
@@ -196,6 +230,8 @@ int main(int argc, char **argv)
     PyPreConfig before;
     PyConfig config;
     const unsigned char *from = code;
+
+    asked = ask_resident(argc, argv);
 
     /* No library of the machine's is loaded for a name of a host or a user: it may not fit. */
     __nss_configure_lookup("hosts", "files dns");
