@@ -32,7 +32,15 @@ if TYPE_CHECKING:
             """Run it in this new process. Does not return; raises Failure, OSError."""
 
     class Around(Protocol):
-        """What a unit has around its main process (running/unit.py). programs: where that may be. environ: its own."""
+        """What a unit has around its main process (running/unit.py). programs: where that may be. environ: its own.
+
+        began: since when what its commands leave is known, in ticks since boot; 0 if it is not. adopts: it can be.
+        is_oneshot: all was run before, and its main process does nothing but to be there until it is stopped.
+        """
+
+        is_oneshot: bool
+        began: int
+        adopts: bool
 
         programs: list[bytes]
         environ: Environment
@@ -63,10 +71,13 @@ if TYPE_CHECKING:
         def steps(self, kind: str) -> "Sequence[Step]":
             """The commands of a kind: start_post, reload, reload_post, stop."""
 
-        def after(self, status: int | None, told: bool, cause: str = "") -> None:
+        def after(
+            self, status: int | None, told: bool, cause: str = "", end_rest: "Callable[[bool], bool] | None" = None
+        ) -> None:
             """The main process has ended with this wait status, None if there was none.
 
-            told: it was told to. cause: why we have ended it ourselves: watchdog, timeout.
+            told: it was told to. cause: why we have ended it ourselves: watchdog, timeout. end_rest: ends what it has
+            left, if it is known what that is (Supervisor.end_rest()).
             """
 
 

@@ -33,6 +33,8 @@ TERM, INT, HUP, ABRT, USR1, USR2 = (
 )
 STOP, RELOAD, NOTHING = "stop", "reload", ""
 WITH_CHILD = "child=DIR/child"
+# Notes whether the child of the main process is there by then.
+LIVES = "/bin/sh -c 'kill -0 $$(sed -n s/here.//p DIR/child) && echo lives >>DIR/said || echo gone >>DIR/said'"
 # What is done to it, the words for its main process, and what its unit says. SEEN NAME: a command that writes down what
 # it is sent; SAY: one that notes its words.
 CASES: dict[str, tuple[str, str, str]] = {
@@ -105,6 +107,79 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"ends={TERM} ready reloads=DIR/said by={USR1}",
         "Type=notify-reload\nReloadSignal=SIGUSR1\nExecReloadPost=SAY behind",
     ),
+    "reloaded by both": (
+        RELOAD,
+        f"ends={TERM} ready reloads=DIR/said by={USR1}",
+        "Type=notify-reload\nReloadSignal=SIGUSR1\nExecReload=SAY one\nExecReload=SAY two\nExecReloadPost=SAY behind",
+    ),
+    "reload by both fails": (
+        RELOAD,
+        f"ends={TERM} ready reloads=DIR/said by={USR1}",
+        "Type=notify-reload\nReloadSignal=SIGUSR1\nExecReload=/bin/false\nExecReloadPost=SAY not",
+    ),
+    "leaves something at its end": (
+        STOP,
+        f"ends={TERM}",
+        f"ExecStopPost=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+    ),
+    "leaves something at its end, in vain": (
+        STOP,
+        f"ends={TERM}",
+        "ExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+    ),
+    "leaves something at its end, process": (
+        STOP,
+        f"ends={TERM}",
+        "KillMode=process\nExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+    ),
+    "leaves something at its end, mixed": (
+        STOP,
+        f"ends={TERM}",
+        "KillMode=mixed\nExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+    ),
+    "its end is not waited for": (STOP, f"ends={TERM} {WITH_CHILD}", f"ExecStopPost={LIVES}"),
+    "its end is waited for": (
+        NOTHING,
+        f"exits=0 {WITH_CHILD} child-ends={TERM}",
+        f"ExecStop={LIVES}\nExecStopPost={LIVES}",
+    ),
+    "its end is waited for, failed": (NOTHING, f"exits=3 {WITH_CHILD}", f"ExecStop={LIVES}\nExecStopPost={LIVES}"),
+    "left when it ended": (NOTHING, f"exits=0 {WITH_CHILD} child-ends={TERM}", ""),
+    "left when it ended, in vain": (NOTHING, f"exits=0 {WITH_CHILD}", ""),
+    "left when it ended, mixed": (NOTHING, f"exits=0 {WITH_CHILD}", "KillMode=mixed"),
+    "left when it ended, process": (NOTHING, f"exits=0 {WITH_CHILD}", "KillMode=process"),
+    "left before it": (STOP, f"ends={TERM}", f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'"),
+    "left behind it": (
+        STOP,
+        f"ends={TERM}",
+        f"ExecStartPost=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecStartPost=SAY up",
+    ),
+    "left by a reload": (
+        RELOAD,
+        f"ends={TERM}",
+        f"ExecReload=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecReload=SAY behind",
+    ),
+    "left by a oneshot": (
+        NOTHING,
+        "exits=0",
+        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+    ),
+    "left by a failed one": (
+        NOTHING,
+        "exits=3",
+        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+    ),
+    "left by a oneshot that remains": (
+        STOP,
+        "exits=0",
+        "Type=oneshot\nRemainAfterExit=yes\nExecStartPost=SAY up\n"
+        f"ExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+    ),
+    "left by a condition": (
+        NOTHING,
+        "",
+        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecStartPre=/bin/false",
+    ),
     "forked away": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking"),
     "forked away, nobody knows": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking\nGuessMainPID=no"),
     "forked away, to its end": (NOTHING, f"exits=0 {WITH_CHILD} lives=0.6", "Type=forking\nGuessMainPID=no"),
@@ -112,7 +187,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "never reloaded": (STOP, f"ends={TERM}", "ExecReloadPost=SAY not"),
 }
 SINCE = {"reloaded": 262, "reloaded by a signal": 262, "reloaded, and says so": 262}
-SINCE["reloaded by another signal"] = 262
+SINCE["reloaded by another signal"] = SINCE["reloaded by both"] = SINCE["reload by both fails"] = 262
 Seen = dict[str, object]
 
 
@@ -148,9 +223,14 @@ class Place:
 
     def is_up(self, case: str, lives: Callable[[int], bool]) -> bool:
         """Whether its main process, or what comes before, is there; or has gone, if it does that by itself."""
+        said = self.folder(case) / "said"
+        if "SAY up" in CASES[case][2] and not (said.exists() and "up" in said.read_text()):
+            return False
         if "exits=" in CASES[case][1]:
             return bool(main := self.here(case, "main")) and not lives(main)
-        return any(self.here(case, who) for who in ("main", "command")) or (self.folder(case) / "said").exists()
+        if CASES[case][0] in (STOP, RELOAD):
+            return bool(self.here(case, "main"))
+        return any(self.here(case, who) for who in ("main", "command")) or said.exists()
 
     def pids(self) -> list[int]:
         """Of all."""
@@ -247,7 +327,7 @@ def waits_for_all(place: Place, late: bool, lives: Callable[[int], bool]) -> Non
 
 def has_reloaded(place: Place, case: str) -> bool:
     """Whether all was noted that comes of a reload."""
-    if case == "reload fails":
+    if "fails" in case:
         return True
     said = place.folder(case) / "said"
     return said.exists() and any(word in said.read_text() for word in ("second", "behind"))
@@ -275,7 +355,7 @@ def theirs(host: Host) -> Iterator[dict[str, Seen]]:
     place = Place(outside, "/run/endings", f"{INSIDE}/tests/support/signals_seen.py", cases)
     files = {case: system.folder / f"{name_of(case)}.service" for case in cases}
     lives = partial(is_in, container)
-    reloads = [case for case in cases if CASES[case][0] == RELOAD]
+    stays = [case for case in cases if CASES[case][0] in (STOP, RELOAD)]
 
     def shown(*which: str) -> set[str]:
         said = system.systemctl("show", "--property", "ActiveState", *(files[case].name for case in which))
@@ -289,7 +369,7 @@ def theirs(host: Host) -> Iterator[dict[str, Seen]]:
             names = [file.name for case, file in files.items() if is_late(case) == late]
             system.systemctl("start", "--no-block", *names)
             waits_for_all(place, late, lives)
-        becomes(lambda: shown(*reloads), {"ActiveState=active"})
+        becomes(lambda: shown(*stays), {"ActiveState=active"})
         done = {kind: [file.name for case, file in files.items() if CASES[case][0] == kind] for kind in (STOP, RELOAD)}
         system.systemctl("reload", *done[RELOAD], check=False)
         system.systemctl("stop", "--no-block", *done[STOP], *done[RELOAD])

@@ -40,6 +40,6 @@ def test_each_end_has_its_signals(said: dict[str, object], first: str, wanted: o
 
 def test_of_what_is_left_with_mixed_nobody_is_told_before() -> None:
     made = manner({"stop_mode": ABORT})
-    assert [stage[0] for stage in made.of_rest("mixed", was_told=True)] == [(SIGKILL,)]
-    assert made.of_rest("control-group", was_told=True) == made.stages(TERMINATE)
-    assert made.of_rest("control-group", was_told=False) == made.whole(TERMINATE)
+    assert [stage[0] for stage in made.of_rest("mixed", is_last=True)] == [(SIGKILL,)]
+    assert made.of_rest("control-group", is_last=True) == made.stages(TERMINATE)
+    assert made.of_rest("control-group", is_last=False) == made.whole(TERMINATE)

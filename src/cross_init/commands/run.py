@@ -243,7 +243,8 @@ def take_manner(request: "Request", unit: "Unit") -> None:
     from cross_init.running.words import OF_MANNER, OF_NEED
 
     definition = unit.definition
-    if definition.target == "upstart" or OF_MANNER.isdisjoint(definition.origins):
+    is_reloaded_by_both = definition.readiness.type == "notify-reload" and bool(unit.steps("reload"))
+    if definition.target == "upstart" or (OF_MANNER.isdisjoint(definition.origins) and not is_reloaded_by_both):
         return
 
     def made() -> "Manner":

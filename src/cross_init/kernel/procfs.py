@@ -1,6 +1,7 @@
 """What the kernel knows of processes: whose they are, which one a pidfd means, what waits for them, how they ended."""
 
 import posix
+from time import CLOCK_BOOTTIME, clock_gettime
 
 from cross_init.bounds import Pid, as_pid
 from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision, value_in
@@ -86,6 +87,11 @@ def variables(pid: int) -> bytes:
 
 
 own = (0, "")  # this process, and when it was started, once that was asked for
+
+
+def now_in_ticks() -> int:
+    """Since boot, as the kernel says when a process was started (proc_pid_stat(5))."""
+    return int(clock_gettime(CLOCK_BOOTTIME) * posix.sysconf("SC_CLK_TCK"))
 
 
 def own_start_time() -> str:

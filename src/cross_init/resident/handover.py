@@ -1,9 +1,7 @@
 """The bridge's side: have the resident watch the daemon that this process becomes. Nothing is forked for it."""
 
-import posix
-from time import CLOCK_BOOTTIME, clock_gettime
-
 from cross_init.errors import why
+from cross_init.kernel.procfs import now_in_ticks
 from cross_init.resident import asking
 from cross_init.resident.asking import REFUSED, TAKEN, ask, new_file
 from cross_init.resident.description import (
@@ -115,11 +113,6 @@ def describe(
                 raise Malformed(f"{name} of {beginning} cannot be handed over")
             fields[f"{beginning}.{name}"] = value
     return write(fields), [fd for _, fd in given]
-
-
-def now_in_ticks() -> int:
-    """Since boot, as the kernel says when a process was started."""
-    return int(clock_gettime(CLOCK_BOOTTIME) * posix.sysconf("SC_CLK_TCK"))
 
 
 def needed(start: "Start") -> list[bytes]:

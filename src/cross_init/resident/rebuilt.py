@@ -4,6 +4,7 @@ import posix
 
 from cross_init.commands.options import parse
 from cross_init.detect import INITS, init_named, target_named
+from cross_init.kernel.procfs import now_in_ticks
 from cross_init.launch import Start
 from cross_init.model import Channel, Init, Service
 from cross_init.request import Request
@@ -22,7 +23,7 @@ from cross_init.resident.description import (
     listed,
     read,
 )
-from cross_init.resident.handover import ABSTRACT, OF_INITS, needed, now_in_ticks
+from cross_init.resident.handover import ABSTRACT, OF_INITS, needed
 from cross_init.resident.observer import Elsewhere
 from cross_init.watch.wire import Malformed
 

@@ -81,6 +81,12 @@ def block() -> set[int]:
     return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
 
 
+def forget_stops() -> None:
+    """A stop that has come while the service was ending anyway is no reason to leave something out."""
+    while _signal.sigtimedwait(STOPS, 0) is not None:
+        pass
+
+
 def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> None:
     """Have this run commands at a service's end, where that one fails is said, and stops nothing."""
     try:

@@ -8,6 +8,7 @@ import posix
 
 from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure
+from cross_init.model import CONTROL_GROUP, MIXED
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import has_credentials, remove_made, variables
@@ -75,6 +76,8 @@ class Unit:
         self.passed = 0  # so many sockets, before what else is passed
         self.enclosure: Enclosure | None = None  # the sandbox, if it is to be in one
         self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
+        self.began = 0  # in ticks since boot: what is started from then on by commands that have run is the service's
+        self.adopts = False  # whether this process stays, and can be the parent of what they leave
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def steps(self, kind: str) -> "list[Step]":
@@ -184,6 +187,7 @@ class Unit:
 
         ending = self.definition.ending
         limit = INFINITY if ending.timeout_start is None else ending.timeout_start
+        self._adopt()
         before = self._block()
         try:
             failed = run_all(steps, self.environ, limit, ending.timeout_stop)
@@ -202,8 +206,22 @@ class Unit:
         if failed is not None:
             self._failed(*failed)
 
+    def _adopt(self) -> None:
+        """From now on it is known what commands leave, where this process is there to the service's end."""
+        if not self.adopts or self.began:
+            return
+        from cross_init.kernel.procfs import now_in_ticks
+        from cross_init.kernel.system_calls import adopt_orphans
+
+        try:
+            adopt_orphans()
+            self.began = now_in_ticks()
+        except (Failure, OSError, ImportError):
+            pass  # what is adopted here is not known then
+
     def run_alone(self) -> int:
         """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
+        self.adopts = True
         self._make_folders()
         self.has_begun = True
         self._run_first(("condition", "start_pre", "start", "start_post"))
@@ -226,10 +244,24 @@ class Unit:
         self.has_begun = False
         before = self._block()
         try:
+            self._end_left(False)
             self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
+            self._end_left(True)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._leave(status, why)
+
+    def _end_left(self, is_last: bool) -> bool:
+        """End what commands have left, if there was no main process; whether that took too long."""
+        ending = self.definition.ending
+        if not self.began or ending.kill_mode not in (CONTROL_GROUP, MIXED):
+            return False
+        from cross_init.running.manner import manner_of
+        from cross_init.watch.leftovers import Rest, end, reap_all
+
+        rest = Rest(posix.getpid(), posix.getpid(), self.group, self.began)
+        stages = manner_of(self.definition).of_rest(ending.kill_mode, is_last)
+        return end(rest, self.definition.name, "a command has", stages, reap_all)
 
     def enter(self, start: "Start") -> "Callable[[], None]":
         """In the process that becomes the main one; returns what is to be done as the last. Raises Failure."""
@@ -242,11 +274,17 @@ class Unit:
         process.enter(start.environ, [passed.fd for passed in start.sockets])
         return process.confine
 
-    def after(self, status: int | None, told: bool, cause: str = "") -> None:
+    def after(
+        self, status: int | None, told: bool, cause: str = "", end_rest: "Callable[[bool], bool] | None" = None
+    ) -> None:
         """The main process has ended with this wait status, None if there was none. told: it was told to.
 
-        cause: why we have ended it ourselves, as systemd has it: watchdog, timeout.
+        cause: why we have ended it ourselves, as systemd has it: watchdog, timeout. end_rest: Supervisor.end_rest(). In
+        systemd's order (service.c): what was told to end is not waited for before ExecStopPost= has been run.
         """
+        end_rest = end_rest or self._end_left
+        if self.is_oneshot and status is not None:
+            status = 0  # it has ended long ago; what has been stopped was there for nothing but that
         if not self.has_begun:
             self._end_sockets()
             return
@@ -264,7 +302,13 @@ class Unit:
         try:
             if status is not None and not told and why == "success":
                 self._run_after("stop", more)
-            self._run_after("stop_post", more)
+            is_waited_for = not told or self.is_oneshot
+            if is_waited_for and end_rest(False) and why == "success":
+                why = "timeout"
+                more[b"SERVICE_RESULT"] = b"timeout"
+            has_run = self._run_after("stop_post", more)
+            if (has_run or not is_waited_for) and end_rest(True) and why == "success":
+                why = "timeout"
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         self._leave(status, why)
@@ -284,15 +328,17 @@ class Unit:
             self.of_sockets.end()
             self.of_sockets = None
 
-    def _run_after(self, kind: str, more: "Environment") -> None:
-        """Run these; that one fails is said."""
+    def _run_after(self, kind: str, more: "Environment") -> bool:
+        """Run these; that one fails is said. Returns whether there were any."""
         steps = self.steps(kind)
         if not steps:
-            return
-        from cross_init.running.steps import run_all, run_at_end
+            return False
+        from cross_init.running.steps import forget_stops, run_all, run_at_end
 
+        forget_stops()
         stop = self.definition.ending.timeout_stop
         run_at_end(run_all, steps, {**self.environ, **more}, stop, stop)
+        return True
 
     def end_restarts(self) -> None:
         """It is not started anew any more: remove what was kept for that."""

@@ -69,7 +69,7 @@ def signals(definition: "Definition", taken: set[str]) -> list[str]:
     found = []
     if stop != SIGTERM:
         found += ["--stop-signal", str(stop)]
-    if reload not in (0, SIGHUP) and "reload" not in unlike(definition, taken):
+    if reload not in (0, SIGHUP):
         found += ["--reload-signal", str(reload)]
     return found
 

@@ -83,7 +83,12 @@ class Passing:
     def _commanded(self, number: int, is_reload: bool) -> None:
         """The command for this signal has ended."""
         if number == _signal.SIGHUP:
-            self._reloaded(is_reload, self.controls[number].failed)
+            manner, has_failed = self.supervisor.stopping.manner, self.controls[number].failed
+            if manner is not None and manner.says_reloaded and not (has_failed or self.supervisor.is_over):
+                self._deliver(number)  # behind its command, as systemd does
+                self._heard(is_reload)
+            else:
+                self._reloaded(is_reload, has_failed)
         elif self.supervisor.is_over:
             self.supervisor.end()
         elif number == _signal.SIGTERM:

@@ -10,7 +10,7 @@ from cross_init.errors import print_error
 from cross_init.kernel.linux import process_state
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.model import CONTROL_GROUP, MIXED, NONE
-from cross_init.watch.leftovers import CRASH_S
+from cross_init.watch.leftovers import CRASH_S, stages_of
 from cross_init.watch.outcome import names_of
 from cross_init.watch.stages import ABORT, KILL, TERMINATE
 
@@ -62,6 +62,10 @@ class Stopping:
 
     def begin(self) -> None:
         """Tell the service to end: once, if its unit says how; else as often as the init does."""
+        unit = self.supervisor.start.unit
+        if unit is not None and unit.is_oneshot:  # the others of it are told behind that (Unit.after())
+            send(self.watched.pidfd, _signal.SIGTERM)
+            return
         if self.manner is not None:
             self._begin_by(TERMINATE)
             return
@@ -154,14 +158,14 @@ class Stopping:
 
     # What there is to know of it behind its end.
 
-    def of_rest(self, crashed: bool) -> "Sequence[Stage] | None":
-        """What those get that the main process has left; None if no unit says it."""
+    def of_rest(self, crashed: bool, is_last: bool) -> "Sequence[Stage]":
+        """What those get that the main process has left. is_last: see Supervisor.end_rest()."""
         request = self.supervisor.start.request
         if self.manner is None:
-            return None
+            return stages_of(request, crashed)
         if crashed and "--stop-timeout" not in request.given:
             self.manner.stop_s = CRASH_S
-        return self.manner.of_rest(request.kill_mode, self.left is not None)
+        return self.manner.of_rest(request.kill_mode, is_last)
 
     @property
     def result(self) -> str:
@@ -170,6 +174,11 @@ class Stopping:
         if watched.timed_out:
             return "timeout"
         return "watchdog" if watched.watchdog is not None and watched.watchdog.is_over else self.cause
+
+    @property
+    def was_told(self) -> bool:
+        """Whether it was told to end, by its init or by us."""
+        return self.watched.is_told_to_stop or self.left is not None or bool(self.result)
 
     @property
     def has_failed(self) -> bool:

@@ -64,12 +64,14 @@ def run(start: "Start") -> int:
         pass  # its last words cannot be had
     to_explain = is_ours_to_explain(supervisor.watched)
     supervisor.watched.close()
-    supervisor.end_rest()
-    if start.unit is not None:
+    if start.unit is None:
+        supervisor.end_rest(True)
+    else:
+        supervisor.guard_rest()
         supervisor.passing.signals.close()  # what is run now is waited for by this thread
-        watched = supervisor.watched
         status = None if supervisor.stopping.is_left and supervisor.main else supervisor.status
-        start.unit.after(status, watched.is_told_to_stop, supervisor.stopping.result)
+        stopping = supervisor.stopping
+        start.unit.after(status, stopping.was_told, stopping.result, supervisor.end_rest)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()

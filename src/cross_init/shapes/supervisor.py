@@ -19,7 +19,7 @@ from cross_init.shapes.named_main import NamedMain
 from cross_init.shapes.passing import Passing
 from cross_init.shapes.stopping import Stopping
 from cross_init.watch.event_loop import EventLoop, Timer, pause
-from cross_init.watch.leftovers import Rest, end, is_clean
+from cross_init.watch.leftovers import Rest, by_main, end, is_clean, reap_all
 from cross_init.watch.watched import Watched
 
 TYPE_CHECKING = False
@@ -84,7 +84,10 @@ class Supervisor:
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         # Of what the main process leaves.
         marks = (channel.mark, MARK + b"=" + start.environ[MARK] if MARK in start.environ else b"")
-        self.rest = Rest(start, pid, posix.getpid(), marks, watched.helpers)
+        unit = start.unit
+        group, since = (unit.group, unit.began) if unit is not None else (None, 0)
+        has_group = not request.init.shares_groups
+        self.rest = Rest(pid, posix.getpid(), group, since, marks, watched.helpers, has_group)
         self._attend(pid)
         watched.is_on_its_way = start.target.forks
         if start.store is not None:
@@ -120,7 +123,7 @@ class Supervisor:
     def _told_after(self, post: "Control") -> None:
         if self.is_over:
             self.end()
-        elif post.failed:
+        elif post.failed and not self.watched.is_told_to_stop:
             posix.kill(posix.getpid(), _signal.SIGTERM)  # a stop, as with systemd
         else:
             self._tell_init()
@@ -387,20 +390,19 @@ class Supervisor:
         else:
             self.loop.stop()
 
-    def end_rest(self) -> None:
-        """The service has ended: end what its main process has left, unless that is to stay."""
-        if not self.start.request.ends_rest or self.stopping.is_left:
-            return
-        if self.guard is not None:  # in case we are killed meanwhile
+    def guard_rest(self) -> None:
+        """Have what the main process has left end if we are killed meanwhile, unless it is to stay."""
+        if self.guard is not None and self.start.request.ends_rest:
             self.guard.follow_all(self.rest.find())
+
+    def end_rest(self, is_last: bool) -> bool:
+        """The service has ended: end what its main process has left, unless that is to stay; whether it took too long.
+
+        is_last: they were told once, or what there is was started when that one had ended.
+        """
+        if not self.start.request.ends_rest or self.stopping.is_left:
+            return False
+        self.guard_rest()
         crashed = not (self.watched.is_told_to_stop or is_clean(self.status))
-        end(self.rest, self.watched.pid, self.start.request, crashed, reap_all, self.stopping.of_rest(crashed))
-
-
-def reap_all() -> None:
-    """Wait for whatever has ended: all else that we wait for is over."""
-    try:
-        while posix.waitpid(-1, posix.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+        stages = self.stopping.of_rest(crashed, is_last)
+        return end(self.rest, self.watched.service, by_main(self.watched.pid), stages, reap_all)

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cross_init.launch import Start
+    from cross_init.kernel.control_group import Group
     from cross_init.request import Request
     from cross_init.watch.stages import Stage
 
@@ -42,12 +42,20 @@ class Rest:
     """The processes of one service.
 
     main: the first main process, whose session or group the others may be in. root: whose descendants they are, 0 if
-    that cannot tell. since: those that were started before, in ticks since boot, are not the daemon's. marks:
-    variables, as they stand in a process, that only those of this start have. helpers: processes of our own.
+    that cannot tell. since: those that were started before, in ticks since boot, are not the service's; 0: before the
+    daemon. marks: variables, as they stand in a process, that only those of this start have. helpers: processes of our
+    own. has_group: who leads a process group of its own is known by that as well.
     """
 
     def __init__(
-        self, start: "Start", main: int, root: int, marks: "Iterable[bytes]", helpers: "Iterable[int]"
+        self,
+        main: int,
+        root: int,
+        group: "Group | None",
+        since: int = 0,
+        marks: "Iterable[bytes]" = (),
+        helpers: "Iterable[int]" = (),
+        has_group: bool = True,
     ) -> None:
         self.main = main
         self.root = root
@@ -56,11 +64,11 @@ class Rest:
         self.users = (0, posix.geteuid(), process_owner(main))
         self.helpers = helpers
         self.told: frozenset[int] = frozenset()  # those that were sent a stop with the main process, but not by it
-        self.group = start.unit.group if start.unit is not None else None
-        self.has_group = not start.request.init.shares_groups
+        self.group = group
+        self.has_group = has_group
         self.began = start_time(main)
         # From beside the daemon: our own start, as the daemon was a program of ours until then.
-        self.since = int((self.began if root else own_start_time()) or 0)
+        self.since = since or int((self.began if root else own_start_time()) or 0)
         self.own_words: str | None = None  # until it is needed
 
     def find(self) -> list[int]:
@@ -145,25 +153,26 @@ def words_of(pid: int) -> str:
         return ""
 
 
-def end(
-    rest: Rest,
-    main: int,
-    request: "Request",
-    crashed: bool,
-    reap: "Callable[[], None]" = lambda: None,
-    stages: "Sequence[Stage] | None" = None,
-) -> None:
-    """The main process has ended: end what it has left, and return when that is gone.
+def stages_of(request: "Request", crashed: bool) -> "list[Stage]":
+    """What they are sent, where no unit says it: SIGTERM and after --stop-timeout SIGKILL; with "mixed" that at once.
 
-    main: its PID. SIGTERM, with SIGCONT for what was stopped, and after --stop-timeout SIGKILL; with "mixed" at once.
-    crashed: nobody has told it to end, and it has failed. reap: wait for what has ended, where that is ours to do.
-    stages: what is sent, if a unit has it otherwise.
+    crashed: nobody has told the main process to end, and it has failed.
     """
+    killed: Stage = ((_signal.SIGKILL,), KILLED_S, KILL)
+    if request.kill_mode == MIXED:
+        return [killed]
     is_short = crashed and "--stop-timeout" not in request.given
-    seconds, service = CRASH_S if is_short else request.stop_timeout, request.service
-    if stages is None:
-        killed: Stage = ((_signal.SIGKILL,), KILLED_S, KILL)
-        stages = [killed] if request.kill_mode == MIXED else [((_signal.SIGTERM,), seconds, TERMINATE), killed]
+    return [((_signal.SIGTERM,), CRASH_S if is_short else request.stop_timeout, TERMINATE), killed]
+
+
+def end(
+    rest: Rest, service: object, left_by: str, stages: "Sequence[Stage]", reap: "Callable[[], None]" = lambda: None
+) -> bool:
+    """End what was left, with SIGCONT for what was stopped, and return when that is gone: whether it took too long.
+
+    left_by: who has left it, in words. reap: wait for what has ended, where that is ours to do.
+    """
+    seconds = 0.0
     found: list[int] = []
     for at, (numbers, limit_s, _) in enumerate(stages):
         sent, limit_s = names_of(numbers), UNBOUND_S if limit_s is None else limit_s
@@ -180,7 +189,7 @@ def end(
             if not is_said and limit_s - left_s >= LOOK_S:
                 is_said = True
                 print_error(
-                    f"{service}: its main process (PID {main}) has ended and has left {shown(found)}, told to end "
+                    f"{service}: {left_by} left {shown(found)}, told to end "
                     f"({sent}); {names_of(stages[1][0])} comes {limit_s:g} s after that (--stop-timeout)",
                     0,
                 )
@@ -188,9 +197,24 @@ def end(
                 until, is_sent = monotonic() + limit_s, True
             _send_and_wait(rest, found, told, numbers, min(left_s, LOOK_S))
         if not found:
-            return
+            return at > 0
     if found:
         print_error(f"{service}: {shown(found)} cannot be ended, and may keep what it has open", 0)
+    return bool(found)
+
+
+def reap_all() -> None:
+    """Wait for whatever has ended: all else that we wait for is over."""
+    try:
+        while posix.waitpid(-1, posix.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def by_main(pid: int) -> str:
+    """Who has left it, in words: the main process."""
+    return f"its main process (PID {pid}) has ended and has"
 
 
 def _send_and_wait(rest: Rest, found: list[int], told: set[int], numbers: "Sequence[int]", seconds: float) -> None:

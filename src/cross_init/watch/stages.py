@@ -48,7 +48,7 @@ class Manner:
         """The same, and all once more for what that has not ended."""
         return [*self.stages(first), *self.stages(TERMINATE)]
 
-    def of_rest(self, kill_mode: str, was_told: bool) -> list[Stage]:
-        """For what the main process has left. was_told: that one was told to end, and so were these."""
-        found = self.stages(TERMINATE) if was_told else self.whole(TERMINATE)
+    def of_rest(self, kill_mode: str, is_last: bool) -> list[Stage]:
+        """For what the main process has left. is_last: these, or all that were there by then, were told before."""
+        found = self.stages(TERMINATE) if is_last else self.whole(TERMINATE)
         return [stage for stage in found if kill_mode != MIXED or stage[2] == KILL]

@@ -13,7 +13,7 @@ from cross_init.model import HEARD_S
 from cross_init.plan import WATCH
 from cross_init.watch.detach import detach, ignore_stop_signals
 from cross_init.watch.event_loop import EventLoop
-from cross_init.watch.leftovers import Rest, end, is_clean
+from cross_init.watch.leftovers import Rest, by_main, end, is_clean, stages_of
 from cross_init.watch.outcome import explain, is_ours_to_explain
 from cross_init.watch.predecessor import forget, note
 from cross_init.watch.watched import Watched
@@ -42,7 +42,10 @@ class Watcher:
         self.leave_after_ready = start.request.end_after_ready
         self.watched = Watched(loop, start, pid, pidfd, began, self._tell)
         # Of what the daemon leaves, and where the next start sees that it is being ended.
-        self.rest = Rest(start, pid, 0, (channel.mark,), self.watched.helpers) if start.request.ends_rest else None
+        self.rest: Rest | None = None
+        if start.request.ends_rest:
+            has_group = not start.request.init.shares_groups
+            self.rest = Rest(pid, 0, None, 0, (channel.mark,), self.watched.helpers, has_group)
         self.noted = ""
         if self.rest is not None and start.init.restarts:
             self.noted = note(start, pid, self.rest.began, self.tidies)
@@ -143,7 +146,8 @@ class Watcher:
         status: int | None = None
         if self.rest is not None and self.rest.find():
             status = exit_status_if_known(pidfd, REAPED_MS)
-            end(self.rest, self.watched.pid, self.watched.start.request, status is not None and not is_clean(status))
+            stages = stages_of(self.watched.start.request, status is not None and not is_clean(status))
+            end(self.rest, self.watched.service, by_main(self.watched.pid), stages)
         forget(self.noted)
         if is_to_explain:  # at last, as its parent may take its time to hear how it has ended, and we hear it then
             explain(self.watched, exit_status_if_known(pidfd, REAPED_MS) if status is None else status)
