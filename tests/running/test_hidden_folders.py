@@ -60,7 +60,7 @@ def test_without_mounts_they_are_where_it_reaches_them(host: Host) -> None:
     unit = host.system.folder / f"{name}.service"
     unit.write_text(
         f"[Service]\nType=oneshot\nDynamicUser=yes\nStateDirectory={name}\n"
-        "ExecStart=/bin/sh -c 'ls -d $STATE_DIRECTORY/'\n"
+        "ExecStart=/bin/sh -c 'readlink -f $STATE_DIRECTORY; touch $STATE_DIRECTORY/file && echo $STATE_DIRECTORY'\n"
     )
     try:
         said = [
@@ -70,4 +70,4 @@ def test_without_mounts_they_are_where_it_reaches_them(host: Host) -> None:
     finally:
         unit.unlink()
         container.run("sh", "-c", f"rm -rf /var/lib/{name} /var/lib/private/{name}")
-    assert said == [f"/var/lib/private/{name}/\n", f"/var/lib/{name}/\n"]
+    assert said == [f"/var/lib/private/{name}\n/var/lib/{name}\n", f"/var/lib/{name}\n/var/lib/{name}\n"]

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.alone import ALONE, want_machines
 from tests.support.command import FORM
+from tests.support.own_groups import own_groups
 from tests.support.packages import need
 from tests.support.programs import PATH, USUAL
 
@@ -30,8 +31,12 @@ IN_A_TREE = {**ENVIRONMENT, "PATH": USUAL}  # which has nothing but what it was 
 INSIDE_NEEDED = ("systemd", "dbus", "iproute2", "redis-server", "s6", "runit")
 BOOT_S = 30
 COMMAND_S = 100  # a package is built by one, beside other tests
-# $1: an empty folder, $2: the tree, $3: the project. basic.target: none of the services that the tree has enabled.
+# $1: an empty folder, $2: the tree, $3: the project; then the control groups that it is to be in. basic.target: none of
+# the services that the tree has enabled.
 BOOT = """
+below=$1 tree=$2 project=$3; shift 3
+for group; do echo 0 >"$group/cgroup.procs"; done
+set -- "$below" "$tree" "$project"
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
@@ -89,13 +94,14 @@ def booted(tree: Path) -> Iterator[Container]:
     with (
         TemporaryDirectory(prefix="cross-init-test.") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said,
+        own_groups(Path(folder).name) as groups,
     ):
         below, address, log = Path(folder, "below"), f"{folder}/notify", Path(folder, "log")
         below.mkdir()
         said.bind(address)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*ALONE, "sh", "-ec", BOOT, "sh", str(below), str(tree), str(PROJECT)],
+                [*ALONE, "sh", "-ec", BOOT, "sh", str(below), str(tree), str(PROJECT), *map(str, groups)],
                 env={**ENVIRONMENT, "NOTIFY_SOCKET": address, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -127,7 +127,7 @@ def _described(call: object, key: int, room: object) -> str:
 def _credentials() -> dict[str, object]:
     """What there is, whose and with which rights; and where it is kept."""
     place = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    if not place:
+    if not os.path.isdir(place):
         return {}
     found: dict[str, object] = {name: _read(f"{place}/{name}") for name in sorted(os.listdir(place))}
     paths = (place, *(f"{place}/{name}" for name in found))
@@ -140,12 +140,13 @@ def _credentials() -> dict[str, object]:
 
 
 def main() -> None:
-    """Write it; then wait, so that whoever has started us sees a service."""
+    """Write it; then wait, so that whoever has started us sees a service. With "once" as the second word do not."""
     text = json.dumps(seen())
     fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.write(fd, text.encode())
     os.close(fd)
-    signal.pause()
+    if sys.argv[2:3] != ["once"]:
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ def keep_over_change_of_user() -> None:
 
 
 def take(wanted: int) -> None:
-    """Have these, and have what is started from here have them. Raises OSError."""
+    """Have these, and have what is started from here have them, and no others to inherit. Raises OSError."""
     permitted = _own("CapPrm")
-    set_capabilities(permitted, permitted, _own("CapInh") | wanted)
+    set_capabilities(permitted, permitted, wanted)
     for number in range(64):
         if wanted >> number & 1:
             process_control(PR_CAP_AMBIENT, AMBIENT_RAISE, number)

@@ -60,6 +60,12 @@ def are_hidden(definition: "Definition", kind: str) -> bool:
     return definition.hides_folders and kind != "configuration" and stays
 
 
+def shown(definition: "Definition", kind: str) -> list[str]:
+    """Where the service finds them, by a link where they are hidden. Raises Failure."""
+    found = directories(definition, kind)
+    return [f"{base_of(definition, kind)}/{each.path}" for each in found] if found else []
+
+
 def paths(definition: "Definition", kind: str) -> list[str]:
     """Where they are. Raises Failure."""
     found = directories(definition, kind)

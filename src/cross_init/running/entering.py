@@ -217,7 +217,7 @@ class Process:
         if self.is_full:
             return
         from_root = not posix.geteuid()
-        ambient = 0 if self.privileges == "!" else context.ambient_capabilities
+        ambient = context.ambient_capabilities
         stays = self._stays_admin(from_root and not keeps_user)
         bounds = context.capability_bounding_set != MAX and (
             from_root or is_own or "capability_bounding_set" in definition.origins

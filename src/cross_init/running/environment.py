@@ -116,12 +116,12 @@ def folders(definition: "Definition") -> "Environment":
     context = definition.context
     if not context.has_folders:
         return {}
-    from cross_init.running.directories import KINDS, paths
+    from cross_init.running.directories import KINDS, shown
 
     return {
         kind.upper().encode() + b"_DIRECTORY": encoded(":".join(found))
         for kind in KINDS
-        if (found := paths(definition, kind))
+        if (found := shown(definition, kind))
     }
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
 SECOND = 1e6
 WITH_INPUT = ("ExecCondition", "ExecStartPre", "ExecStart")  # what comes later leaves a terminal to the main process
+WITHOUT_CREDENTIALS = ("ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
 
 
 class Stopped(Exception):
@@ -58,6 +59,8 @@ class Step:
         process = Process(self.definition, self.identity, self.command.privileges, False)
         process.group, process.enclosure = self.group, self.enclosure
         process.has_input = self.key in WITH_INPUT
+        if self.key in WITHOUT_CREDENTIALS:
+            environ.pop(b"CREDENTIALS_DIRECTORY", None)
         words = words_of(self.command, environ)
         places = programs(self.command, environ, self.definition)
         process.enter(environ, self.keep)

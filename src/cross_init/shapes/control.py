@@ -10,6 +10,7 @@ import posix
 from cross_init.errors import Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork, open_null
 from cross_init.kernel.pidfds import send
+from cross_init.kernel.procfs import pidfd_identity
 from cross_init.launch import cannot_run, find_program
 
 TYPE_CHECKING = False
@@ -69,6 +70,7 @@ class Control:
         self.failed = False
         self.pid = 0
         self.pidfd = -1
+        self.tells_result = False  # whether they see why the service is stopped (SERVICE_RESULT, systemd.exec(5))
         self.timer: Timer | None = None
         self.done: Callable[[], None] | None = None
 
@@ -86,6 +88,10 @@ class Control:
         environ = dict(self.supervisor.start.environ)
         if self.supervisor.main:
             environ[b"MAINPID"] = str(self.supervisor.main).encode()
+            if identity := pidfd_identity(watched.pidfd):
+                environ[b"MAINPIDFDID"] = str(identity).encode()
+        if self.tells_result:
+            environ[b"SERVICE_RESULT"] = (self.supervisor.stopping.result or "success").encode()
         try:
             self.pid = fork(f"running {self.step.text}")
         except Failure as failure:

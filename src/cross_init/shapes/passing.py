@@ -42,7 +42,8 @@ class Passing:
 
                 steps = [control.Words(option, words)] if words else of_unit[number]
                 limit = supervisor.stopping.limit_of(OF_UNIT[number])
-                self.controls[number] = control.Control(supervisor, steps, *limit)
+                self.controls[number] = made = control.Control(supervisor, steps, *limit)
+                made.tells_result = number == _signal.SIGTERM and not words
         self.reload_post = supervisor.control_of("reload_post")
         self.signals = Signals(self.loop, self._signalled)
 
