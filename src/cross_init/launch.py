@@ -35,10 +35,17 @@ if TYPE_CHECKING:
         """What a unit has around its main process (running/unit.py). programs: where that may be. environ: its own.
 
         began: since when what its commands leave is known, in ticks since boot; 0 if it is not. adopts: it can be.
-        is_oneshot: all was run before, and its main process does nothing but to be there until it is stopped.
+        is_oneshot: all was run before, and its main process does nothing but to be there until it is stopped. not_run:
+        the exit code if its program cannot be run.
         """
 
         is_oneshot: bool
+        not_run: int
+
+        @property
+        def may_fail(self) -> bool:
+            """Whether it is no failure if its main process fails."""
+
         began: int
         adopts: bool
 
@@ -72,13 +79,15 @@ if TYPE_CHECKING:
             """The commands of a kind: start_post, reload, reload_post, stop."""
 
         def after(
-            self, status: int | None, told: bool, cause: str = "", end_rest: "Callable[[bool], bool] | None" = None
-        ) -> None:
-            """The main process has ended with this wait status, None if there was none.
-
-            told: it was told to. cause: why we have ended it ourselves: watchdog, timeout. end_rest: ends what it has
-            left, if it is known what that is (Supervisor.end_rest()).
-            """
+            self,
+            status: int | None,
+            told: bool,
+            cause: str = "",
+            end_rest: "Callable[[bool], bool] | None" = None,
+            had_main: bool = True,
+            was_ready: bool = True,
+        ) -> str:
+            """The main process has ended: see Unit.after()."""
 
 
 TRACE_MAX = 160  # bytes of a file's name that tell the service
@@ -187,8 +196,14 @@ class Start:
 
     def execute(self) -> None:
         """Become the daemon. Does not return; raises Failure."""
-        confine = self.unit.enter(self) if self.unit is not None else None
-        execute(self.program, self.command, self.environ, self.target.ignores_sigpipe, confine)
+        if self.unit is None:
+            execute(self.program, self.command, self.environ, self.target.ignores_sigpipe)
+            return
+        confine = self.unit.enter(self)
+        try:
+            execute(self.program, self.command, self.environ, self.target.ignores_sigpipe, confine)
+        except Failure as failure:
+            raise Failure(str(failure), self.unit.not_run) from None
 
 
 def execute(

@@ -24,10 +24,10 @@ from tests.support.own_groups import is_removed
 from tests.support.systemd import Host
 from tests.support.waiting import becomes, until
 
-STOP_S, ABORT_S = 0.6, 0.8
+STOP_S, ABORT_S = 1.0, 1.3
 LATE_S = 0.2  # by which a process of a busy machine writes down later what it was sent
 # A start takes its time where others are made as well; these units are started when the others are up.
-TIMES = "TimeoutStopSec=600ms\nTimeoutAbortSec=800ms\nTimeoutStartSec=START\n"
+TIMES = "TimeoutStopSec=1s\nTimeoutAbortSec=1300ms\nTimeoutStartSec=START\n"
 START, LATE_START = "1min", "2500ms"
 AT_ONCE = 8
 TERM, INT, HUP, ABRT, USR1, USR2 = (
@@ -42,7 +42,7 @@ LIVES = "/bin/sh -c 'kill -0 $$(sed -n s/here.//p DIR/child) && echo lives >>DIR
 # it is sent; SAY: one that notes its words.
 CASES: dict[str, tuple[str, str, str]] = {
     "stopped": (STOP, f"ends={TERM} {WITH_CHILD} child-ends={TERM}", ""),
-    "stopped, in time": (STOP, WITH_CHILD, "TimeoutSec=600ms"),
+    "stopped, in time": (STOP, WITH_CHILD, "TimeoutSec=1s"),
     "its children stay": (STOP, f"ends={TERM} {WITH_CHILD}", ""),
     "other signal": (STOP, f"ends={INT} {WITH_CHILD}", "KillSignal=SIGINT"),
     "mixed": (STOP, f"ends={TERM} {WITH_CHILD}", "KillMode=mixed\nKillSignal=SIGTERM"),
@@ -151,16 +151,20 @@ CASES: dict[str, tuple[str, str, str]] = {
     "left when it ended, in vain": (NOTHING, f"exits=0 {WITH_CHILD}", ""),
     "left when it ended, mixed": (NOTHING, f"exits=0 {WITH_CHILD}", "KillMode=mixed"),
     "left when it ended, process": (NOTHING, f"exits=0 {WITH_CHILD}", "KillMode=process"),
-    "left before it": (STOP, f"ends={TERM}", f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'"),
+    "left before it": (
+        STOP,
+        f"ends={TERM}",
+        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'",
+    ),
     "left behind it": (
         STOP,
         f"ends={TERM}",
-        f"ExecStartPost=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecStartPost=SAY up",
+        f"ExecStartPost=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'\nExecStartPost=SAY up",
     ),
     "left by a reload": (
         RELOAD,
         f"ends={TERM}",
-        f"ExecReload=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecReload=SAY behind",
+        f"ExecReload=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'\nExecReload=SAY behind",
     ),
     "left by a oneshot": (
         NOTHING,
@@ -176,7 +180,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         STOP,
         "exits=0",
         "Type=oneshot\nRemainAfterExit=yes\nExecStartPost=SAY up\n"
-        f"ExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+        f"ExecStart=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'",
     ),
     "left by a condition": (
         NOTHING,

@@ -1,11 +1,12 @@
 """A program that writes down the signals that it gets, and ends only of those that it is told to.
 
 usage: signals_seen.py FILE [ends=NUMBER] [child=FILE] [child-ends=NUMBER] [exits=CODE] [lives=SECONDS] [ready]
-                       [reloads=FILE [by=NUMBER]]
+                       [reloads=FILE [by=NUMBER]] [lingers=SECONDS]
 
 FILE gets "here" and its PID, and then a line for each signal: its number, and the time (monotonic). child: another one
 that does the same. exits: with this code, as soon as the child is there; lives: after this time. ready: it says so.
-reloads: it says that it does, for SIGHUP or this number, and that it has when that stands in FILE.
+reloads: it says that it does, for SIGHUP or this number, and that it has when that stands in FILE. lingers: it ends so
+long behind the signal that it ends of.
 """
 
 import os
@@ -53,7 +54,7 @@ def main() -> None:
             if str(got.si_signo) == asked.get("ends"):
                 if asked["ends"] == asked.get("child-ends"):
                     os.waitpid(child, 0)  # which of the two is first would be luck
-                until = time.monotonic() + LINGERS_S
+                until = time.monotonic() + float(asked.get("lingers", LINGERS_S))
 
 
 def say(text: str) -> None:

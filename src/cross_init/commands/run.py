@@ -244,7 +244,9 @@ def take_manner(request: "Request", unit: "Unit") -> None:
 
     definition = unit.definition
     is_reloaded_by_both = definition.readiness.type == "notify-reload" and bool(unit.steps("reload"))
-    if definition.target == "upstart" or (OF_MANNER.isdisjoint(definition.origins) and not is_reloaded_by_both):
+    has_limit = bool(definition.commands.start_post) and "timeout_start" in definition.origins
+    is_usual = OF_MANNER.isdisjoint(definition.origins) and not (is_reloaded_by_both or has_limit)
+    if definition.target == "upstart" or is_usual:
         return
 
     def made() -> "Manner":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("load_credential", "set_credential", "import_credential")
 VARIABLE = b"CREDENTIALS_DIRECTORY"
+EXIT = 243  # the exit code of a service whose credentials cannot be had (systemd.exec(5))
 STORES = ("/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore")
 SIZE_MOST = 1 << 20  # bytes, of all together (credentials.md of systemd's)
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096  # mount(2)
@@ -64,7 +65,7 @@ def provide(definition: "Definition", owner: tuple[int, int], given: "Environmen
             mount(b"", encoded(path), b"", MS_REMOUNT | MS_BIND | MS_RDONLY | FLAGS)
     except OSError as error:
         remove_all(definition)
-        raise Failure(f"{where}: putting the credentials into {path}: {why(error)}") from None
+        raise Failure(f"{where}: putting the credentials into {path}: {why(error)}", EXIT) from None
 
 
 def _mount(path: str, definition: "Definition") -> bool:
@@ -158,13 +159,13 @@ def collect(definition: "Definition", given: "Environment") -> dict[str, bytes]:
         found.setdefault(name, data)
     if sum(map(len, found.values())) > SIZE_MOST:
         where = next(filter(None, map(definition.where, FIELDS)))
-        raise Failure(f"{where}: the credentials are larger than {SIZE_MOST} bytes together")
+        raise Failure(f"{where}: the credentials are larger than {SIZE_MOST} bytes together", EXIT)
     return found
 
 
 def _failure(definition: "Definition", name: str, source: str, error: OSError) -> Failure:
     where = definition.where("load_credential")
-    return Failure(f"{where}: LoadCredential={name}:{source}: {why(error)}")
+    return Failure(f"{where}: LoadCredential={name}:{source}: {why(error)}", EXIT)
 
 
 def _stores(definition: "Definition") -> tuple[str, ...]:

@@ -6,19 +6,68 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Ending
+    from cross_init.kernel.linux import Environment
 
 CLEAN = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)  # ends of a daemon that are no failure
 UNSAID = -1  # for a wait status: there was no main process
+SUCCESS, TIMEOUT, PROTOCOL, RESOURCES = "success", "timeout", "protocol", "resources"
+
+
+class Outcome:
+    """What has become of a service so far, as its unit's commands see it (systemd.exec(5)).
+
+    why: $SERVICE_RESULT. status: the wait status of its main process, or of the last of a Type=oneshot's; None if there
+    was none.
+    """
+
+    __slots__ = ("status", "why")
+
+    def __init__(self) -> None:
+        self.why = SUCCESS
+        self.status: int | None = None
+
+    def note(self, why: str) -> None:
+        """This has come of something: the first that is no success stays (service.c, service_enter_signal())."""
+        if self.why == SUCCESS:
+            self.why = why or SUCCESS
+
+    @property
+    def variables(self) -> "Environment":
+        """What tells of it."""
+        found = {b"SERVICE_RESULT": self.why.encode()}
+        if self.status is None:
+            return found
+        if posix.WIFSIGNALED(self.status):
+            found[b"EXIT_CODE"] = b"dumped" if posix.WCOREDUMP(self.status) else b"killed"
+            found[b"EXIT_STATUS"] = _signal_name(posix.WTERMSIG(self.status))
+        else:
+            found[b"EXIT_CODE"], found[b"EXIT_STATUS"] = b"exited", str(posix.WEXITSTATUS(self.status)).encode()
+        return found
+
+
+def _signal_name(number: int) -> bytes:
+    """As systemd has it: without SIG."""
+    from cross_init.watch.outcome import name_of
+
+    name = name_of(number)
+    return name[3:].encode() if name.startswith("SIG") else b"RTMIN+%d" % (number - 34)
 
 
 def result(status: int, ending: "Ending", is_oneshot: bool) -> str:
     """The word of systemd's for how a main process ended (systemd.exec(5), $SERVICE_RESULT)."""
     codes, numbers = ending.success_exit_status
     if posix.WIFEXITED(status):
-        return "success" if posix.WEXITSTATUS(status) in (0, *codes) else "exit-code"
+        return SUCCESS if posix.WEXITSTATUS(status) in (0, *codes) else "exit-code"
     number = posix.WTERMSIG(status)
     if number in numbers or (number in CLEAN and not is_oneshot):
-        return "success"
+        return SUCCESS
+    return "core-dump" if posix.WCOREDUMP(status) else "signal"
+
+
+def of_command(status: int) -> str:
+    """The same of a command beside the main process, which has no ends of its own that are none."""
+    if posix.WIFEXITED(status):
+        return "exit-code" if posix.WEXITSTATUS(status) else SUCCESS
     return "core-dump" if posix.WCOREDUMP(status) else "signal"
 
 

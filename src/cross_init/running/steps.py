@@ -14,6 +14,7 @@ from cross_init.kernel.linux import fork, open_null
 from cross_init.launch import cannot_run
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
+from cross_init.running.result import SUCCESS, TIMEOUT, of_command, result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +52,15 @@ class Step:
         self.group: Group | None = None  # that it is to be in
         self.enclosure: Enclosure | None = None  # likewise
         self.keep: tuple[int, ...] = ()  # descriptors that stay open
+        self.status: int | None = None  # how it has ended, once it has
         file, line = command.origin
         self.text = f"{file}:{line}: {key}={command.path}"
+
+    def has_failed(self) -> bool:
+        """Whether what comes behind it is left out."""
+        if not self.status or self.may_fail:
+            return False
+        return self.key != "ExecStart" or result(self.status, self.definition.ending, True) != SUCCESS
 
     def become(self, environ: "Environment") -> None:
         """Run it in this new process. Does not return; raises Failure, OSError."""
@@ -90,19 +98,24 @@ def forget_stops() -> None:
         pass
 
 
-def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> None:
-    """Have this run commands at a service's end, where that one fails is said, and stops nothing."""
+def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> str:
+    """Have this run commands at a service's end, where that one fails is said, and stops nothing.
+
+    Returns what has become of them, in systemd's word.
+    """
     try:
         failed = run(*words)
     except Stopped:
-        return  # it was told so already, and now once more
+        return SUCCESS  # it was told so already, and now once more
     except Failure as failure:
         print_error(str(failure), 0)
-        return
-    if failed is not None:
-        from cross_init.watch.outcome import in_words
+        return TIMEOUT
+    if failed is None:
+        return SUCCESS
+    from cross_init.watch.outcome import in_words
 
-        print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+    print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
+    return of_command(failed[1])
 
 
 def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:
@@ -112,7 +125,7 @@ def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_use
     """
     for step in steps:
         status = run(step, environ, limit_usec, stop_usec)
-        if status and not step.may_fail:
+        if step.has_failed():
             return step, status
     return None
 
@@ -124,8 +137,9 @@ def run(step: Step, environ: "Environment", limit_usec: int, stop_usec: int) -> 
         in_new_process(step, environ)
     until = monotonic() + limit_usec / SECOND if limit_usec != INFINITY else None
     status, stopped = _wait(pid, until)
+    step.status = status
     if status is None:
-        _end(step, pid, limit_usec, stop_usec, bool(stopped))
+        step.status = _end(step, pid, limit_usec, stop_usec, bool(stopped))
         if stopped:
             raise Stopped(stopped)
         raise Failure(f"{step.text}: it took too long (TimeoutStartSec=, TimeoutStopSec=)")
@@ -164,8 +178,11 @@ def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
             return None, got.si_signo
 
 
-def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -> None:
-    """Have it end, with all of its session: as its unit says. is_stop: not because it takes too long."""
+def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -> int | None:
+    """Have it end, with all of its session: as its unit says. is_stop: not because it takes too long.
+
+    Returns its wait status; None if all was in vain.
+    """
     from cross_init.running.manner import manner_of, seconds
     from cross_init.watch.outcome import names_of
     from cross_init.watch.stages import TERMINATE
@@ -180,13 +197,15 @@ def _end(step: Step, pid: int, limit_usec: int, stop_usec: int, is_stop: bool) -
             sent = names_of(numbers)
             print_error(f"{step.text}: it has not ended within {limit_usec / SECOND:g} s: sending {sent}", 0)
         until = monotonic() + wait_s if wait_s is not None else None
-        while not posix.waitpid(pid, posix.WNOHANG)[0]:
+        while True:
+            ended, status = posix.waitpid(pid, posix.WNOHANG)
+            if ended:
+                return status
             left = 3600.0 if until is None else until - monotonic()
             if left <= 0:
                 break
             _signal.sigtimedwait((_signal.SIGCHLD,), left)
-        else:
-            return
+    return None
 
 
 def _send(pid: int, number: int) -> None:

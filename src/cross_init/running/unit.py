@@ -13,7 +13,7 @@ from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.result import result, say
+from cross_init.running.result import PROTOCOL, RESOURCES, SUCCESS, TIMEOUT, Outcome, of_command, result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +49,14 @@ OF_JOB = {  # the stanzas of Upstart's that say the same
     "ExecStopPost": "post-stop",
 }
 CONTAINED = ("condition", "start_pre", "start", "start_post")  # what leaves processes that are the service's
+EXEC = 203  # the exit code of who could not become its program (systemd.exec(5))
 SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
 
 
 class Unit:
     """One service. environ: its variables. words, programs: of its main command. taken: kinds of steps done."""
+
+    not_run = EXEC
 
     def __init__(self, definition: "Definition", given: "Environment", more: list[str]) -> None:
         """given: the variables that we were started with. more: further arguments. Raises Failure."""
@@ -68,7 +71,13 @@ class Unit:
         is_state = self.is_oneshot and (definition.readiness.remain_after_exit or not definition.commands.start)
         self.command = command if is_state else definition.commands.start[-1]
         self.words = [*words_of(self.command, self.environ), *more]
-        self.programs = programs(self.command, self.environ, definition)
+        self.programs: list[bytes] = []
+        try:
+            self._find_programs()
+        except Failure:
+            if not (self.command.may_fail or definition.commands.condition or definition.commands.start_pre):
+                raise  # else it is looked for once more when these have been run
+        self.outcome = Outcome()
         self.has_begun = False
         self.group: Group | None = None
         self.make_manner: Callable[[], Manner] | None = None
@@ -79,6 +88,10 @@ class Unit:
         self.began = 0  # in ticks since boot: what is started from then on by commands that have run is the service's
         self.adopts = False  # whether this process stays, and can be the parent of what they leave
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
+
+    def _find_programs(self) -> None:
+        """Raises Failure if its main program is nowhere."""
+        self.programs = programs(self.command, self.environ, self.definition)
 
     def steps(self, kind: str) -> "list[Step]":
         """Those of a kind, as start_pre; what comes after a Type=oneshot has been run before anybody asks."""
@@ -104,6 +117,11 @@ class Unit:
         if self.made_manner is None and self.make_manner is not None:
             self.made_manner = self.make_manner()
         return self.made_manner
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether it is no failure if its main process fails ("-" before its command)."""
+        return self.command.may_fail
 
     @property
     def can_reload(self) -> bool:
@@ -149,9 +167,17 @@ class Unit:
 
     def before(self, start: "Start") -> None:
         """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
-        self._make_folders()
         self.has_begun = True
+        self._make_folders()
         self._run_first(("condition", "start_pre", *(("start", "start_post") * self.is_oneshot)))
+        if not self.programs:
+            try:
+                self._find_programs()
+            except Failure as failure:
+                self.outcome.status = EXEC << 8
+                self._after_nothing(SUCCESS if self.command.may_fail else "exit-code")
+                raise Failure(str(failure), 0 if self.command.may_fail else failure.code) from None
+            start.program = self.programs
 
     def opened(self) -> "list[Passed]":
         """The files of OpenFile=. Raises Failure."""
@@ -168,14 +194,25 @@ class Unit:
                 from cross_init.running.directories import make_all
 
                 make_all(self.definition, self.identity.owner)
-            if has_credentials(self.definition):
-                from cross_init.running.credentials import provide
-
-                provide(self.definition, self.identity.owner, self.given)
             if self.enclosure is not None:
                 self.enclosure.prepare()
-        except Failure:
+        except Failure:  # ExecStopPost= would fail of it as well
+            self.has_begun = False
             self._remove_folders()
+            raise
+        if has_credentials(self.definition):
+            self._provide_credentials()
+
+    def _provide_credentials(self) -> None:
+        """Raises Failure; what comes behind the start has none, and is run all the same."""
+        from cross_init.running.credentials import provide
+
+        try:
+            provide(self.definition, self.identity.owner, self.given)
+        except Failure as failure:
+            if not (self.definition.commands.condition or self.definition.commands.start_pre):
+                self.outcome.status = failure.code << 8
+            self._after_nothing("exit-code")
             raise
 
     def _run_first(self, kinds: tuple[str, ...]) -> None:
@@ -194,17 +231,26 @@ class Unit:
             if pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}:
                 raise Stopped(pending.pop())
         except Stopped as stopped:
-            self._after_nothing("success", None)
+            self._note_main(steps)
+            self._after_nothing(SUCCESS)
             end_by(stopped.number)
             raise  # not reached
         except Failure:
-            self._after_nothing("timeout", None)
+            self._note_main(steps)
+            self._after_nothing(TIMEOUT)
             raise
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        self._note_main(steps)
         self.taken.update(kinds)
         if failed is not None:
             self._failed(*failed)
+
+    def _note_main(self, steps: "list[Step]") -> None:
+        """These have been run: what has become of those that are the main ones of a Type=oneshot."""
+        for step in steps:
+            if step.key == "ExecStart" and step.status is not None:
+                self.outcome.status = step.status
 
     def _adopt(self) -> None:
         """From now on it is known what commands leave, where this process is there to the service's end."""
@@ -221,12 +267,10 @@ class Unit:
 
     def run_alone(self) -> int:
         """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
-        self.adopts = True
+        self.adopts = self.has_begun = True
         self._make_folders()
-        self.has_begun = True
         self._run_first(("condition", "start_pre", "start", "start_post"))
-        self.after(0, False)
-        return 0
+        return 0 if self.after(0, False) == SUCCESS else FAILED
 
     def _failed(self, step: "Step", status: int) -> None:
         """Raises Failure."""
@@ -234,22 +278,23 @@ class Unit:
 
         code = posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else FAILED
         if step.key == "ExecCondition" and posix.WIFEXITED(status) and code in SKIPS:
-            self._after_nothing("exec-condition", None)
+            self._after_nothing("exec-condition")
             raise Failure(f"{step.text}: it says that the service is not to run ({in_words(status)})", 0)
-        self._after_nothing(result(status, self.definition.ending, True), status if step.key == "ExecStart" else None)
+        self._after_nothing(of_command(status))
         raise Failure(f"{step.text}: it failed ({in_words(status)}), so the service is not started", code)
 
-    def _after_nothing(self, why: str, status: int | None) -> None:
-        """The service was not started, or all of a Type=oneshot. status: of its main command, if that has run."""
+    def _after_nothing(self, why: str) -> None:
+        """The service was not started, or not all of a Type=oneshot."""
         self.has_begun = False
+        self.outcome.note(why)
         before = self._block()
         try:
             self._end_left(False)
-            self._run_after("stop_post", {b"SERVICE_RESULT": why.encode()})
+            self._run_after("stop_post")
             self._end_left(True)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave(status, why)
+        self._leave()
 
     def _end_left(self, is_last: bool) -> bool:
         """End what commands have left, if there was no main process; whether that took too long."""
@@ -275,45 +320,54 @@ class Unit:
         return process.confine
 
     def after(
-        self, status: int | None, told: bool, cause: str = "", end_rest: "Callable[[bool], bool] | None" = None
-    ) -> None:
+        self,
+        status: int | None,
+        told: bool,
+        cause: str = "",
+        end_rest: "Callable[[bool], bool] | None" = None,
+        had_main: bool = True,
+        was_ready: bool = True,
+    ) -> str:
         """The main process has ended with this wait status, None if there was none. told: it was told to.
 
-        cause: why we have ended it ourselves, as systemd has it: watchdog, timeout. end_rest: Supervisor.end_rest(). In
-        systemd's order (service.c): what was told to end is not waited for before ExecStopPost= has been run.
+        cause: why we have ended it ourselves, as systemd has it: watchdog, timeout. end_rest: Supervisor.end_rest().
+        had_main: it was that of the service, and not of a command that was to leave one. was_ready: or was not waited
+        for. In systemd's order (service.c): what was told to end is not waited for before ExecStopPost= has been run.
+        Returns what has become of the service, in systemd's word.
         """
         end_rest = end_rest or self._end_left
-        if self.is_oneshot and status is not None:
-            status = 0  # it has ended long ago; what has been stopped was there for nothing but that
+        outcome = self.outcome
         if not self.has_begun:
             self._end_sockets()
-            return
-        why = cause or ("resources" if status is None else result(status, self.definition.ending, self.is_oneshot))
-        more: Environment = {b"SERVICE_RESULT": why.encode()}
-        if status is None:
-            pass
-        elif posix.WIFSIGNALED(status):
-            more[b"EXIT_CODE"] = b"dumped" if posix.WCOREDUMP(status) else b"killed"
-            more[b"EXIT_STATUS"] = exit_status(posix.WTERMSIG(status))
-        else:
-            code = posix.WEXITSTATUS(status)
-            more[b"EXIT_CODE"], more[b"EXIT_STATUS"] = b"exited", str(code).encode()
+            return outcome.why
+        if self.is_oneshot and status is not None:
+            status = 0  # it has ended long ago; what has been stopped was there for nothing but that
+        elif had_main:
+            outcome.status = status
+        outcome.note(cause or self._result(status))
+        if status == 0 and not (was_ready or told) and self.definition.readiness.type in ("notify", "notify-reload"):
+            outcome.note(PROTOCOL)
         before = self._block()
         try:
-            if status is not None and not told and why == "success":
-                self._run_after("stop", more)
+            if status is not None and not told and outcome.why == SUCCESS:
+                self._run_after("stop")
             is_waited_for = not told or self.is_oneshot
-            if is_waited_for and end_rest(False) and why == "success":
-                why = "timeout"
-                more[b"SERVICE_RESULT"] = b"timeout"
-            has_run = self._run_after("stop_post", more)
-            if (has_run or not is_waited_for) and end_rest(True) and why == "success":
-                why = "timeout"
+            if is_waited_for and end_rest(False):
+                outcome.note(TIMEOUT)
+            has_run = self._run_after("stop_post")
+            if (has_run or not is_waited_for) and end_rest(True):
+                outcome.note(TIMEOUT)
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave(status, why)
+        self._leave()
+        return outcome.why
 
-    def _leave(self, status: int | None, why: str) -> None:
+    def _result(self, status: int | None) -> str:
+        if status is None:
+            return RESOURCES
+        return SUCCESS if self.command.may_fail else result(status, self.definition.ending, self.is_oneshot)
+
+    def _leave(self) -> None:
         """All has been run: nothing of it is to be left, and who starts it anew is told."""
         if self.definition.context.has_terminal and self.definition.target == "systemd":
             from cross_init.running.terminals import leave
@@ -321,15 +375,15 @@ class Unit:
             leave(self.definition.context)
         self._remove_folders()
         self._end_sockets()
-        say(self.tell, status, why)
+        say(self.tell, self.outcome.status, self.outcome.why)
 
     def _end_sockets(self) -> None:
         if self.of_sockets is not None:
             self.of_sockets.end()
             self.of_sockets = None
 
-    def _run_after(self, kind: str, more: "Environment") -> bool:
-        """Run these; that one fails is said. Returns whether there were any."""
+    def _run_after(self, kind: str) -> bool:
+        """Run these; that one fails is said, and noted. Returns whether there were any."""
         steps = self.steps(kind)
         if not steps:
             return False
@@ -337,7 +391,7 @@ class Unit:
 
         forget_stops()
         stop = self.definition.ending.timeout_stop
-        run_at_end(run_all, steps, {**self.environ, **more}, stop, stop)
+        self.outcome.note(run_at_end(run_all, steps, {**self.environ, **self.outcome.variables}, stop, stop))
         return True
 
     def end_restarts(self) -> None:
@@ -367,14 +421,6 @@ class Unit:
         from cross_init.running.steps import block
 
         return block()
-
-
-def exit_status(number: int) -> bytes:
-    """What EXIT_STATUS is behind an end by this signal, as systemd has it: its name without SIG."""
-    from cross_init.watch.outcome import name_of
-
-    name = name_of(number)
-    return name[3:].encode() if name.startswith("SIG") else b"RTMIN+%d" % (number - 34)
 
 
 def end_by(number: int) -> None:

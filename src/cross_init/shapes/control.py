@@ -68,6 +68,7 @@ class Control:
         self.left: list[Step] = []
         self.step = steps[0]
         self.failed = False
+        self.result = ""  # why, in systemd's word
         self.pid = 0
         self.pidfd = -1
         self.tells_result = False  # whether they see why the service is stopped (SERVICE_RESULT, systemd.exec(5))
@@ -79,7 +80,7 @@ class Control:
         self.done = done
         if self.pid:
             return
-        self.left, self.failed = list(self.steps), False
+        self.left, self.failed, self.result = list(self.steps), False, ""
         self._next()
 
     def _next(self) -> None:
@@ -96,7 +97,7 @@ class Control:
             self.pid = fork(f"running {self.step.text}")
         except Failure as failure:
             print_error(str(failure), 0)
-            self.failed = True
+            self.failed, self.result = True, "resources"
             self._over()
             return
         if self.pid == 0:
@@ -135,9 +136,10 @@ class Control:
         """It takes too long."""
         self.timer = None
         if self.late is not None:
-            self.failed = True
+            self.failed, self.result = True, "timeout"
             self.late()
             return
+        self.result = "timeout"
         print_error(f"{self.supervisor.start.service}: {self.step.text} has not ended in time: sending it SIGKILL", 0)
         try:
             _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
@@ -159,6 +161,10 @@ class Control:
         self.pid, self.pidfd, self.timer = 0, -1, None
         if status and not self.step.may_fail:
             self.failed = True
+            if not self.result:
+                from cross_init.running.result import of_command
+
+                self.result = of_command(status)
             from cross_init.watch.outcome import in_words
 
             print_error(f"{self.supervisor.start.service}: {self.step.text} failed ({in_words(status)})", 0)

@@ -90,7 +90,10 @@ class Passing:
                 self._heard(is_reload)
             else:
                 self._reloaded(is_reload, has_failed)
-        elif self.supervisor.is_over:
+            return
+        if number == _signal.SIGTERM and self.controls[number].tells_result:
+            self.supervisor.stopping.note(self.controls[number].result)
+        if self.supervisor.is_over:
             self.supervisor.end()
         elif number == _signal.SIGTERM:
             self._deliver(number)  # what it has not ended, as systemd does

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
             """Send what runs beside the daemon these signals; whether there is anything."""
 
 
+SUCCESS = "success"  # of a command, in a unit's word
 STOP = "stop"  # the kind of a unit's commands that are run before it is told to end
 
 
@@ -157,6 +158,11 @@ class Stopping:
             print_error(f"{watched.service} (PID {watched.pid}) has not ended of that either, and is left as it is", 0)
 
     # What there is to know of it behind its end.
+
+    def note(self, why: str) -> None:
+        """This has come of what its unit has run beside it, in systemd's word: the first that is no success stays."""
+        if not self.cause and why != SUCCESS:
+            self.cause = why
 
     def of_rest(self, crashed: bool, is_last: bool) -> "Sequence[Stage]":
         """What those get that the main process has left. is_last: see Supervisor.end_rest()."""

@@ -16,6 +16,7 @@ from cross_init.shapes.guard import MARK, Guard
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
 MAIN_PID = "main PID"
+SUCCESS = "success"  # of a service, in a unit's word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(start: "Start") -> int:
             adopt(start)  # only now, as it takes time: the daemon has started meanwhile
         from cross_init.shapes.supervisor import Supervisor
         from cross_init.watch.event_loop import EventLoop
+        from cross_init.watch.leftovers import is_clean
         from cross_init.watch.outcome import explain, is_ours_to_explain
 
         loop = EventLoop()
@@ -64,6 +66,7 @@ def run(start: "Start") -> int:
         pass  # its last words cannot be had
     to_explain = is_ours_to_explain(supervisor.watched)
     supervisor.watched.close()
+    why, watched = SUCCESS, supervisor.watched
     if start.unit is None:
         supervisor.end_rest(True)
     else:
@@ -71,7 +74,9 @@ def run(start: "Start") -> int:
         supervisor.passing.signals.close()  # what is run now is waited for by this thread
         status = None if supervisor.stopping.is_left and supervisor.main else supervisor.status
         stopping = supervisor.stopping
-        start.unit.after(status, stopping.was_told, stopping.result, supervisor.end_rest)
+        had_main = not start.target.forks or watched.pid != supervisor.first
+        was_ready = watched.ready or not start.request.waits
+        why = start.unit.after(status, stopping.was_told, stopping.result, supervisor.end_rest, had_main, was_ready)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()
@@ -79,8 +84,10 @@ def run(start: "Start") -> int:
         explain(supervisor.watched, supervisor.status)
     if guard is not None:
         guard.dismiss()
-    if supervisor.stopping.has_failed:
+    if supervisor.stopping.has_failed or (why != SUCCESS and is_clean(supervisor.status)):
         return FAILED
+    if why == SUCCESS and start.unit is not None and start.unit.may_fail:
+        return 0
     return 0 if is_success(supervisor.status, start.request.success) else end_like(supervisor.status)
 
 

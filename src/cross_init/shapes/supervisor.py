@@ -124,6 +124,7 @@ class Supervisor:
         if self.is_over:
             self.end()
         elif post.failed and not self.watched.is_told_to_stop:
+            self.stopping.note(post.result)
             posix.kill(posix.getpid(), _signal.SIGTERM)  # a stop, as with systemd
         else:
             self._tell_init()
