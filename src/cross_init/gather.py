@@ -34,7 +34,7 @@ def refuse(request: "Request", plan: "Plan") -> None:
         raise Failure(f"--end-after-ready: {plan.reason}, so the bridge has to stay: leave it out")
     if request.watchdog[0] and "watchdog" not in target.news:
         raise Failure(f"--watchdog: a daemon for {target.name} gives no signs of life: leave it out")
-    if request.notify_socket and target.says != MESSAGE:
+    if request.notify_socket and not (target.says == MESSAGE or target.speaks):
         raise Failure(f"--notify-socket: a daemon for {target.name} is given no notification socket: leave it out")
     if request.notify_socket == "path" and (request.end_after_ready or plan.shape == HAND_OVER):
         raise Failure("--notify-socket path: nobody of ours stays to remove the path: leave it out, or --supervise")

@@ -374,6 +374,7 @@ class Target:
     clients_per_source: int = 0  # of these, how many from one host, or of one user; 0: as many as there may be
     turns_away = False  # whether a client more is turned away, or has to wait
     forks: bool = False  # its daemons leave the process that was started, which ends when they are ready
+    speaks: bool = False  # and may have more to say, by messages, which say nothing of their readiness
     options: str = ""  # what may stand behind its name and a colon, for people
     option: str = ""  # what stands there
     notify_socket: str = ""  # of what kind the name of its notification socket is to be (--notify-socket)
@@ -383,6 +384,9 @@ class Target:
         if option:
             takes = f"there it takes {self.options}" if self.options else "nothing may stand behind its name"
             raise Failure(f"--target {self.name}:{option}: {takes}")
+
+    def listen_to(self) -> None:
+        """Something was asked for that takes a daemon which says more than that it is ready."""
 
     def refuse(self, sockets: "list[Passed]", together: bool) -> None:
         """Raise Failure if daemons of this kind cannot be given these sockets. together: several were asked for."""

@@ -73,7 +73,7 @@ def keeps(request: "Request") -> bool:
 def is_one_contract(request: "Request") -> bool:
     """Whether the init waits for the very thing that the daemon does, to fork away and exit, and for nothing else."""
     is_told = request.init.hears in (EXIT, FILE) and request.followed is None
-    return is_told and request.target.forks and not asks_for_more(request)
+    return is_told and request.target.forks and not (asks_for_more(request) or request.target.speaks)
 
 
 def asks_for_more(request: "Request") -> str:
@@ -98,7 +98,7 @@ def why_supervise(request: "Request") -> str:
         return request.stays
     if target.forks and not is_one_contract(request):
         if init.hears in (EXIT, FILE):
-            more = asks_for_more(request) or "--pid-file"
+            more = asks_for_more(request) or ("what it says beside that" if target.speaks else "--pid-file")
             return f"{init.called} sees a daemon leave, and not what else was asked for ({more})"
         return f"only a parent can follow a daemon that leaves it, and {init.called} follows one process"
     if any(condition.lasting for condition in request.conditions) and init.from_whom != ANYONE:

@@ -116,6 +116,8 @@ class Request:
             self._take_addresses(options)
         if options.ready_when:
             self._take_conditions(options)
+        if options.watchdog[0] or options.fd_store or self.has_access:
+            target.listen_to()
         if options.stop_command or options.reload_command:
             self._take_commands(options)
 
@@ -127,7 +129,12 @@ class Request:
     @property
     def talks(self) -> bool:
         """Whether there is something to listen to what the daemon says for."""
-        return self.notify or bool(self.watchdog[0] or self.fd_store)
+        return self.notify or bool(self.watchdog[0] or self.fd_store or (self.ready_when and self.has_access))
+
+    @property
+    def has_access(self) -> bool:
+        """Whether somebody's messages are said to count."""
+        return "--notify-access" in self.given
 
     @property
     def ends_rest(self) -> bool:

@@ -32,7 +32,7 @@ def refuse(request: "Request", plan: "Plan") -> None:
             f"--all-sockets is for daemons that get one socket or a list of them, and one for {target.name} does not: "
             "leave it out"
         )
-    if "--notify-access" in request.given and target.says != MESSAGE:
+    if "--notify-access" in request.given and not (target.says == MESSAGE or target.speaks):
         raise Failure(
             f"--notify-access says whose messages count, and a daemon for {target.name} sends none: leave it out"
         )

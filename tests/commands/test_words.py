@@ -50,8 +50,8 @@ MISTAKES = {
     # What would have no effect.
     "-t systemd -t upstart d": "--target is there twice, as systemd and as upstart: leave one of them out",
     "-t systemd --init none --init s6 d": "--init is there twice, as none and as s6",
-    "-t systemd --notify-access all d": "they are listened to with -N only",
-    "-t systemd --notify-access main d": "they are listened to with -N only",
+    "-t systemd --notify-access all d": "it needs -N or --ready-when",
+    "-t systemd --notify-access main d": "it needs -N or --ready-when",
     "-t upstart -N --notify-access all d": "a daemon for upstart sends none: leave it out",
     "-t systemd --all-sockets d": "one for systemd does not: leave it out",
     "-t s6 --all-sockets d": "one for s6 does not: leave it out",

@@ -80,6 +80,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     ),
     "silent, usual": (NOTHING, f"ends={ABRT} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms"),
     "silent": (NOTHING, f"ends={USR2} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
+    "silent, started": (NOTHING, f"ends={ABRT} {WITH_CHILD}", "WatchdogSec=300ms\nWatchdogSignal=SIGABRT"),
     "silent, in vain": (NOTHING, f"ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
     "too long": (NOTHING, f"ends={TERM} ready {WITH_CHILD}", "Type=notify\nRuntimeMaxSec=300ms\nExecStop=SAY stops"),
     "too long, ready": (
@@ -190,6 +191,12 @@ CASES: dict[str, tuple[str, str, str]] = {
     "forked away": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking"),
     "forked away, nobody knows": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking\nGuessMainPID=no"),
     "forked away, to its end": (NOTHING, f"exits=0 {WITH_CHILD} lives=0.6", "Type=forking\nGuessMainPID=no"),
+    "forked away, silent": (NOTHING, f"exits=0 {WITH_CHILD} child-ends={ABRT}", "Type=forking\nWatchdogSec=300ms"),
+    "forked away, silent, all count": (
+        NOTHING,
+        f"exits=0 {WITH_CHILD} child-ends={ABRT}",
+        "Type=forking\nWatchdogSec=300ms\nNotifyAccess=all\nGuessMainPID=no",
+    ),
     "reload fails": (RELOAD, f"ends={TERM}", "ExecReload=/bin/false\nExecReloadPost=SAY not"),
     "never reloaded": (STOP, f"ends={TERM}", "ExecReloadPost=SAY not"),
 }

@@ -27,7 +27,7 @@ PROGRAM = (
 # Of a start, or of the manager that has made it.
 OWN = {
     *("INVOCATION_ID", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"),
-    *("OLDPWD", "_", "LISTEN_PID", "LISTEN_PIDFDID"),
+    *("OLDPWD", "_", "LISTEN_PID", "LISTEN_PIDFDID", "WATCHDOG_PID"),
 }
 CASES = {
     "nothing": "",
@@ -92,9 +92,18 @@ CASES = {
     "keys that are there": "KeyringMode=inherit",
     "memory": "MemoryKSM=yes\nMemoryTHP=madvise",
     "memory disabled": "MemoryKSM=no\nMemoryTHP=disable",
+    "messages": "NotifyAccess=all\nUser=daemon",
+    "signs of life": "WatchdogSec=1h",
+    "kept descriptors": "FileDescriptorStoreMax=3",
     "login shell's": "PassEnvironment=NOTHING\nExecSearchPath=/usr/bin:/usr/games",
 }
-SINCE = {"open files": 253, "imported": 254, "memory": 262, "memory disabled": 262}  # of systemd's versions
+SINCE = {
+    "open files": 253,
+    "imported": 254,
+    "kept descriptors": 254,
+    "memory": 262,
+    "memory disabled": 262,
+}  # of systemd's versions
 # $1: the name. No unit has a name twice, so the manager reads each without having to be told to read all anew.
 CLEAR = """
 name=$1; shift
@@ -154,6 +163,8 @@ def comparable(found: dict[str, Any]) -> dict[str, Any]:
         found["environment"].get("PATH", "").removesuffix(":/".join(("", "sbin", "bin")))
     )  # as it was built
     variables = {name: value for name, value in found["environment"].items() if name not in OWN}
+    if "NOTIFY_SOCKET" in variables:
+        variables["NOTIFY_SOCKET"] = "there"
     descriptors = {fd: link for fd, link in found["descriptors"].items() if fd not in ("1", "2") or "/" in link}
     whole = {**found, "environment": variables, "descriptors": descriptors}
     flat: dict[str, Any] = {}

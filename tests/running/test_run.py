@@ -180,6 +180,56 @@ def test_what_is_said_to_be_needed_is_what_the_unit_says(tmp_path: Path, lines: 
     assert manner_of(load(str(unit)).definition).needs == NEEDS[lines]
 
 
+# What a daemon that forks away leaves: it gives signs of life as often as it is told to, and then none.
+LIVES = """
+import os, socket, sys, time
+if os.fork():
+    sys.exit()
+log, times = sys.argv[1], int(sys.argv[2])
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.connect(os.environ["NOTIFY_SOCKET"])
+for _ in range(times):
+    told.send(b"WATCHDOG=1")
+    time.sleep(0.1)
+told.send(b"STATUS=silent from now on")
+with open(log, "a") as file:
+    print("lived", os.environ["WATCHDOG_USEC"], file=file)
+time.sleep(60)
+"""
+
+
+def test_a_daemon_that_forks_away_may_give_signs_of_life(folder: Folder) -> None:
+    (folder.path / "lives.py").write_text(LIVES)
+    code, said = folder.run(
+        "Type=forking\nWatchdogSec=400ms\nLimitCORE=0\n"
+        f"ExecStart=/usr/bin/python3 -IS {folder.path}/lives.py {{log}} 9\n"
+        "ExecStopPost=LOG after ${SERVICE_RESULT} ${EXIT_STATUS}"
+    )
+    assert code == -signal.SIGABRT, said
+    assert folder.written() == ["lived 400000", "after watchdog ABRT"], said
+    assert "has given no sign of life" in said
+
+
+NAMES = """
+import os, socket, sys, time
+if os.fork():
+    sys.exit()
+if pid := os.fork():
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.sendto(b"READY=1\\nMAINPID=%d" % pid, os.environ["NOTIFY_SOCKET"])
+    time.sleep(60)
+time.sleep(0.5)
+sys.exit(7)
+"""
+
+
+def test_a_daemon_that_forks_away_may_name_its_main_process(folder: Folder) -> None:
+    (folder.path / "names.py").write_text(NAMES)
+    command = f"ExecStart=/usr/bin/python3 -IS {folder.path}/names.py"
+    code, said = folder.run(f"Type=forking\nNotifyAccess=all\n{command}\nExecStopPost=LOG ${{EXIT_STATUS}}")
+    assert (code, folder.written()) == (7, ["7"]), said
+
+
 def test_a_command_that_fails_is_told_and_what_comes_afterwards_is_run(folder: Folder) -> None:
     code, said = folder.run(
         "ExecStartPre=/bin/sh -c 'exit 7'\nExecStartPre=LOG not\nExecStart=LOG not\n"

@@ -36,7 +36,7 @@ RUN_ALONE = {
         *("RestrictNamespaces", "RestrictAddressFamilies", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality"),
     ),
 }
-LEFT_OUT = {"data", "data, coded", *RUN_ALONE}
+LEFT_OUT = {"data", "data, coded", "kept descriptors", *RUN_ALONE}  # the third: not where no init stays
 MORE = {
     "dynamic user": "DynamicUser=yes\nUser=nobody-yet\nStateDirectory=NAME\nSupplementaryGroups=audio\n"
     "BindPaths=FOLDER",

@@ -58,7 +58,7 @@ GROUPS: tuple[Group, ...] = (
                         (
                             "`systemd:forking`",
                             "It takes sockets as systemd passes them, and says that it is ready by forking away "
-                            "(`Type=forking`).",
+                            "(`Type=forking`). With `--notify-access`, `--watchdog` or `--fd-store` it can say more.",
                         ),
                         ("`s6:`*N*", "The daemon writes its newline to descriptor *N*; without it, to 3."),
                         (
@@ -173,7 +173,8 @@ GROUPS: tuple[Group, ...] = (
                 "--notify-access",
                 "WHO",
                 "Whose messages count: `main` (the daemon, the default), `exec` (what this command line started: here "
-                "the same), `all` (the daemon and its descendants).",
+                "the same), `all` (the daemon and its descendants). Also without `-N`, it can say more than that it is "
+                "ready then.",
             ),
             Option(
                 "--notify-socket",

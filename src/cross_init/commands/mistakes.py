@@ -21,7 +21,7 @@ def waits(options: "Options") -> bool:
 
 def talks(options: "Options") -> bool:
     """Whether there is something to listen to what the daemon says for."""
-    return options.notify or bool(options.watchdog[0] or options.fd_store)
+    return options.notify or bool(options.watchdog[0] or options.fd_store or "--notify-access" in options.given)
 
 
 READINESS = "is about readiness, which has to be asked for with -N or --ready-when"
@@ -68,8 +68,8 @@ RULES: "tuple[tuple[str, Callable[[Options], object], str], ...]" = (
     ),
     (
         "--notify-access",
-        talks,
-        "says whose messages count, and they are listened to with -N only",
+        waits,
+        "says whose messages count: it needs -N or --ready-when",
     ),
 )
 

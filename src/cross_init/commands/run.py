@@ -154,17 +154,18 @@ def request_of(asked: "Words", unit: "Unit", clients: int, sockets: list[str], e
     """The bridge's own request. sockets: as it is told of them. Raises Failure."""
     from cross_init.commands.options import parse
     from cross_init.request import resolve
-    from cross_init.running.words import STARTED, ending, readiness, signals
+    from cross_init.running.words import STARTED, ending, is_heard, readiness, signals
 
     definition = unit.definition
     own = readiness(definition, environ) if not clients else ["-t", "systemd", "-N"]
+    at = own.index("--ready-when") if "--ready-when" in own else len(own)
+    is_started = own[at:] == list(STARTED)
     if asked.says("-t", "--target"):
-        own = []  # the person knows better
-    elif asked.says("--ready-when") and own[2] == "--ready-when":
-        own = own[:2]
-    is_started = own[2:] == list(STARTED)
-    if is_started and not asked.others:
-        own = own[:2]  # that costs, and few want to know
+        own, is_started = [], False  # the person knows better
+    elif asked.says("--ready-when"):
+        own, is_started = own[:at], False
+    elif is_started and not (asked.others or is_heard(definition)):
+        own = own[:at]  # that costs, and few want to know
     said = [*own, *signals(definition, unit.taken), *ending(definition), *sockets]
     options = parse([*without(said, asked), *asked.others, "--", *unit.words])
     request = resolve(options, environ)
@@ -189,7 +190,7 @@ def request_of(asked: "Words", unit: "Unit", clients: int, sockets: list[str], e
         take_ending(request, definition)
     take_manner(request, unit)
     if is_started:
-        is_wanted = bool(definition.commands.start_post) or is_awaited(request)
+        is_wanted = bool(definition.commands.start_post) or is_heard(definition) or is_awaited(request)
         if not is_wanted:
             request.ready_when, request.conditions = [], []
             request.ready_timeout = 0.0

@@ -79,7 +79,7 @@ class Subject(Protocol):
 
     @property
     def says_ready(self) -> bool:
-        """Whether its readiness is what it says, and not only what is observed."""
+        """Whether its readiness is what it says, and not that it forks away, or only what is observed."""
 
     @property
     def notify_access(self) -> str:

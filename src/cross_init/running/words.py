@@ -34,16 +34,21 @@ def readiness(definition: "Definition", given: "Environment") -> list[str]:
         from cross_init.running.job import target
 
         return ["-t", target(definition, given), *(("-N",) if said.type == "stop" else STARTED)]
+    access = ["--notify-access", said.notify_access] if is_heard(definition) else []
     if said.type in ("notify", "notify-reload"):
-        access = [] if said.notify_access == "main" else ["--notify-access", said.notify_access]  # main: its own way
-        return ["-t", "systemd", "-N", *access]
+        return ["-t", "systemd", "-N", *(access if said.notify_access != "main" else [])]  # main: its own way
     if said.type == "forking":
-        kind = "systemd:forking" if has_sockets(definition) else "sysv"
-        return ["-t", kind, "-N", *(["--pid-file", said.pid_file] if said.pid_file else [])]
+        kind = "systemd:forking" if access or has_sockets(definition) else "sysv"
+        return ["-t", kind, "-N", *(["--pid-file", said.pid_file] if said.pid_file else []), *access]
     if said.type == "dbus":
         bus = ["--bus", "session"] if definition.of_user else []
-        return ["-t", "systemd", "--ready-when", f"dbus:{said.bus_name}", *bus]
-    return ["-t", "systemd", *STARTED]
+        return ["-t", "systemd", *access, "--ready-when", f"dbus:{said.bus_name}", *bus]
+    return ["-t", "systemd", *access, *STARTED]
+
+
+def is_heard(definition: "Definition") -> bool:
+    """Whether it has a notification socket, whatever its readiness is. Nobody listens while a Type=oneshot is run."""
+    return definition.readiness.notify_access != "none" and definition.readiness.type != "oneshot"
 
 
 def has_sockets(definition: "Definition") -> bool:
@@ -107,7 +112,7 @@ def ending(definition: "Definition") -> list[str]:
     found = []
     if codes or numbers:
         found += ["--success-exit-status", ",".join(map(str, (*codes, *(128 + number for number in numbers))))]
-    if said.watchdog and said.watchdog != INFINITY:
+    if said.watchdog and said.watchdog != INFINITY and definition.readiness.type != "oneshot":  # which is over then
         grace = said.timeout_stop if said.timeout_abort is None else said.timeout_abort
         found += ["--watchdog", f"{said.watchdog / SECOND:g}:{min(grace, 86400 * SECOND) / SECOND:g}"]
     if said.file_descriptor_store_max and said.file_descriptor_store_preserve != "no":

@@ -46,6 +46,11 @@ class Target(Base):
         else:
             super().configure(option)
 
+    def listen_to(self) -> None:
+        """Who forks away has a notification socket only where its unit says so (systemd.service(5), NotifyAccess=)."""
+        if self.forks:
+            self.speaks, self.news = True, NEWS
+
     def strip(self, environ: Environment) -> None:
         """Nothing of a systemd further up is for this daemon."""
         for variable in PROTOCOL:
@@ -61,8 +66,8 @@ class Target(Base):
         environ[b"WATCHDOG_PID"] = str(pid).encode()
 
     def channel(self, leaving: bool) -> Channel:
-        """A notification socket, for who says so by it."""
-        if self.forks:
+        """A notification socket, for who says so by it, or says more by it."""
+        if self.forks and not self.speaks:
             return Channel()
         from cross_init.readiness.notify_socket import NotifyChannel
 

@@ -144,7 +144,7 @@ class Watched:
     def observe(self) -> None:
         """Begin with what was asked for by --ready-when and --ready-timeout."""
         if self.start.request.waits and not self.ready:
-            self.observe_as_well(Silence(str(self.service), self.start.target if self.says_ready else None))
+            self.observe_as_well(Silence(str(self.service), self.start.target if self.start.request.notify else None))
         for condition in self.start.conditions:
             condition.attach(self)
         if not self.start.request.waits:
@@ -224,8 +224,8 @@ class Watched:
 
     @property
     def says_ready(self) -> bool:
-        """Whether its readiness is what it says, and not only what is observed."""
-        return self.start.request.notify
+        """Whether its readiness is what it says, and not that it forks away, or only what is observed."""
+        return self.start.request.notify and not self.start.target.forks
 
     @property
     def notify_access(self) -> str:

@@ -67,8 +67,10 @@ def options(definition: "Definition", remarks: list[str], own: tuple[str, ...] =
     taken: set[str] = set()
     words = signals(definition, taken)
     target, ready = _target(definition, clients, bool(sockets))
-    if ready == list(STARTED):
-        ready = (ready if sockets else AT_ONCE) if waits and is_awaited(definition) else []
+    if ready[-2:] == list(STARTED):
+        heard = ready[:-2]
+        is_wanted = heard or (waits and is_awaited(definition))
+        ready = [*heard, *(STARTED if sockets else AT_ONCE)] if is_wanted else []
     found = [*words, *ending(definition), *_ends(definition)]
     for name in sorted(unlike(definition, taken)):
         found += [f"--{name}-command", one_word(getattr(definition.commands, name), definition, remarks)]
