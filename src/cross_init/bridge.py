@@ -163,7 +163,7 @@ def prepare(start: Start, plan: "Plan") -> None:
 
         start.store, kept = open_store(request, init)
         start.sockets = start.sockets + kept  # behind them, as systemd passes it
-    if unit is not None:
+    if unit is not None and plan.shape != SERVE:  # else each client's daemon gets its own
         start.sockets = start.sockets + unit.opened()
     if start.sockets and target.first_fd:
         from cross_init.sockets.passed import place

@@ -353,6 +353,34 @@ def test_each_client_gets_a_daemon_where_the_socket_says_so(folder: Folder) -> N
     assert process.returncode == 0
 
 
+ANSWERS = """
+import os, socket
+names = os.environ["LISTEN_FDNAMES"].split(":")
+file = os.read(4, 100).strip().decode()
+client = socket.socket(fileno=3)
+client.sendall(f"{os.environ['LISTEN_FDS']} {names} {int(os.environ['LISTEN_PID']) == os.getpid()} {file}".encode())
+"""
+
+
+def test_each_clients_daemon_is_passed_its_connection_where_it_is_not_its_standard_input(folder: Folder) -> None:
+    (folder.path / "a.socket").write_text(f"[Socket]\nListenStream={folder.path}/socket\nAccept=yes\n")
+    (folder.path / "answers.py").write_text(ANSWERS)
+    (folder.path / "file").write_text("opened")
+    folder.begin(
+        f"StandardInput=null\nStandardOutput=append:{folder.path}/out\nOpenFile={folder.path}/file:more\n"
+        f"ExecStart=/usr/bin/python3 -IS {folder.path}/answers.py",
+        of_socket=True,
+    )
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            until(
+                lambda client=client: client.connect_ex(str(folder.path / "socket")) == 0,  # type: ignore[misc]
+                "it listens",
+            )
+            assert client.recv(100) == b"2 ['connection', 'more'] True opened"
+
+
 def test_a_socket_is_passed_as_systemd_passes_it(folder: Folder) -> None:
     (folder.path / "a.socket").write_text(f"[Socket]\nListenStream={folder.path}/socket\nFileDescriptorName=door\n")
     process = folder.begin("ExecStart=/bin/sh -c 'echo $$LISTEN_FDS $$LISTEN_FDNAMES $$((LISTEN_PID - $$$$)) >> {log}'")

@@ -16,7 +16,7 @@ from cross_init.kernel.linux import fork
 from cross_init.model import STOPPING
 from cross_init.plan import SERVE
 from cross_init.shapes.guard import UNGUARDED, Guard
-from cross_init.sockets.passed import describe
+from cross_init.sockets.passed import describe, place
 from cross_init.watch.event_loop import EventLoop
 from cross_init.watch.watched import Watched
 
@@ -147,6 +147,7 @@ class Server:
                 self._set(fd, number)
                 self.start.sockets = [describe(fd)]
                 self.given.restore()
+                self._place()
                 self.start.become()
             except Failure as failure:
                 code = print_error(str(failure), failure.code)
@@ -156,6 +157,14 @@ class Server:
                 code = print_unexpected(error)
         finally:
             posix._exit(code)
+
+    def _place(self) -> None:
+        """Have its connection, and what its unit has opened for it, where its kind of daemon looks. Raises OSError."""
+        start = self.start
+        if start.unit is not None:
+            start.sockets += start.unit.opened()
+        if start.target.first_fd:
+            place(start.sockets, start.target.first_fd)
 
     def _set(self, fd: int, number: int) -> None:
         """Tell a UNIX connection what its listening socket was told, as systemd does; a TCP one has that from it."""
