@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from cross_init.watch.stages import Manner
 
     class Step(Protocol):
-        """A command that is run beside the daemon. text: what it is. may_fail: that it fails is no matter."""
+        """A command that is run beside the daemon. text: what it is."""
 
         text: str
-        may_fail: bool
+
+        def result(self, status: int) -> str:
+            """What its end means for the service, in systemd's word: "success" if it is no matter."""
 
         def become(self, environ: Environment) -> None:
             """Run it in this new process. Does not return; raises Failure, OSError."""
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
         not_run: int
 
         @property
-        def may_fail(self) -> bool:
+        def any_end_is_good(self) -> bool:
             """Whether it is no failure if its main process fails."""
 
         began: int

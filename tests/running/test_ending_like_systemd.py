@@ -19,7 +19,7 @@ from cross_init.kernel.control_group import own_folder
 from cross_init.kernel.linux import process_state
 from tests.definitions.test_against_systemd import version_of
 from tests.support.command import FRONT_DOOR, PATH, ROOT
-from tests.support.containers import INSIDE, Container
+from tests.support.containers import INSIDE, Container, children
 from tests.support.own_groups import is_removed
 from tests.support.systemd import Host
 from tests.support.waiting import becomes, until
@@ -38,8 +38,9 @@ STOP, RELOAD, NOTHING = "stop", "reload", ""
 WITH_CHILD = "child=DIR/child"
 # Notes whether the child of the main process is there by then.
 LIVES = "/bin/sh -c 'kill -0 $$(sed -n s/here.//p DIR/child) && echo lives >>DIR/said || echo gone >>DIR/said'"
-# What is done to it, the words for its main process, and what its unit says. SEEN NAME: a command that writes down what
-# it is sent; SAY: one that notes its words.
+NEVER_UP = "stopped before it is ready"
+# What is done to it, the words for its main process (behind a -, if its failure is none), and what its unit says.
+# SEEN NAME: a command that writes down what it is sent; SAY: one that notes its words.
 CASES: dict[str, tuple[str, str, str]] = {
     "stopped": (STOP, f"ends={TERM} {WITH_CHILD} child-ends={TERM}", ""),
     "stopped, in time": (STOP, WITH_CHILD, "TimeoutSec=1s"),
@@ -80,7 +81,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     ),
     "silent, usual": (NOTHING, f"ends={ABRT} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms"),
     "silent": (NOTHING, f"ends={USR2} ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
-    "silent, started": (NOTHING, f"ends={ABRT} {WITH_CHILD}", "WatchdogSec=300ms\nWatchdogSignal=SIGABRT"),
+    "silent, started": (NOTHING, f"ends={ABRT} {WITH_CHILD}", "WatchdogSec=2s\nWatchdogSignal=SIGABRT"),
     "silent, in vain": (NOTHING, f"ready {WITH_CHILD}", "Type=notify\nWatchdogSec=300ms\nWatchdogSignal=SIGUSR2"),
     "too long": (NOTHING, f"ends={TERM} ready {WITH_CHILD}", "Type=notify\nRuntimeMaxSec=300ms\nExecStop=SAY stops"),
     "too long, ready": (
@@ -197,6 +198,44 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"exits=0 {WITH_CHILD} child-ends={ABRT}",
         "Type=forking\nWatchdogSec=300ms\nNotifyAccess=all\nGuessMainPID=no",
     ),
+    "forked away, to a failure nobody knows": (
+        NOTHING,
+        f"exits=0 {WITH_CHILD} lives=0.6 child-exits=3",
+        "Type=forking\nGuessMainPID=no",
+    ),
+    "state": (STOP, "exits=0", "Type=oneshot\nRemainAfterExit=yes\nExecStop=SAY stops"),
+    "state, not left": (STOP, "exits=0", "Type=oneshot\nRemainAfterExit=yes\nExecStop=/bin/false"),
+    "state, that fails": (NOTHING, "exits=3", "Type=oneshot\nRemainAfterExit=yes\nExecStop=SAY not"),
+    "command fails": (STOP, f"ends={TERM}", "ExecStop=SAY stops\nExecStop=/bin/false\nExecStop=SAY not"),
+    "command may fail": (STOP, f"ends={TERM}", "ExecStop=-/bin/false\nExecStop=SAY stops"),
+    "command is late": (STOP, f"ends={TERM}", "ExecStop=SEEN command\nTimeoutStopSec=300ms"),
+    "failure that is none": (NOTHING, "-exits=3", "ExecStop=SAY stops"),
+    "failure that is none, of one that forks": (NOTHING, "-exits=3", "Type=forking\nExecStop=SAY not"),
+    "command fails, by itself": (NOTHING, "lives=0.6", "ExecStop=/bin/false\nExecStop=SAY not"),
+    "command fails, after a failure": (NOTHING, f"{WITH_CHILD} exits=3", "ExecStop=SAY not"),
+    "behind fails": (
+        NOTHING,
+        f"ends={TERM}",
+        "ExecStartPost=/bin/sh -c 'until test -s DIR/main; do sleep 0.02; done; exit 1'\nExecStop=SAY not",
+    ),
+    "behind ends by a signal": (
+        NOTHING,
+        f"ends={TERM}",
+        "ExecStartPost=/bin/sh -c 'until test -s DIR/main; do sleep 0.02; done; kill $$$$'\nExecStop=SAY not",
+    ),
+    "behind does not count": (
+        STOP,
+        f"ends={TERM}",
+        "SuccessExitStatus=3\nExecStartPost=/bin/sh -c 'exit 3'\nExecStop=SAY stops",
+    ),
+    "gone before it is ready": (NOTHING, "lives=0.6", "Type=notify\nExecStop=SAY not"),
+    "failed before it is ready": (NOTHING, "exits=3", "Type=notify\nExecStop=SAY not"),
+    NEVER_UP: (STOP, f"ends={TERM}", "Type=notify\nExecStop=SAY not"),
+    "never forks": (NOTHING, "exits=3", "Type=forking\nExecStop=SAY not"),
+    "behind it all fails": (NOTHING, "lives=0.6", "ExecStopPost=/bin/false"),
+    "first fails": (NOTHING, "", "ExecStartPre=/bin/false\nExecStop=SAY not"),
+    "first does not count": (STOP, f"ends={TERM}", "SuccessExitStatus=3\nExecStartPre=/bin/sh -c 'exit 3'"),
+    "does not count": (NOTHING, "exits=3", "SuccessExitStatus=3\nExecStop=SAY stops"),
     "reload fails": (RELOAD, f"ends={TERM}", "ExecReload=/bin/false\nExecReloadPost=SAY not"),
     "never reloaded": (STOP, f"ends={TERM}", "ExecReloadPost=SAY not"),
 }
@@ -222,8 +261,10 @@ class Place:
         """Its unit."""
         _, words, lines = CASES[case]
         folder = f"{self.inside}/{name_of(case)}"
+        sign, words = ("-", words[1:]) if words.startswith("-") else ("", words)
         text = (
-            f"[Service]\nLimitCORE=0\n{TIMES}{lines}\nExecStart=SEEN main {words}\nExecStopPost=SAY $SERVICE_RESULT\n"
+            f"[Service]\nLimitCORE=0\n{TIMES}{lines}\nExecStart={sign}SEEN main {words}\n"
+            "ExecStopPost=SAY $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS\n"
         )
         text = text.replace("Sec=START", f"Sec={LATE_START if is_late(case) else START}")
         text = text.replace("SEEN ", f"{self.program} {folder}/").replace("DIR", folder)
@@ -301,6 +342,8 @@ class Ours:
             process = subprocess.Popen(words, env={"PATH": PATH}, stdin=subprocess.DEVNULL, stderr=err)
         self.running.append(process)
         until(lambda: place.is_up(case, is_here), f"{case}: it is there", 30)
+        if case.startswith("state") and CASES[case][0] == STOP:
+            until(lambda: stands(process.pid), f"{case}: somebody stands for it", 30)
         if CASES[case][0] == RELOAD:
             process.send_signal(signal.SIGHUP)
             until(lambda: has_reloaded(place, case), f"{case}: it has")
@@ -327,6 +370,14 @@ class Ours:
 def is_here(pid: int) -> bool:
     """Whether a process lives."""
     return process_state(pid) not in ("Z", "")
+
+
+def stands(pid: int) -> bool:
+    """Whether this process has somebody who stands for a service of which nothing is left but that it was started."""
+    try:
+        return any(Path(f"/proc/{child}/comm").read_text() == "sleep\n" for child in children(pid))
+    except OSError:
+        return False
 
 
 def is_in(container: Container, pid: int) -> bool:
@@ -372,7 +423,7 @@ def theirs(host: Host) -> Iterator[dict[str, Seen]]:
     place = Place(outside, "/run/endings", f"{INSIDE}/tests/support/signals_seen.py", cases)
     files = {case: system.folder / f"{name_of(case)}.service" for case in cases}
     lives = partial(is_in, container)
-    stays = [case for case in cases if CASES[case][0] in (STOP, RELOAD)]
+    stays = [case for case in cases if CASES[case][0] in (STOP, RELOAD) and case != NEVER_UP]
 
     def shown(*which: str) -> set[str]:
         said = system.systemctl("show", "--property", "ActiveState", *(files[case].name for case in which))

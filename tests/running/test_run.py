@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from cross_init.definitions.load import load
+from cross_init.kernel.linux import process_state
 from cross_init.running.manner import manner_of
 from tests.support.command import FRONT_DOOR
+from tests.support.containers import children
 from tests.support.waiting import until
 
 RUN_S = 60
@@ -93,14 +95,14 @@ BROKEN = {
     "no file to open": ("OpenFile=/nowhere\nExecStart=LOG not", ":2: OpenFile=/nowhere: No such file"),
     "images": ("RootImage=/a\nExecStart=/bin/true", ":2: RootImage=/a: images of disks are systemd's own; --ignore"),
 }
-CODES = {"no program": 127, "no credential": 243}
+REFUSED_WITH = {"no program": 127, "no credential": 243}
 
 
 @pytest.mark.parametrize("which", BROKEN)
 def test_what_cannot_be_run_gets_one_line_and_nothing_is_started(folder: Folder, which: str) -> None:
     lines, said = BROKEN[which]
     code, text = folder.run(lines)
-    assert (code, text.count("\n"), said in text) == (CODES.get(which, 125), 1, True), text
+    assert (code, text.count("\n"), said in text) == (REFUSED_WITH.get(which, 125), 1, True), text
     assert folder.written() == []
 
 
@@ -237,6 +239,55 @@ def test_a_command_that_fails_is_told_and_what_comes_afterwards_is_run(folder: F
     )
     assert (code, ":2: ExecStartPre=/bin/sh: it failed (exit code 7)" in said) == (7, True), said
     assert folder.written() == ["after exit-code"]
+
+
+CODES = {
+    "Type=oneshot\nExecStart=/bin/true\nExecStopPost=/bin/false": 125,
+    "ExecStart=/bin/true\nExecStop=/bin/false": 125,
+    "ExecStart=/bin/true\nExecStop=-/bin/false": 0,
+    "ExecStart=/bin/sh -c 'exit 3'\nExecStopPost=/bin/false": 3,
+    "SuccessExitStatus=3\nExecStart=/bin/sh -c 'exit 3'\nExecStop=/bin/sh -c 'exit 3'": 0,
+    "ExecStart=/bin/sleep 60\nExecStartPost=/bin/false": 125,
+    "Type=notify\nExecStart=/bin/true\nExecStopPost=/bin/true": 125,
+    "Type=forking\nGuessMainPID=no\nExecStart=/bin/sh -c '(sleep 0.1; exit 3) &'": 0,
+    "Type=forking\nExecStart=/bin/sh -c 'exit 4'": 4,
+    "ExecStart=-/bin/sh -c 'exit 4'\nExecStopPost=/bin/true": 0,
+}
+
+
+@pytest.mark.parametrize("lines", CODES)
+def test_the_exit_code_is_the_main_processs_or_says_that_something_else_has_failed(folder: Folder, lines: str) -> None:
+    code, said = folder.run(lines)
+    assert code == CODES[lines], said
+
+
+def test_what_a_command_before_has_left_is_ended_with_the_service(folder: Folder) -> None:
+    process = folder.begin(
+        "ExecStartPre=/bin/sh -c 'sleep 60 & echo $$! >> {log}'\nExecStart=/bin/sleep 60\n"
+        "ExecStartPost=LOG up\nExecStopPost=LOG after"
+    )
+    until(lambda: folder.written()[-1:] == ["up"], "it is there")
+    left = int(folder.written()[0])
+    assert process_state(left) not in ("", "Z")
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert process_state(left) in ("", "Z")
+
+
+def test_what_has_no_process_any_more_ends_well_when_it_is_stopped(folder: Folder) -> None:
+    process = folder.begin(
+        "Type=oneshot\nRemainAfterExit=yes\nExecStart=LOG starts\nExecStop=LOG stops\n"
+        "ExecStopPost=LOG ${SERVICE_RESULT} ${EXIT_CODE} ${EXIT_STATUS}"
+    )
+    until(lambda: b"sleep" in b"".join(commands_below(process.pid)), "somebody stands for it")
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert (process.returncode, folder.written()) == (0, ["starts", "stops", "success exited 0"])
+
+
+def commands_below(pid: int) -> list[bytes]:
+    """The names of the programs that are this process's children."""
+    return [Path(f"/proc/{child}/comm").read_bytes() for child in children(pid)]
 
 
 def test_a_condition_that_does_not_hold_is_no_failure(folder: Folder) -> None:

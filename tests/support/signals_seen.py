@@ -1,12 +1,12 @@
 """A program that writes down the signals that it gets, and ends only of those that it is told to.
 
-usage: signals_seen.py FILE [ends=NUMBER] [child=FILE] [child-ends=NUMBER] [exits=CODE] [lives=SECONDS] [ready]
-                       [reloads=FILE [by=NUMBER]] [lingers=SECONDS]
+usage: signals_seen.py FILE [ends=NUMBER] [child=FILE] [child-ends=NUMBER] [child-exits=CODE] [exits=CODE]
+                       [lives=SECONDS] [ready] [reloads=FILE [by=NUMBER]] [lingers=SECONDS]
 
 FILE gets "here" and its PID, and then a line for each signal: its number, and the time (monotonic). child: another one
-that does the same. exits: with this code, as soon as the child is there; lives: after this time. ready: it says so.
-reloads: it says that it does, for SIGHUP or this number, and that it has when that stands in FILE. lingers: it ends so
-long behind the signal that it ends of.
+that does the same. exits: with this code, as soon as the child is there; lives: after this time, child-exits: with this
+code then. ready: it says so. reloads: it says that it does, for SIGHUP or this number, and that it has when that stands
+in FILE. lingers: it ends so long behind the signal that it ends of.
 """
 
 import os
@@ -29,6 +29,7 @@ def main() -> None:
     if "child" in asked:
         more = [f"ends={asked['child-ends']}"] if "child-ends" in asked else []
         more += [f"lives={asked['lives']}"] if "lives" in asked else []
+        more += [f"code={asked['child-exits']}"] if "child-exits" in asked else []
         child = os.fork()
         if child == 0:
             os.execv(sys.executable, [sys.executable, "-IS", __file__, asked["child"], *more])
@@ -55,6 +56,7 @@ def main() -> None:
                 if asked["ends"] == asked.get("child-ends"):
                     os.waitpid(child, 0)  # which of the two is first would be luck
                 until = time.monotonic() + float(asked.get("lingers", LINGERS_S))
+    sys.exit(int(asked.get("code", 0)))
 
 
 def say(text: str) -> None:

@@ -246,7 +246,8 @@ def take_manner(request: "Request", unit: "Unit") -> None:
     definition = unit.definition
     is_reloaded_by_both = definition.readiness.type == "notify-reload" and bool(unit.steps("reload"))
     has_limit = bool(definition.commands.start_post) and "timeout_start" in definition.origins
-    is_usual = OF_MANNER.isdisjoint(definition.origins) and not (is_reloaded_by_both or has_limit)
+    says_more = is_reloaded_by_both or has_limit or bool(unit.steps("stop"))
+    is_usual = OF_MANNER.isdisjoint(definition.origins) and not says_more
     if definition.target == "upstart" or is_usual:
         return
 

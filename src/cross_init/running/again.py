@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT)
 UNCLEAN = {  # Restart=: the results after which it is started anew
     "on-success": ("success",),
-    "on-failure": ("exit-code", "signal", "core-dump", "timeout", "watchdog", "resources"),
-    "on-abnormal": ("signal", "core-dump", "timeout", "watchdog", "resources"),
+    "on-failure": ("exit-code", "signal", "core-dump", "timeout", "watchdog", "resources", "protocol"),
+    "on-abnormal": ("signal", "core-dump", "timeout", "watchdog", "resources", "protocol"),
     "on-watchdog": ("watchdog",),
     "on-abort": ("signal", "core-dump"),
 }

@@ -27,7 +27,8 @@ def manner_of(definition: "Definition") -> Manner:
     found.abort_s = seconds(said.timeout_stop if said.timeout_abort is None else said.timeout_abort)
     # A Type=oneshot is over when it is active.
     found.runtime_s = _runtime(said) if definition.readiness.type != "oneshot" else None
-    found.waits_for_all = definition.readiness.exit_type == "cgroup" or _nobody_knows_main(definition)
+    found.has_main = not _nobody_knows_main(definition)
+    found.waits_for_all = definition.readiness.exit_type == "cgroup" or not found.has_main
     found.says_reloaded = definition.readiness.type == "notify-reload"
     found.needs = tuple(key for field, key in OF_NEED.items() if _is_needed(definition, found, field))
     return found

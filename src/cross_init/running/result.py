@@ -64,13 +64,6 @@ def result(status: int, ending: "Ending", is_oneshot: bool) -> str:
     return "core-dump" if posix.WCOREDUMP(status) else "signal"
 
 
-def of_command(status: int) -> str:
-    """The same of a command beside the main process, which has no ends of its own that are none."""
-    if posix.WIFEXITED(status):
-        return "exit-code" if posix.WEXITSTATUS(status) else SUCCESS
-    return "core-dump" if posix.WCOREDUMP(status) else "signal"
-
-
 def say(fd: int, status: int | None, why: str) -> None:
     """The service has ended so."""
     if fd >= 0:

@@ -14,7 +14,7 @@ from cross_init.kernel.linux import fork, open_null
 from cross_init.launch import cannot_run
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.result import SUCCESS, TIMEOUT, of_command, result
+from cross_init.running.result import SUCCESS, TIMEOUT, result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ class Step:
         file, line = command.origin
         self.text = f"{file}:{line}: {key}={command.path}"
 
-    def has_failed(self) -> bool:
-        """Whether what comes behind it is left out."""
-        if not self.status or self.may_fail:
-            return False
-        return self.key != "ExecStart" or result(self.status, self.definition.ending, True) != SUCCESS
+    def result(self, status: int) -> str:
+        """What its end means for the service, in systemd's word: it is no daemon, which may end of a signal."""
+        if self.may_fail or not status:
+            return SUCCESS
+        if self.definition.target == "upstart":
+            return "exit-code"  # whatever "normal exit" says of the main process
+        return result(status, self.definition.ending, True)
 
     def become(self, environ: "Environment") -> None:
         """Run it in this new process. Does not return; raises Failure, OSError."""
@@ -115,7 +117,7 @@ def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) ->
     from cross_init.watch.outcome import in_words
 
     print_error(f"{failed[0].text}: it failed ({in_words(failed[1])})", 0)
-    return of_command(failed[1])
+    return failed[0].result(failed[1])
 
 
 def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:
@@ -125,7 +127,7 @@ def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_use
     """
     for step in steps:
         status = run(step, environ, limit_usec, stop_usec)
-        if step.has_failed():
+        if step.result(status) != SUCCESS:
             return step, status
     return None
 

@@ -13,7 +13,7 @@ from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.result import PROTOCOL, RESOURCES, SUCCESS, TIMEOUT, Outcome, of_command, result, say
+from cross_init.running.result import PROTOCOL, RESOURCES, SUCCESS, TIMEOUT, Outcome, result, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ class Unit:
         return self.made_manner
 
     @property
-    def may_fail(self) -> bool:
-        """Whether it is no failure if its main process fails ("-" before its command)."""
-        return self.command.may_fail
+    def any_end_is_good(self) -> bool:
+        """Whether it is no failure if its main process fails: "-" before its command, or it is there to be stopped."""
+        return self.command.may_fail or self.is_oneshot
 
     @property
     def can_reload(self) -> bool:
@@ -280,7 +280,7 @@ class Unit:
         if step.key == "ExecCondition" and posix.WIFEXITED(status) and code in SKIPS:
             self._after_nothing("exec-condition")
             raise Failure(f"{step.text}: it says that the service is not to run ({in_words(status)})", 0)
-        self._after_nothing(of_command(status))
+        self._after_nothing(step.result(status))
         raise Failure(f"{step.text}: it failed ({in_words(status)}), so the service is not started", code)
 
     def _after_nothing(self, why: str) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cross_init.watch.event_loop import Timer
 
 
+SUCCESS = "success"
+
+
 class Words:
     """A command as an option gives it. text: the option. words: as they were written."""
 
@@ -30,6 +33,10 @@ class Words:
         self.text = text
         self.may_fail = words[0].startswith("-")
         self.words = [words[0].removeprefix("-"), *words[1:]]
+
+    def result(self, status: int) -> str:
+        """What its end means for the service, in systemd's word."""
+        return SUCCESS if self.may_fail or not status else "exit-code"
 
     def become(self, environ: "Environment") -> None:
         """Run it in this new process. Does not return; raises Failure, OSError."""
@@ -50,8 +57,9 @@ class Words:
 class Control:
     """What is run for one signal, one command after the other. pid: of the one that runs, 0 if none does.
 
-    left: those that come next. failed: one has failed, so the others were left out. seconds: how long each may take,
-    None for ever; late: what to call when it does not end by then, instead of killing it.
+    left: those that come next. failed: one has failed, so the others were left out; result: what that means for the
+    service, in systemd's word. seconds: how long each may take, None for ever; late: what to call when it does not end
+    by then, instead of killing it.
     """
 
     def __init__(
@@ -68,7 +76,7 @@ class Control:
         self.left: list[Step] = []
         self.step = steps[0]
         self.failed = False
-        self.result = ""  # why, in systemd's word
+        self.result = SUCCESS
         self.pid = 0
         self.pidfd = -1
         self.tells_result = False  # whether they see why the service is stopped (SERVICE_RESULT, systemd.exec(5))
@@ -80,7 +88,7 @@ class Control:
         self.done = done
         if self.pid:
             return
-        self.left, self.failed, self.result = list(self.steps), False, ""
+        self.left, self.failed, self.result = list(self.steps), False, SUCCESS
         self._next()
 
     def _next(self) -> None:
@@ -159,12 +167,9 @@ class Control:
         loop.cancel(self.timer)
         posix.close(self.pidfd)
         self.pid, self.pidfd, self.timer = 0, -1, None
-        if status and not self.step.may_fail:
+        if status and (result := self.step.result(status)) != SUCCESS:
             self.failed = True
-            if not self.result:
-                from cross_init.running.result import of_command
-
-                self.result = of_command(status)
+            self.result = result if self.result == SUCCESS else self.result
             from cross_init.watch.outcome import in_words
 
             print_error(f"{self.supervisor.start.service}: {self.step.text} failed ({in_words(status)})", 0)

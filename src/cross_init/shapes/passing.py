@@ -70,11 +70,22 @@ class Passing:
         if self.guard is None or not self.guard.has(number):
             self._pass_signal(number)
 
+    def stop_at_once(self) -> None:
+        """A stop of a service whose start is over before it was started: a unit's commands for a stop are not run."""
+        self.watched.is_told_to_stop = self.supervisor.was_signalled = True
+        self._announce(_signal.SIGTERM)
+        self._deliver(_signal.SIGTERM)
+
+    def _is_for(self, number: int) -> bool:
+        """Whether what a unit has run for this signal is for a service as it is (systemd.service(5), ExecStop=)."""
+        supervisor = self.supervisor
+        return number != _signal.SIGTERM or supervisor.is_started or bool(supervisor.start.request.stop_command)
+
     def _pass_signal(self, number: int) -> None:
         self.supervisor.was_signalled = True
         is_reload = self._announce(number)
         control = self.controls.get(number)
-        if control is not None:
+        if control is not None and self._is_for(number):
             control.run(lambda: self._commanded(number, is_reload))
             return
         self._deliver(number)

@@ -194,6 +194,11 @@ class Stopping:
         return self.watched.timed_out or is_ours or is_aborted
 
     @property
+    def has_main(self) -> bool:
+        """Whether the end of a main process counts."""
+        return self.manner is None or self.manner.has_main
+
+    @property
     def waits_for_all(self) -> bool:
         """Whether it ends with its last process, and not with its main one."""
         return self.manner is not None and self.manner.waits_for_all

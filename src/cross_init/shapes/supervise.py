@@ -74,9 +74,10 @@ def run(start: "Start") -> int:
         supervisor.passing.signals.close()  # what is run now is waited for by this thread
         status = None if supervisor.stopping.is_left and supervisor.main else supervisor.status
         stopping = supervisor.stopping
-        had_main = not start.target.forks or watched.pid != supervisor.first
+        had_main = stopping.has_main and (not start.target.forks or watched.pid != supervisor.first)
+        cause = stopping.result or ("" if stopping.has_main else SUCCESS)
         was_ready = watched.ready or not start.request.waits
-        why = start.unit.after(status, stopping.was_told, stopping.result, supervisor.end_rest, had_main, was_ready)
+        why = start.unit.after(status, stopping.was_told, cause, supervisor.end_rest, had_main, was_ready)
     start.init.ended()
     for condition in start.conditions:
         condition.outlive()
@@ -86,7 +87,7 @@ def run(start: "Start") -> int:
         guard.dismiss()
     if supervisor.stopping.has_failed or (why != SUCCESS and is_clean(supervisor.status)):
         return FAILED
-    if why == SUCCESS and start.unit is not None and start.unit.may_fail:
+    if why == SUCCESS and start.unit is not None and (start.unit.any_end_is_good or not supervisor.stopping.has_main):
         return 0
     return 0 if is_success(supervisor.status, start.request.success) else end_like(supervisor.status)
 

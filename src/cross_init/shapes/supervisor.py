@@ -44,9 +44,9 @@ class Supervisor:
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
     orphans_status: of what forked away and ended last. succession: the timer of how long another one may take to become
     the main process of a service that is ready. is_guess: nothing but its age says which the main process is.
-    stop: the signal by which the main process was told to end, 0 if it was not. owes: the service got ready when its
-    main process had ended, so the init is told if another one takes its place. waits_for_rest: it has ended, and the
-    service goes on until its last process has.
+    is_started: what comes with its start is over. stop: the signal by which the main process was told to end, 0 if it
+    was not. owes: the service got ready when its main process had ended, so the init is told if another one takes its
+    place. waits_for_rest: it has ended, and the service goes on until its last process has.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class Supervisor:
         self.status = self.orphans_status = 0
         self.is_guess = self.was_signalled = self.is_failing = self.is_over = self.owes = False
         self.waits_for_rest = False
+        request, unit = start.request, start.unit
+        self.is_started = not request.waits or (unit is not None and unit.is_oneshot)
         self.stop = 0
         self.said_in_vain = ""  # why what the daemon said could not be told
         self.guard = guard
-        request = start.request
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
         self.stopping: Stopping = Stopping(self)
         self.post = self.next_post = self.control_of("start_post")  # what a unit has run when the daemon is ready
@@ -84,7 +85,6 @@ class Supervisor:
             self.forked = watched.expect("the command that was started to end with 0 and leave a daemon")
         # Of what the main process leaves.
         marks = (channel.mark, MARK + b"=" + start.environ[MARK] if MARK in start.environ else b"")
-        unit = start.unit
         group, since = (unit.group, unit.began) if unit is not None else (None, 0)
         has_group = not request.init.shares_groups
         self.rest = Rest(pid, posix.getpid(), group, since, marks, watched.helpers, has_group)
@@ -125,12 +125,12 @@ class Supervisor:
             self.end()
         elif post.failed and not self.watched.is_told_to_stop:
             self.stopping.note(post.result)
-            posix.kill(posix.getpid(), _signal.SIGTERM)  # a stop, as with systemd
+            self.passing.stop_at_once()
         else:
             self._tell_init()
 
     def _tell_init(self) -> None:
-        watched = self.watched
+        watched, self.is_started = self.watched, True
         self.stopping.count()
         self.owes = has_ended(watched.pidfd)
         if self.owes:

@@ -31,7 +31,8 @@ class Target(Base):
     variable = b"NOTIFY_SOCKET"
     when_silent = (
         "perhaps it needs an option to say so (redis-server --supervised systemd), or was built without that, or wants "
-        "systemd itself as its parent, as keepalived does: then use --ready-when instead of -N"
+        "systemd itself, as its parent, as keepalived does, or its folder /run/systemd/system, as syslog-ng does: then "
+        "use -t plain and --ready-when instead of -N"
     )
     news: tuple[str, ...] = NEWS
     options = f"{FORKING} (a daemon that takes sockets and forks away: Type=forking)"

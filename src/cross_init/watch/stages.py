@@ -20,11 +20,13 @@ class Manner:
 
     start_s, stop_s, abort_s: TimeoutStartSec= and so on. start_mode, stop_mode: by what an end begins when these are
     over. runtime_s: for how long it runs at most, None: for ever. waits_for_all: it ends with its last process.
-    says_reloaded: it says when it has done what a signal told it. needs: the directives for which somebody has to stay.
+    has_main: its main process is known, so how that ends counts. says_reloaded: it says when it has done what a signal
+    told it. needs: the directives for which somebody has to stay.
     """
 
     stop, abort, final = int(SIGTERM), int(SIGABRT), int(SIGKILL)
     hangs_up = waits_for_all = says_reloaded = False
+    has_main = True
     start_mode = stop_mode = TERMINATE
     start_s: float | None = None
     stop_s: float | None = None
