@@ -13,6 +13,7 @@ from subprocess import run
 
 from tests.survey import client
 from tests.survey.table import NOT_ASKED, OF_DAEMONS, RIGHT, as_markdown, daemons
+from tests.survey.units import units
 
 ROOT = Path(__file__).resolve().parents[1]
 FEWEST = 40
@@ -29,6 +30,7 @@ def test_the_data_can_be_used() -> None:
     for each in daemons():
         assert shlex.split(each.bridge)[0] == "-t", each.name
         assert shlex.split(each.command)[0], each.name
+    for each in daemons() + units():
         assert re.compile(each.expect.encode(), re.DOTALL).search(b"") is None, f"{each.name}: no answer would do"
         assert re.compile(each.main_pattern)
         assert each.to == "sh" or each.to.partition(":")[0] in client.KINDS, each.name

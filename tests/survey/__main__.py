@@ -23,7 +23,7 @@ from tests.support.programs import close_path, open_path
 from tests.survey.judged import INITS, judge
 from tests.survey.others import OTHERS, TEN
 from tests.survey.table import NOT_ASKED, OF_DAEMONS, OF_TEN, OF_UNITS, RIGHT, Daemon, as_markdown, daemons, write
-from tests.survey.units import units
+from tests.survey.units import alone, units
 
 JOBS = 6
 WITH_OTHERS = ("runit", "upstart")  # of the survey's own inits, beside the others
@@ -55,9 +55,10 @@ def main(words: Sequence[str]) -> int:
 def run(wish: argparse.Namespace) -> int:
     """Judge them; returns the exit code."""
     known = daemons()
+    of_batch = known + alone()
     packages = {
-        batch: tuple(sorted({name for each in known if each.batch == batch for name in each.packages}))
-        for batch in {each.batch for each in known}
+        batch: tuple(sorted({name for each in of_batch if each.batch == batch for name in each.packages}))
+        for batch in {each.batch for each in of_batch}
     }
     if wish.ten:
         wish.only, wish.init = wish.only or TEN, [*WITH_OTHERS, *OTHERS]

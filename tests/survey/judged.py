@@ -19,7 +19,7 @@ from tests.survey import client
 from tests.survey.asked import CHECK, READY_S, RUN, STOP_S, Init
 from tests.survey.batches import layers
 from tests.survey.others import OTHERS
-from tests.survey.table import RIGHT, UNIT, Daemon
+from tests.survey.table import EACH_CLIENTS, RIGHT, UNIT, Daemon
 
 GONE_S = 3
 CLIENT = ("/usr/bin/python3", "-IS", f"{INSIDE}/tests/survey/client.py")
@@ -130,15 +130,15 @@ def _judge(daemon: Daemon, how: Init, root: Root) -> None:
     if not how.stop:
         _end_of_process_1(root)
         return
-    main = _main(daemon, root)
-    shown = root.run("/bin/sh", "-c", how.shown).stdout.strip()
-    listed = root.processes().get(int(shown), [])
+    shown = int(root.run("/bin/sh", "-c", how.shown).stdout)
+    main = _main(daemon, root, shown)
+    listed = root.processes().get(shown, [])
     is_ours = any("cross-init" in word for word in listed)
     if daemon.kind == UNIT and is_ours:
         pass  # it has stayed, as the unit asks for what somebody has to do
     elif daemon.is_followed and not any("cross-init" in word for word in listed):
         raise Wrong(f"shown is not the bridge but {' '.join(listed)[:40]}")
-    elif not daemon.is_followed and int(shown) != main:
+    elif not daemon.is_followed and shown != main:
         raise Wrong(f"shown is not the main process but {' '.join(listed)[:40]}")
     old = root.processes().keys() - before
     try:
@@ -147,7 +147,7 @@ def _judge(daemon: Daemon, how: Init, root: Root) -> None:
         raise Wrong(f"{wrong}{_old(root, old)}") from None
     if rest := _old(root, old):
         raise Wrong(f"after kill -9: ready{rest}")
-    if _main(daemon, root) == main:
+    if _main(daemon, root, int(root.run("/bin/sh", "-c", how.shown).stdout)) == main:
         raise Wrong("after kill -9: the old main process")
     ran = root.run("/bin/sh", "-ec", how.stop, check=False)
     if ran.returncode:
@@ -167,11 +167,13 @@ def _serves(daemon: Daemon, root: Root, wait: str, when: str) -> None:
         raise Wrong(f"{when}not ready")
 
 
-def _main(daemon: Daemon, root: Root) -> int:
-    """The topmost process that is the daemon's by its command line."""
-    shown = root.run("/bin/ps", "-eww", "-o", "pid=,ppid=,args=").stdout.splitlines()
+def _main(daemon: Daemon, root: Root, shown: int) -> int:
+    """The topmost process that is the daemon's by its command line; what the init shows, if each client has its own."""
+    if daemon.main == EACH_CLIENTS:
+        return shown
+    listed = root.run("/bin/ps", "-eww", "-o", "pid=,ppid=,args=").stdout.splitlines()
     found = {}
-    for line in shown:
+    for line in listed:
         pid, parent, args = line.split(None, 2)
         if re.search(daemon.main_pattern, args) and "cross-init" not in args and "s6-supervise" not in args:
             found[int(pid)] = int(parent)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-BATCHES = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
+OF_UNIT = "units"  # the batch of those of which only a unit is run (units.py)
+BATCHES = tuple(sorted(path.stem for path in HERE.glob("*.toml") if path.stem != OF_UNIT))
 OF_DAEMONS = ("<!-- daemons: written by make daemons -->", "<!-- daemons: end -->")
 OF_UNITS = ("<!-- units: written by make units -->", "<!-- units: end -->")
 OF_TEN = ("<!-- other inits: written by make units -->", "<!-- other inits: end -->")
 RIGHT = "right"
 UNIT = "unit"  # the kind of what is run by its own unit (units.py)
+EACH_CLIENTS = "-"  # for a main process
 NOT_ASKED = "not asked"  # Upstart, without CROSS_INIT_TEST_UPSTART
 
 
@@ -19,8 +21,8 @@ class Daemon(NamedTuple):
     """One daemon. kind: how it says that it is ready, or gets its sockets. packages: of Debian. bridge: our options.
 
     to, send, expect: where a client connects, what it says, and a regular expression for the answer (client.py).
-    main: a regular expression for its main process's command line. prepare: a shell's lines before the init starts.
-    files: beside those of the packages. note: what a reader has to know. container: "" if it runs as process 1.
+    main: a regular expression for its main process's command line, "-" if each client has one of its own. prepare: a
+    shell's lines before the init starts. files: beside those of the packages. note: what a reader has to know.
     """
 
     name: str

@@ -1,12 +1,14 @@
 """The units of the daemons that the survey knows: data alone. What is asked of each stands in the tables beside it.
 
 Each daemon is run by its own unit, as Debian ships it, and asked as table.py says; what of that differs here has a
-value. prepare: what another unit, systemd-tmpfiles or the package's own script would have done before.
+value. prepare: what another unit, systemd-tmpfiles or the package's own script would have done before. More that are
+run by their units alone are in units.toml.
 """
 
+import tomllib
 from typing import NamedTuple
 
-from tests.survey.table import Daemon, daemons
+from tests.survey.table import HERE, OF_UNIT, UNIT, Daemon, daemons
 
 
 class OfUnit(NamedTuple):
@@ -138,6 +140,23 @@ def prepared(unit: OfUnit, daemon: Daemon) -> str:
     return f"{daemon.prepare}\n{unit.prepare[1:]}" if unit.prepare.startswith(PREPARED) else unit.prepare
 
 
+def alone() -> list[Daemon]:
+    """Those of units.toml: what table.py says, but for the command, and options of the bridge's.
+
+    unit: if it is no service that has the package's name.
+    """
+    found = []
+    for name, values in tomllib.loads((HERE / f"{OF_UNIT}.toml").read_text()).items():
+        packages = tuple(values.pop("packages", (name,)))
+        unit = values.pop("unit", f"{name}.service")
+        bridge = f"{values.pop('options', '')} {unit}".lstrip()
+        name = unit.removesuffix(".service")
+        found.append(
+            Daemon(name=name, batch=OF_UNIT, kind=UNIT, packages=packages, bridge=bridge, command="", **values)
+        )
+    return found
+
+
 def units() -> list[Daemon]:
     """Each as a daemon to be judged: its command is the unit's."""
     known = {each.name: each for each in daemons()}
@@ -148,7 +167,7 @@ def units() -> list[Daemon]:
             daemon._replace(
                 name=unit.unit.removesuffix(".service"),
                 bridge=f"{unit.options} {unit.unit}".lstrip(),
-                kind="unit",
+                kind=UNIT,
                 to=unit.to or daemon.to,
                 send=unit.send or daemon.send,
                 expect=unit.expect or daemon.expect,
@@ -157,4 +176,4 @@ def units() -> list[Daemon]:
                 files={unit.config[1] if path == unit.config[0] else path: text for path, text in daemon.files.items()},
             )
         )
-    return found
+    return found + alone()
