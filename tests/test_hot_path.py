@@ -48,10 +48,10 @@ ALWAYS = {
         "cross_init.kernel.linux",
         "cross_init.model",
     ),
-    *("cross_init.plan", "cross_init.errors", "cross_init.launch", "gc"),
+    *("cross_init.plan", "cross_init.errors", "cross_init.launch"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
-FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which their inits' halves look at as well
+FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which the first one's init looks at as well
 CONTAINER = {"cross_init.systems.container"}
 SOCKETS = {"cross_init.sockets.passed", "_socket", "errno", "fcntl"}
 WATCH = {"cross_init.shapes.watch", "cross_init.kernel.linux", "cross_init.readiness.notify_socket", "_socket"}
@@ -74,15 +74,15 @@ STARTS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "systemd to systemd": ("-t systemd -N", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD}),
     "Upstart to Upstart": ("-t upstart -N", ON_UPSTART, {UPSTART, FOR_UPSTART}),
     "exec, on systemd": ("-t upstart", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD, FOR_UPSTART}),
-    "exec, on Upstart": ("-t systemd", ON_UPSTART, {FOR_SYSTEMD, UPSTART, FOR_UPSTART}),
+    "exec, on Upstart": ("-t systemd", ON_UPSTART, {FOR_SYSTEMD, UPSTART}),
     "exec, on nothing": ("-t upstart --init none", {}, {NONE, FOR_UPSTART}),
     "exec, where Upstart cannot be": ("-t systemd", {}, {NONE, FOR_SYSTEMD}),
-    "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {FOR_SYSTEMD, UPSTART, FOR_UPSTART} | WATCH),
+    "watch, on Upstart": ("-t systemd -N", ON_UPSTART, {FOR_SYSTEMD, UPSTART} | WATCH),
     "watch, on nothing": ("-t systemd -N --init none", {}, {NONE, FOR_SYSTEMD} | WATCH),
     "watch until ready": (
         "-t systemd -N --end-after-ready",
         ON_UPSTART,
-        {FOR_SYSTEMD, UPSTART, FOR_UPSTART, WORDS, "fcntl"} | WATCH,
+        {FOR_SYSTEMD, UPSTART, WORDS, "fcntl"} | WATCH,
     ),
     "hand over": ("-t upstart -N", ON_SYSTEMD, {SYSTEMD, FOR_SYSTEMD, FOR_UPSTART, *HAND_OVER} | PARENT),
     "supervise": (
@@ -146,6 +146,7 @@ RUN = {
     *("cross_init.kernel.folders", "pwd", "resource"),
 }
 READING = {
+    "cross_init.running.keeping",
     *(f"cross_init.definitions.{name}" for name in ("syntax", "words", "reading", "directives", "find", "finish")),
     *(f"cross_init.definitions.{name}" for name in ("table_unit", "table_service", "table_exec", "units", "load")),
     *(f"cross_init.definitions.{name}" for name in ("values", "exec_lines", "folders", "scheduling", "environment")),

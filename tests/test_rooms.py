@@ -7,9 +7,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src/cross_init"
 LARGEST_CIRCLE = 3
 # Folder, or file that stands in none: what it may import. docs/design.md says what lives where.
 MAY_IMPORT = {
+    "around": "kernel launch sockets watch",
     "as_json": "",
     "bounds": "",
-    "bridge": "errors gather kernel launch model plan request shapes sockets store unused watch",
+    "bridge": "around errors gather kernel launch model plan request shapes sockets store unused watch",
     "commands": "as_json bounds bridge definitions detect errors gather kernel launch model notify plan readiness "
     "request resident running sandbox shapes sockets spelling start store systems unused version watch "
     "writers",
@@ -18,7 +19,7 @@ MAY_IMPORT = {
     "errors": "kernel",
     "gather": "errors kernel model notify plan readiness request sockets unused",
     "kernel": "bounds errors",
-    "launch": "errors kernel model readiness request sockets store watch",
+    "launch": "around errors kernel model readiness request sockets store watch",
     "model": "errors kernel offered readiness sockets watch",
     "notify": "bounds errors kernel model request sockets watch",
     "offered": "",
@@ -27,9 +28,9 @@ MAY_IMPORT = {
     "request": "commands detect errors kernel model notify readiness sockets",
     "resident": "bounds commands detect errors gather kernel launch model notify plan readiness request shapes "
     "sockets store watch",
-    "running": "bounds definitions errors kernel launch sandbox shapes sockets watch",
+    "running": "bounds definitions errors kernel launch model sandbox shapes sockets watch",
     "sandbox": "definitions errors kernel",
-    "shapes": "bounds errors kernel launch model notify plan readiness request resident sockets watch",
+    "shapes": "around bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
     "start": "bridge commands detect errors kernel launch request resident version",

@@ -83,6 +83,14 @@ FAILS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no signal by a pidfd": (refuse("pidfd_send_signal", "EPERM"), SUPERVISE, "a sandbox has to allow pidfd_open"),
     "no thread": ((*OTHER.split(), "prlimit", "--nproc=3"), SUPERVISE, "gave no thread .* is a limit on processes"),
     "no process": ((*OTHER.split(), "prlimit", "--nproc=2"), SUPERVISE, "gave no process .* is a limit on processes"),
+    **{
+        f"no process for the {which}": (
+            (*OTHER.split(), "prlimit", f"--nproc={most}"),
+            WATCH,
+            "starting the watcher: .* is a limit on processes",
+        )
+        for most, which in enumerate(("helper", "witness", "watcher"), 1)
+    },
     "few open files": (limit("nofile=5"), SUPERVISE, "raise the limit on open files"),
     "few open files, and HTTP": (
         *(HIGH, f"{WATCH} --health-listen unix:/run/cross-init-status/h"),

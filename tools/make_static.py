@@ -69,7 +69,7 @@ BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "jeepney.io
 NOW = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii")  # what the interpreter starts with
 # What most starts need of ours, beside what every start does. The rest is packed: it is large, and seldom wanted.
 OFTEN = {
-    *("kernel.pidfds", "kernel.system_calls", "readiness.notify_socket", "sockets.passed"),
+    *("kernel.orphans", "kernel.pidfds", "kernel.system_calls", "readiness.notify_socket", "sockets.passed"),
     *("shapes.guard", "shapes.guard_words", "shapes.processes", "shapes.supervise", "shapes.watch"),
     *("systems.container", "systems.none", "systems.s6", "systems.systemd", "systems.upstart"),
 }

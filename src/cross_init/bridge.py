@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cross_init.launch import Around
+    from cross_init.around import Around
     from cross_init.plan import Plan
     from cross_init.request import Request
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What a shape imports before its first fork, each behind those that it imports.
 FILES = {
     EXEC: (),
-    WATCH: ("shapes.watch",),
+    WATCH: ("shapes.watch", "readiness.notify_socket"),
     HAND_OVER: ("shapes.processes", "shapes.keeper", "shapes.hand_over"),
     SUPERVISE: ("shapes.guard", "shapes.processes", "shapes.supervise"),
     SERVE: (),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.matrix.directories import S6, directory
 from tests.support.load import busy
 from tests.support.observed import PYTHON, Place

@@ -9,7 +9,7 @@ from pathlib import Path
 import jeepney
 import pytest
 
-from cross_init.kernel.linux import process_stat
+from cross_init.kernel.process_stat import process_stat
 from tests.support.command import BRIDGE, FRONT_DOOR
 from tests.support.packages import need
 from tests.support.processes import kill, named

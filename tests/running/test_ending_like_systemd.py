@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.kernel.control_group import own_folder
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.definitions.test_against_systemd import version_of
 from tests.support.command import FRONT_DOOR, PATH, ROOT
 from tests.support.containers import INSIDE, Container, children

@@ -11,7 +11,8 @@ import pytest
 
 from cross_init.definitions.load import load
 from cross_init.errors import Failure
-from cross_init.running.kept import YOUNG_S, kept_of, restored
+from cross_init.running.keeping import YOUNG_S, kept_of
+from cross_init.running.kept import restored
 from tests.support.command import CHECKOUT, IS_BY_SHELL, IS_STATIC
 from tests.support.own import STRANGER
 from tests.support.private_run import PrivateRun, private_run

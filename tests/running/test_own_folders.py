@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.running.directories import _own_all
+from cross_init.running.directories_there import own_all
 
 MALLORY, SERVICE = 12001, 12002
 
@@ -24,7 +24,7 @@ def test_what_another_user_has_linked_into_it_stays_whose_it_is(tmp_path: Path) 
     os.link(secret, folder / "below/hard")
     fd = os.open(folder, os.O_RDONLY)
     try:
-        _own_all(fd, (SERVICE, SERVICE), MALLORY)
+        own_all(fd, (SERVICE, SERVICE), MALLORY)
     finally:
         os.close(fd)
     assert secret.stat().st_uid == 0

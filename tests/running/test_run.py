@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cross_init.definitions.load import load
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from cross_init.running.manner import manner_of
 from tests.support.command import FRONT_DOOR
 from tests.support.containers import children

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cross_init.kernel.linux import open_descriptors
+from cross_init.kernel.process_stat import open_descriptors
 from tests.support.command import FRONT_DOOR
 from tests.support.waiting import until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from cross_init.watch.outcome import FORKS_AWAY
 from tests.support.command import PATH, command, run
 from tests.support.processes import children as children_of

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.support.command import BRIDGE, PATH, ROOT
 from tests.support.observed import Place
 from tests.support.processes import children, end, named, parent, stop
@@ -52,9 +52,9 @@ def test_a_watcher_that_is_killed_at_once_makes_the_start_fail(show: Show, init:
     for _ in range(TIMES):
         job = show.job("-t", "systemd", "-N", *INITS[init], command=FOREVER, expect_stop=False)
         job.spawn()
-        while not (watchers := [each for pid in job.orphans() for each in children(pid)]):  # no step: at once
-            pass
-        os.kill(watchers[0], signal.SIGKILL)
+        while len(found := [each for pid in children(job.pid) for each in children(pid)] or job.orphans()) < 2:
+            pass  # no step: at once
+        os.kill(found[1], signal.SIGKILL)  # behind its witness, as who forks both has forked them
         assert os.WTERMSIG(job.ended()) == signal.SIGTERM
         assert job.orphans_gone_within(LONGEST_S)
         said = job.said()

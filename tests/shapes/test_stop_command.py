@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from cross_init.commands.exec_line import split
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from cross_init.shapes.control import expand
 from tests.support.command import BRIDGE, PATH
 from tests.support.observed import Place, Run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.support.kept import client, holder, holders, kept, serve
 from tests.support.packages import need
 from tests.support.puppet import Puppet

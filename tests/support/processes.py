@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cross_init.kernel.linux import process_stat, process_state
+from cross_init.kernel.process_stat import process_stat, process_state
 from tests.support.waiting import until
 
 
@@ -34,8 +34,8 @@ def descendants(pid: int) -> list[int]:
 def watcher_among(pids: Callable[[], Iterable[int]]) -> int:
     """The one watcher among these processes and their children.
 
-    Its witness, which goes when the init has been told, has another name, and is its parent until then. What it has
-    started itself for a moment, to receive what comes with descriptors, has its name.
+    Its witness, which goes when the init has been told, has another name. What it has started itself for a moment, to
+    receive what comes with descriptors, has its name.
     """
 
     def watchers() -> list[int]:

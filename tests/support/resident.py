@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.support.command import BRIDGE, FRONT_DOOR, PATH, script
 from tests.support.private_run import PrivateRun, private_run
 from tests.support.processes import children, kill, named

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cross_init.kernel.linux import process_state
+from cross_init.kernel.process_stat import process_state
 from tests.support.command import BRIDGE, PATH
 from tests.support.observed import LONGEST_S, PYTHON, SHAPES, Place, Reader
 from tests.support.processes import watcher_among

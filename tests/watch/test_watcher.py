@@ -4,13 +4,16 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.own import STRANGER
+from tests.support.command import CHECKOUT, PATH
+from tests.support.own import OWN, STRANGER
 from tests.support.processes import children, stop
 from tests.support.puppet import Puppet
 from tests.support.show import Show, get_ready, send_as_another
@@ -19,6 +22,32 @@ from tests.support.waiting import lives_through, until
 
 IDLE_S = 1.0
 SETTLE_S = 0.1  # a busy machine lets it go on with what was there bit by bit
+
+
+# Becomes the command, but says at exec, when all others of its name stand still, which names they have by then.
+SAY_AT_EXEC = """
+import posix, sys
+def text(path):
+    try:
+        fd = posix.open(path, 0)
+        found = posix.read(fd, 1 << 16)
+        posix.close(fd)
+        return found
+    except OSError:
+        return b""
+def execve(*words):
+    mark, still = text("/proc/self/environ"), False
+    while not still:
+        pids = [pid for pid in posix.listdir("/proc") if pid.isdigit() and text(f"/proc/{pid}/environ") == mark]
+        pids.remove(str(posix.getpid()))
+        still = not any(text(f"/proc/{pid}/syscall") == b"running\\n" for pid in pids)
+    posix.write(1, b" ".join(text(f"/proc/{pid}/comm").strip() for pid in pids))
+    posix._exit(0)
+posix.execve = execve
+sys.argv = sys.argv[1:]
+__file__ = sys.argv[0]
+exec(compile(text(__file__), __file__, "exec"))
+"""
 
 
 def under_none(show: Show, *options: str) -> tuple[Job, Puppet]:
@@ -68,6 +97,15 @@ def test_it_costs_nothing_while_the_daemon_has_nothing_to_say(show: Show, init: 
             puppet.hear_signal(number)
     assert lives_through(watcher, IDLE_S)
     assert cost(watcher) == before
+
+
+def test_it_does_nothing_before_the_daemon_is_there() -> None:
+    """It would take the processor from it, on its last steps."""
+    options = ("--init", "none", "-t", "systemd", "-N", "--")
+    words = ("/usr/bin/python3", "-ISXutf8", "-c", SAY_AT_EXEC, str(CHECKOUT), *options)
+    environ = {"PATH": PATH, "MARK": f"{OWN}-{time.monotonic_ns()}"}
+    said = subprocess.run([*words, "/bin/true"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert said.stdout.split() == [b"python3", b"python3"], "the watcher and its witness, not yet under their own names"
 
 
 def descriptors(pid: int) -> dict[int, str]:

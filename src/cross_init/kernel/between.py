@@ -8,7 +8,8 @@ these: there it is the person who waits.
 """
 
 from cross_init.kernel.evidence import SHELLS, command_line, program, waits_for_command
-from cross_init.kernel.linux import process_stat, read_for_decision
+from cross_init.kernel.linux import read_for_decision
+from cross_init.kernel.process_stat import process_stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -152,3 +152,13 @@ def is_served_by_a_process(mount: str) -> bool:
         if line.partition(" ")[0] == mount:
             return line.partition(" - ")[2].startswith("fuse")
     return True
+
+
+def make_private(folder: str, user: int, mode: int) -> bool:
+    """Whether it is private (linux.is_private()); with these rights it is made, if nothing is there. Raises OSError."""
+    try:
+        posix.mkdir(folder, mode)
+        posix.chmod(folder, mode)  # whatever the umask is
+    except FileExistsError:
+        pass
+    return is_private(folder, user)

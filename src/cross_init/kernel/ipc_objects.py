@@ -7,7 +7,8 @@ import posix
 
 from cross_init.errors import Failure
 from cross_init.kernel.folders import ENTRIES_MOST, FOLDER, HERE, KIND, names, open_folder
-from cross_init.kernel.linux import read, value_in
+from cross_init.kernel.linux import read
+from cross_init.kernel.process_stat import value_in
 from cross_init.kernel.system_calls import remove_object
 
 KINDS = {"shm": "shmid", "sem": "semid", "msg": "msqid"}  # of System V's: files in /proc/sysvipc, and what says which

@@ -148,45 +148,21 @@ def open_null() -> int:
         return nothing
 
 
-def open_descriptors(process: int | str) -> dict[int, str] | None:
-    """A process's descriptors, by number, with their links in /proc (proc_pid_fd(5)); None if we may not look.
+def import_extension(name: str) -> None:
+    """Have a module of the interpreter's at once, for which its own finders look through its folders.
 
-    The link of a file begins with a slash, whatever its name is: all others the kernel alone can have written.
-    """
-    found: dict[int, str] = {}
-    folder = f"/proc/{process}/fd"
-    try:
-        names = posix.listdir(folder)
-    except OSError:
-        return None
-    for name in names:
-        try:
-            found[int(name)] = posix.readlink(f"{folder}/{name}")
-        except OSError:
-            pass  # it is closed; so is the one by which the folder was read
-    return found
-
-
-def value_in(text: str, key: str) -> str:
-    """What stands behind this key in a text of /proc's that has a line for each; "" if it does not."""
-    return f"\n{text}".partition(f"\n{key}:")[2].partition("\n")[0].strip()
-
-
-def import_resource() -> None:
-    """Have the module resource at once, for which the interpreter's own finders look through its folders.
-
-    Where it is not among the interpreter's compiled modules, whoever imports it then looks for it, or has it built in.
+    Where it is not among its compiled ones, whoever imports it then looks for it, or has it built in.
     """
     import sys
     from _imp import create_dynamic, exec_dynamic, extension_suffixes
 
-    if "resource" in sys.modules or not sys.path:  # as in the static file, which has it built in
+    if name in sys.modules or not sys.path:  # as in the static file, which has it built in, or not at all
         return
-    place = f"{sys.path[-1]}/resource{extension_suffixes()[0]}"
+    place = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
     if posix.access(place, posix.R_OK):
-        module = create_dynamic(type(sys.__spec__)("resource", None, origin=place))
+        module = create_dynamic(type(sys.__spec__)(name, None, origin=place))
         exec_dynamic(module)
-        sys.modules["resource"] = module
+        sys.modules[name] = module
 
 
 def is_private(folder: str | int, user: int) -> bool:
@@ -199,16 +175,6 @@ def is_private(folder: str | int, user: int) -> bool:
     except OSError:
         return False
     return status.st_mode & 0o170000 == 0o040000 and status.st_uid == user and not status.st_mode & 0o022
-
-
-def make_private(folder: str, user: int, mode: int) -> bool:
-    """The same, of one that is made with these rights if nothing is there. Raises OSError."""
-    try:
-        posix.mkdir(folder, mode)
-        posix.chmod(folder, mode)  # whatever the umask is
-    except FileExistsError:
-        pass
-    return is_private(folder, user)
 
 
 def is_socket(fd: int) -> bool:
@@ -247,18 +213,3 @@ def retry_transient(call: "Callable[..., Any]", *words: object) -> "Any":
                 raise
             sleep(pause)
     return call(*words)
-
-
-def process_stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on, the state (proc_pid_stat(5)); none if the process is gone."""
-    return fields_of_stat(read(f"/proc/{pid}/stat"))
-
-
-def fields_of_stat(text: str) -> list[str]:
-    """The fields behind the command's name, which stands in parentheses and may hold anything."""
-    return text.rpartition(")")[2].split()
-
-
-def process_state(pid: int) -> str:
-    """R, S, D, T (stopped), Z, ...; "" if the process is gone."""
-    return (process_stat(pid) or [""])[0]

@@ -4,7 +4,8 @@ import posix
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from cross_init.bounds import Pid, as_pid
-from cross_init.kernel.linux import fields_of_stat, process_stat, read, read_for_decision, value_in
+from cross_init.kernel.linux import read, read_for_decision
+from cross_init.kernel.process_stat import fields_of_stat, process_stat, value_in
 
 PIDFD = ("anon_inode:[pidfd]", "pidfd:[")  # what its link in /proc is; every file's begins with a slash
 # linux/pidfd.h: a struct of 64 bytes, first what it tells, then the control group's number; the exit code at its end.

@@ -18,7 +18,6 @@ KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272}
 # Kinds of namespaces (linux/sched.h).
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SUBREAPER = (36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 KCMP_FILE = 0  # linux/kcmp.h
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "loongarch64": 30}  # the C library has no function for it
 SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237, "loongarch64": 237}  # likewise
@@ -147,26 +146,6 @@ def add_user_key(name: bytes, value: bytes) -> None:
 def remove_object(kind: str, number: int) -> None:
     """One of System V's (shmctl(2), semctl(2), msgctl(2)). kind: shm, sem, msg. Raises OSError, Failure."""
     _call(f"{kind}ctl", number, 0, 0)  # IPC_RMID is 0, and the second is the third of semctl
-
-
-def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parents end (PR_SET_CHILD_SUBREAPER, prctl(2)).
-
-    Raises OSError, and Failure where Python has no ctypes. Its C part alone takes a fifth of the time, and a daemon
-    waits for this.
-    """
-    if BUILT_IN:
-        _call("prctl", *SUBREAPER)
-        return
-    try:
-        from _ctypes import call_function, dlopen, dlsym
-
-        program: Any = None  # this one
-        done: int = call_function(dlsym(dlopen(program, 0), "prctl"), SUBREAPER)
-        if done < 0:
-            raise OSError(0, "the kernel refuses to make this process the parent of orphans")
-    except (ImportError, AttributeError):
-        _call("prctl", *SUBREAPER)
 
 
 def copy_descriptor(pidfd: int, fd: int) -> int:

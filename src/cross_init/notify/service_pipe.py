@@ -6,7 +6,7 @@ well, by opening anew what the service has open. That it is that process all the
 
 import posix
 
-from cross_init.kernel.linux import open_descriptors
+from cross_init.kernel.process_stat import open_descriptors
 
 READING, WRITING = 0o400, 0o200  # the mode of a link in /proc/PID/fd
 AGAIN = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC

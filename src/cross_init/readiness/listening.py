@@ -7,7 +7,8 @@ One that it was given listened before: it counts when the daemon attends to it, 
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import open_descriptors, read
+from cross_init.kernel.linux import read
+from cross_init.kernel.process_stat import open_descriptors
 from cross_init.kernel.sock_diag import unix_listeners, why_not
 from cross_init.readiness.attending import Sockets
 from cross_init.readiness.condition import Condition

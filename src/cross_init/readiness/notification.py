@@ -12,7 +12,7 @@ from time import monotonic
 
 from cross_init.bounds import as_identity, as_pid, as_usec, in_seconds, number
 from cross_init.errors import why
-from cross_init.kernel.linux import open_descriptors
+from cross_init.kernel.process_stat import open_descriptors
 from cross_init.model import READY, RELOADING, STOPPING
 from cross_init.readiness.membership import was_told
 from cross_init.readiness.receiving import HEAD_ROOM, Carrying, Clearing, Head, drop, main_of, receive_all, stores

@@ -9,7 +9,8 @@ was to become it. Nobody tells of that, so it is looked at in steps that grow.
 
 import posix
 
-from cross_init.kernel.linux import Environment, process_stat
+from cross_init.kernel.linux import Environment
+from cross_init.kernel.process_stat import process_stat
 from cross_init.readiness.condition import Condition
 from cross_init.readiness.repeated import Repeated
 

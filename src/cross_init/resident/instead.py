@@ -11,7 +11,7 @@ from time import monotonic
 from cross_init.commands.options import OPTIONS as KNOWN
 from cross_init.commands.options import REPEATED, parse
 from cross_init.gather import hearing, refuse, refuse_unused, warnings
-from cross_init.kernel.linux import process_stat
+from cross_init.kernel.process_stat import process_stat
 from cross_init.launch import Start, find_program
 from cross_init.model import EXIT, NOTHING
 from cross_init.plan import WATCH, choose

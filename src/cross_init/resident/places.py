@@ -2,7 +2,8 @@
 
 import posix
 
-from cross_init.kernel.linux import is_private, make_private
+from cross_init.kernel.folders import make_private
+from cross_init.kernel.linux import is_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

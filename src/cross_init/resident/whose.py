@@ -13,8 +13,9 @@ from time import CLOCK_BOOTTIME, clock_gettime, monotonic, time_ns
 from cross_init.detect import CLUES, first_claims, init_named, present
 from cross_init.errors import Failure, why
 from cross_init.kernel.evidence import Evidence
-from cross_init.kernel.linux import process_stat, read
+from cross_init.kernel.linux import read
 from cross_init.kernel.pidfds import has_ended
+from cross_init.kernel.process_stat import process_stat
 from cross_init.kernel.procfs import START_TIME, field, process_of, process_owner
 from cross_init.resident.variables import environment_of
 

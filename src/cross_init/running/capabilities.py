@@ -2,7 +2,8 @@
 
 import posix
 
-from cross_init.kernel.linux import read, value_in
+from cross_init.kernel.linux import read
+from cross_init.kernel.process_stat import value_in
 from cross_init.kernel.system_calls import process_control, set_capabilities
 
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 8, 24, 28, 47  # linux/prctl.h

@@ -5,19 +5,8 @@ Each way to one goes through descriptors: no link of another user's is followed 
 
 import posix
 
-from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.folders import (
-    ENTRIES_MOST,
-    FOLDER,
-    HERE,
-    KIND,
-    LINK,
-    folder_of,
-    names,
-    open_folder,
-    private_folder,
-    remove,
-)
+from cross_init.errors import Failure, why
+from cross_init.kernel.folders import KIND, LINK, open_folder, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,77 +73,24 @@ def make_all(definition: "Definition", owner: tuple[int, int]) -> None:
             path = f"{base}/{each.path}"
             try:
                 if are_hidden(definition, kind):
-                    _hide(base, each.path, is_inside=any(each.path.startswith(f"{other.path}/") for other in found))
+                    from cross_init.running.directories_there import hide
+
+                    hide(base, each.path, is_inside=any(each.path.startswith(f"{other.path}/") for other in found))
                     path = f"{base}/{HIDDEN}/{each.path}"
                 elif kind != "configuration" and not definition.of_user and _is_link(path):
-                    _show(base, each.path)
+                    from cross_init.running.directories_there import show
+
+                    show(base, each.path)
                 mode: int = getattr(definition.context, f"{kind}_directory_mode")
                 mode &= 0o1777 if definition.context.dynamic_user else 0o7777
                 _make(path, mode, owner, kind == "configuration", definition.of_user)
-                for link in each.links:
-                    _link(base, link, each.path)
+                for name in each.links:
+                    from cross_init.running.directories_there import link
+
+                    link(base, name, each.path)
             except OSError as error:
                 where = definition.where(f"{kind}_directory")
                 raise Failure(f"{where}: {kind.capitalize()}Directory={each.path}: {path}: {why(error)}") from None
-
-
-def _hide(base: str, path: str, is_inside: bool) -> None:
-    """Have a link there to the one in HIDDEN, which is what was there before, if it was a folder.
-
-    is_inside: it is in another one of the service's, which has that link.
-    """
-    posix.close(private_folder_in(base))
-    hidden, name = folder_of(f"{base}/{HIDDEN}/{path}", PARENTS)
-    shown, _ = folder_of(f"{base}/{path}", PARENTS)
-    try:
-        is_there = _status(name, hidden) is not None
-        before = _status(name, shown)
-        if not is_there and before is not None and before.st_mode & KIND == FOLDER and not is_inside:
-            posix.rename(name, name, src_dir_fd=shown, dst_dir_fd=hidden)
-            print_error(f"{base}/{path}: it is in {base}/{HIDDEN} from now on (DynamicUser=)", 0)
-        if not is_inside:
-            _link(base, path, f"{HIDDEN}/{path}")
-    finally:
-        posix.close(hidden)
-        posix.close(shown)
-
-
-def private_folder_in(base: str) -> int:
-    """A descriptor of HIDDEN, which is made if it is not there."""
-    folder = open_folder(base, PARENTS)
-    try:
-        try:
-            posix.mkdir(HIDDEN, HIDDEN_RIGHTS, dir_fd=folder)
-        except FileExistsError:
-            pass
-        return private_folder(HIDDEN, posix.geteuid(), folder)
-    finally:
-        posix.close(folder)
-
-
-def _show(base: str, path: str) -> None:
-    """The other way round: if a link to the one in HIDDEN is there, that comes back to its place."""
-    try:
-        shown, name = folder_of(f"{base}/{path}")
-    except OSError:
-        return  # nor is it there, then
-    try:
-        before = _status(name, shown)
-        if before is None or before.st_mode & KIND != LINK:
-            return
-        hidden, _ = folder_of(f"{base}/{HIDDEN}/{path}")
-        try:
-            target, there = posix.stat(name, dir_fd=shown), _status(name, hidden)
-            if there is not None and (target.st_dev, target.st_ino) == (there.st_dev, there.st_ino):
-                posix.unlink(name, dir_fd=shown)
-                posix.rename(name, name, src_dir_fd=hidden, dst_dir_fd=shown)
-                print_error(f"{base}/{path}: it is no longer in {base}/{HIDDEN}", 0)
-        finally:
-            posix.close(hidden)
-    except FileNotFoundError:
-        pass  # it is another link
-    finally:
-        posix.close(shown)
 
 
 def _is_link(path: str) -> bool:
@@ -162,14 +98,6 @@ def _is_link(path: str) -> bool:
         return posix.lstat(path).st_mode & KIND == LINK
     except OSError:
         return False
-
-
-def _status(name: str, folder: int) -> "posix.stat_result | None":
-    """What has this name in this folder, if anything has."""
-    try:
-        return posix.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _make(path: str, mode: int, owner: tuple[int, int], is_configuration: bool, of_user: bool) -> None:
@@ -194,7 +122,9 @@ def _make(path: str, mode: int, owner: tuple[int, int], is_configuration: bool, 
             posix.fchmod(fd, mode)
         if not of_user and (status.st_uid, status.st_gid) != owner:
             if not is_new:
-                _own_all(fd, owner, status.st_uid)
+                from cross_init.running.directories_there import own_all
+
+                own_all(fd, owner, status.st_uid)
             posix.fchown(fd, *owner)  # at last: it says that all in it is right
             posix.fchmod(fd, mode)
     finally:
@@ -206,45 +136,6 @@ def _no_link(name: str, parent: int) -> int:
     status = posix.stat(name, dir_fd=parent, follow_symlinks=False)
     is_trusted = status.st_mode & KIND == LINK and status.st_uid in (0, posix.geteuid())
     return 0 if is_trusted else posix.O_NOFOLLOW
-
-
-def _own_all(fd: int, owner: tuple[int, int], before: int) -> None:
-    """Give away all that is in this folder, which was this user's before; of what is linked elsewhere the link alone.
-
-    A file with a second name that is not that user's may be anybody's, and stays whose it is.
-    """
-    for name in names(fd, ENTRIES_MOST):
-        found = posix.open(name, HERE, dir_fd=fd)
-        try:
-            status = posix.fstat(found)
-            if status.st_mode & KIND == FOLDER:
-                _own_all(found, owner, before)
-            elif status.st_nlink > 1 and status.st_uid != before:
-                continue
-            posix.chown(f"/proc/self/fd/{found}", *owner)  # this very one, whatever has its name by now
-        finally:
-            posix.close(found)
-
-
-def _link(base: str, path: str, target: str) -> None:
-    """A link to a folder, both in the folder base, as systemd makes one for NAME:LINK."""
-    parent, name = folder_of(f"{base}/{path}", PARENTS)
-    relative = "../" * path.count("/") + target
-    try:
-        posix.symlink(relative, name, dir_fd=parent)
-    except FileExistsError:
-        if not _leads_to(name, parent, (relative, f"{base}/{target}")):
-            raise
-    finally:
-        posix.close(parent)
-
-
-def _leads_to(name: str, folder: int, targets: tuple[str, ...]) -> bool:
-    """Whether it is a link to one of these."""
-    try:
-        return posix.readlink(name, dir_fd=folder) in targets
-    except OSError:
-        return False  # it is no link
 
 
 def remove_runtime(definition: "Definition") -> None:

@@ -261,9 +261,9 @@ class Process:
         limits = self.definition.context.limits
         if not limits:
             return
-        from cross_init.kernel.linux import import_resource
+        from cross_init.kernel.linux import import_extension
 
-        import_resource()
+        import_extension("resource")
         try:
             import resource
         except ImportError:  # Debian's python3-minimal

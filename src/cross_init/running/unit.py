@@ -1,6 +1,6 @@
 """A service of a unit's as the bridge's engine runs it: what is done before its main process, in it, and afterwards.
 
-The engine (launch.py, shapes/) knows it as a launch.Around.
+The engine (launch.py, shapes/) knows it as an around.Around.
 """
 
 import _signal
@@ -256,8 +256,8 @@ class Unit:
         """From now on it is known what commands leave, where this process is there to the service's end."""
         if not self.adopts or self.began:
             return
+        from cross_init.kernel.orphans import adopt_orphans
         from cross_init.kernel.procfs import now_in_ticks
-        from cross_init.kernel.system_calls import adopt_orphans
 
         try:
             adopt_orphans()

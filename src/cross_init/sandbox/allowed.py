@@ -5,7 +5,8 @@ import posix
 from cross_init.definitions.classes import OFF
 from cross_init.definitions.table_exec import OF_SANDBOX
 from cross_init.errors import Failure, print_error
-from cross_init.kernel.linux import fork, read, value_in
+from cross_init.kernel.linux import fork, read
+from cross_init.kernel.process_stat import value_in
 from cross_init.kernel.system_calls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cross_init.around import Step
     from cross_init.kernel.linux import Environment
-    from cross_init.launch import Step
     from cross_init.shapes.supervisor import Supervisor
     from cross_init.watch.event_loop import Timer
 

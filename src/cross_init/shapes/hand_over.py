@@ -36,6 +36,9 @@ def run(start: "Start") -> int:
     start.shared = posix.pidfd_open(posix.getpid())
     given = block()
     channel = start.channel(True)
+    laid_out = not (start.sockets or start.watchdog_usec)  # which name the daemon's process
+    if laid_out:
+        start.lay_out()  # behind a fork each page that is written to is copied first
     news, tell = posix.pipe2(posix.O_CLOEXEC)
     # That the bridge is gone, however it ended, is seen by this pipe's hanging up.
     bridge, lifeline = posix.pipe2(posix.O_CLOEXEC)
@@ -43,7 +46,7 @@ def run(start: "Start") -> int:
     if pid == 0:
         posix.close(news)
         posix.close(lifeline)
-        keep(start, given, channel, tell, bridge)
+        keep(start, given, channel, tell, bridge, laid_out)
     posix.close(tell)
     posix.close(bridge)
     start.close_sockets()

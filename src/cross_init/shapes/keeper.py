@@ -60,7 +60,7 @@ class Keeper:
         hangs_up.poll(GONE_MS)
 
 
-def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int) -> None:
+def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int, laid_out: bool) -> None:
     """The keeper's whole life: the daemon's parent until it is let go or the daemon ends. Does not return.
 
     If the bridge goes without letting go, the start has failed, and the daemon is ended.
@@ -69,7 +69,7 @@ def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int)
     try:
         posix.setsid()
         # It names itself: a keeper that is killed behind the fork could not, and it would run unknown to the bridge.
-        pid = fork_daemon(start, given, channel, enrol=lambda: _say(tell, b"%d" % posix.getpid()))
+        pid = fork_daemon(start, given, channel, laid_out=laid_out, enrol=lambda: _say(tell, b"%d" % posix.getpid()))
         start.close_sockets()
         from select import POLLIN, poll
 

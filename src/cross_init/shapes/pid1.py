@@ -12,7 +12,8 @@ import posix
 from time import monotonic
 
 from cross_init.errors import print_error
-from cross_init.kernel.linux import fork, process_state
+from cross_init.kernel.linux import fork
+from cross_init.kernel.process_stat import process_state
 from cross_init.model import MIXED
 from cross_init.shapes.processes import PASSED_ON, block
 from cross_init.watch.detach import detach

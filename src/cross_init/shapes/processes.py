@@ -49,12 +49,14 @@ def fork_daemon(
     leads_session: bool = False,
     enrol: "Callable[[], None] | None" = None,
     beside: "Callable[[], None] | None" = None,
+    laid_out: bool = False,
 ) -> int:
     """Fork the daemon, with a channel to say that it is ready; returns its PID. Raises Failure.
 
     To be called while this process has one thread. enrol: how the new process makes itself known, before it becomes the
     daemon, to whoever ends it if we are killed: a daemon must not run unknown for a moment. beside: what has to be done
     by then, by this process while the new one prepares itself; if that raises anything there is no daemon.
+    laid_out: whether start.lay_out() was done before.
     """
     may_go, let_go = posix.pipe2(posix.O_CLOEXEC) if beside is not None else (-1, -1)
     pid = fork("starting the daemon")
@@ -78,7 +80,8 @@ def fork_daemon(
         try:
             if leads_session:
                 posix.setsid()
-            start.lay_out()
+            if not laid_out:
+                start.lay_out()
             start.expose(channel)
             given.restore()
             if beside is not None:

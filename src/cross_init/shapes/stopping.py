@@ -7,8 +7,8 @@ import _signal
 import posix
 
 from cross_init.errors import print_error
-from cross_init.kernel.linux import process_state
 from cross_init.kernel.pidfds import has_ended, send
+from cross_init.kernel.process_stat import process_state
 from cross_init.model import CONTROL_GROUP, MIXED, NONE
 from cross_init.watch.leftovers import CRASH_S, stages_of
 from cross_init.watch.outcome import names_of

@@ -114,7 +114,7 @@ def mark(start: "Start") -> None:
 def adopt(start: "Start") -> None:
     """Adopt orphans, so that a main process that changes can be followed. Raises Failure if that is all there is."""
     try:
-        from cross_init.kernel.system_calls import adopt_orphans
+        from cross_init.kernel.orphans import adopt_orphans
 
         adopt_orphans()
     except (Failure, OSError, ImportError) as error:

@@ -7,8 +7,8 @@ import _signal
 import posix
 
 from cross_init.errors import print_error, why
-from cross_init.kernel.linux import process_stat
 from cross_init.kernel.pidfds import has_ended, send
+from cross_init.kernel.process_stat import process_stat
 from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
 from cross_init.model import STOP
 from cross_init.notify.options import followed_file

@@ -13,15 +13,16 @@ import _signal
 import posix
 from time import monotonic
 
-from cross_init.errors import Failure, print_error, why
-from cross_init.kernel.linux import NO_PROCESS, fork, process_stat, reason
+from cross_init.errors import Failure, print_error
+from cross_init.kernel.linux import NO_PROCESS, fork, reason
 from cross_init.model import EXIT, NOTHING, Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.launch import Start
 
-BORN = b"b"
+NO_WATCHER = b"n"  # to the witness: the watcher, which it would take for killed, was not started
+BEFORE_MS = 2000  # from the watcher's fork till the daemon is there, at most
 TERMINAL = 4  # its place in the fields of process_stat(): the terminal that controls it, 0 if none does
 
 
@@ -38,16 +39,23 @@ def run(start: "Start") -> int:
             become(start, channel)
         # Ignored (as nohup-like wrappers may leave it), it would take the helper's status away from us.
         children = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        pair = Pair() if needs_witness(start) else None
+        line = posix.pipe2(posix.O_CLOEXEC) if needs_witness(start) else ()
+        before, open_here = posix.pipe2(posix.O_CLOEXEC)
         helper = fork("starting the watcher")
         if helper == 0:
-            _in_helper(start, pid, pidfd, channel, began, pair)
-        if posix.waitpid(helper, 0)[1] != 0:
-            raise Failure(f"starting the watcher: {NO_PROCESS}")
+            posix.close(open_here)  # it stays open in the process that becomes the daemon alone, until exec
+            _in_helper(start, pid, pidfd, channel, began, line, before)
+        status = posix.waitpid(helper, 0)[1]
+        if status:
+            if line:
+                posix.write(line[1], NO_WATCHER)
+            killed = posix.WIFSIGNALED(status)
+            why_not = "the process that was to start it was killed" if killed else NO_PROCESS
+            raise Failure(f"starting the watcher: {why_not}")
+        for fd in line:
+            posix.close(fd)
         assert isinstance(children, int)
         _signal.signal(_signal.SIGCHLD, children)  # also drops the helper's SIGCHLD if that is blocked (sigaction(2))
-        if pair is not None:
-            pair.await_both()
         become(start, channel)
     except BaseException:
         # Failed before the daemon was there. A watcher that is there already does this again when it sees our end.
@@ -100,6 +108,8 @@ def predecessors(start: "Start") -> list[str]:
 
 def lead_session() -> None:
     """Have what the daemon leaves known by its session, where its init gives it none of its own (as chpst -P does)."""
+    from cross_init.kernel.process_stat import process_stat
+
     if process_stat(posix.getpid())[TERMINAL : TERMINAL + 1] == ["0"]:
         try:
             posix.setsid()
@@ -112,55 +122,33 @@ def needs_witness(start: "Start") -> bool:
     return start.init.hears not in (EXIT, NOTHING) or bool(start.request.watchdog[0])
 
 
-class Pair:
-    """The watcher and its witness, as they come to be: the helper's child is the witness, and forks the watcher.
+def _in_helper(
+    start: "Start",
+    pid: int,
+    pidfd: int,
+    channel: Channel,
+    began: float,
+    line: tuple[int, int] | tuple[()],
+    before: int,
+) -> None:
+    """Fork the witness, if there is to be one, and the watcher. Does not return.
 
-    born: from the witness to us, when the watcher is there, so that we need not wait for the second fork meanwhile.
-    line: from the watcher to the witness, see witness.py. Raises OSError.
+    Both from here: one that the other had to fork would be waited for longer, by what a process takes to begin.
+    line: from the watcher to the witness, see witness.py. before: hangs up when the daemon is there, or nothing of it.
     """
-
-    def __init__(self) -> None:
-        self.born = posix.pipe2(posix.O_CLOEXEC)
-        self.line = (-1, -1)
-
-    def await_both(self) -> None:
-        """To be called when the helper has ended. Raises Failure if they did not come to be."""
-        posix.close(self.born[1])
-        said = posix.read(self.born[0], 1024)
-        if said != BORN:
-            raise Failure(f"starting the watcher: {said.decode() or 'the process that was to start it was killed'}")
-
-    def split(self) -> bool:
-        """In the witness, fork the watcher. Returns whether this is the witness. Raises OSError."""
-        posix.close(self.born[0])  # the limit on open files may be a low one
-        try:
-            self.line = posix.pipe2(posix.O_CLOEXEC)
-            is_witness = bool(posix.fork())
-        except OSError as error:
-            import errno
-
-            posix.write(self.born[1], (NO_PROCESS if error.errno == errno.EAGAIN else why(error)).encode())
-            raise
-        posix.close(self.line[is_witness])
-        if is_witness:
-            posix.write(self.born[1], BORN)
-        posix.close(self.born[1])
-        if is_witness:
-            # Do nothing before the watcher is up, or is killed: it would delay the daemon's start.
-            posix.read(self.line[0], 1)
-        return is_witness
-
-
-def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: float, pair: Pair | None) -> None:
-    """Between the two forks. Does not return. pair: if there is to be a witness."""
     code = 1
     try:
         posix.setsid()
-        if posix.fork() == 0:
-            if pair is not None and pair.split():
+        if line and posix.fork() == 0:
+            posix.close(line[1])
+            # Do nothing before the watcher is up, or is killed: it would delay the daemon's start.
+            if posix.read(line[0], 1) != NO_WATCHER:
                 from cross_init.watch.witness import be_beside_watcher
 
-                be_beside_watcher(start, pid, pidfd, pair.line[0], began)
+                be_beside_watcher(start, pid, pidfd, line[0], began)
+            posix._exit(0)
+        if posix.fork() == 0:
+            _await_daemon(before)
             try:
                 from cross_init.watch.watcher import run as run_watcher
             except Exception as error:
@@ -174,7 +162,19 @@ def _in_helper(start: "Start", pid: int, pidfd: int, channel: Channel, began: fl
                 for condition in start.conditions:
                     condition.outlive()
                 raise
-            run_watcher(start, pid, pidfd, channel, began, pair.line[1] if pair is not None else -1)
+            run_watcher(start, pid, pidfd, channel, began, line[1] if line else -1)
         code = 0
     finally:
         posix._exit(code)
+
+
+def _await_daemon(before: int) -> None:
+    """In the watcher: do nothing before the daemon is there, which would wait for the processor meanwhile.
+
+    Not for ever: what becomes the daemon may be stuck, at a program on a network file system, say.
+    """
+    from select import poll
+
+    hangs_up = poll()
+    hangs_up.register(before, 0)
+    hangs_up.poll(BEFORE_MS)

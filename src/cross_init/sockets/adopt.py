@@ -11,7 +11,7 @@ import _socket
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.linux import open_descriptors
+from cross_init.kernel.process_stat import open_descriptors
 from cross_init.kernel.procfs import process_owner
 from cross_init.kernel.sock_diag import tcp_listeners, unix_at, unix_listeners, why_not
 from cross_init.kernel.system_calls import copy_descriptor, need_library

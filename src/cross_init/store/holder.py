@@ -11,7 +11,7 @@ import posix
 
 from cross_init.bounds import as_count
 from cross_init.errors import why
-from cross_init.kernel.linux import process_stat
+from cross_init.kernel.process_stat import process_stat
 from cross_init.kernel.procfs import process_of
 from cross_init.kernel.system_calls import same_open_file
 from cross_init.readiness.receiving import FDS_MAX, numbers

@@ -6,7 +6,8 @@ what came down from an init was left by who entered.
 
 import posix
 
-from cross_init.kernel.linux import Environment, open_descriptors
+from cross_init.kernel.linux import Environment
+from cross_init.kernel.process_stat import open_descriptors
 
 BEHIND = "enter the namespace behind us: cross-init-bridge ... -- unshare ... DAEMON"
 

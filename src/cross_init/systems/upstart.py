@@ -11,7 +11,6 @@ from cross_init.kernel.evidence import SHELLS, WRAPPERS, program
 from cross_init.kernel.linux import Environment, read_for_decision
 from cross_init.model import ANYONE, STOP, Claim, Service
 from cross_init.model import Init as Base
-from cross_init.systems.upstart_target import strip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from cross_init.systems.upstart_job import Found
 
 SESSION = b"UPSTART_SESSION"  # where a session's Upstart listens
+VARIABLES = b"UPSTART_"
+# What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
+SOCKET_EVENT = (b"PROTO", b"PORT", b"ADDR", b"SOCKET_PATH")
 
 
 class Init(Base):
@@ -86,9 +88,9 @@ class Init(Base):
 
     def why_no_fork(self, environ: Environment) -> str | None:
         """Upstart traces us with expect fork and expect daemon: it would take the watcher for the daemon, for good."""
-        parent = posix.getppid()
-        status = read_for_decision("/proc/self/status")
-        if f"\nTracerPid:\t{parent}\n" not in status or not is_init(self.evidence):
+        if not is_init(self.evidence):
+            return None
+        if f"\nTracerPid:\t{posix.getppid()}\n" not in read_for_decision("/proc/self/status"):
             return None
         return (
             f"starting {self.job}: the job says expect fork or expect daemon, so Upstart would take a process of ours "
@@ -208,7 +210,7 @@ class Init(Base):
 
     def check_heard(self, service: Service, pid: int, pidfd: int) -> str | None:
         """The daemon still stands where we stopped it: this job does not wait for that, so we let it run again."""
-        from cross_init.kernel.linux import process_state
+        from cross_init.kernel.process_stat import process_state
 
         if process_state(pid) != "T":
             return None
@@ -219,6 +221,15 @@ class Init(Base):
 def is_init(evidence: "Evidence") -> bool:
     """Whether our parent is an init, by number or by name."""
     return evidence.parent == 1 or evidence.parent_name in ("init", "upstart")
+
+
+def strip(environ: Environment) -> None:
+    """Remove Upstart's variables; the event's own only where a socket event is among UPSTART_EVENTS."""
+    if b"socket" in environ.get(b"UPSTART_EVENTS", b"").split():
+        for variable in SOCKET_EVENT:
+            environ.pop(variable, None)
+    for variable in [known for known in environ if known.startswith(VARIABLES)]:
+        del environ[variable]
 
 
 def _announced(fd: int) -> "Passed":

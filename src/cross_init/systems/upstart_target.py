@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from cross_init.sockets.passed import Passed
 
 VARIABLES = b"UPSTART_"
-# What upstart-socket-bridge(8) adds for the event; they are the job's own variables if there was no such event.
-SOCKET_EVENT = (b"PROTO", b"PORT", b"ADDR", b"SOCKET_PATH")
 
 
 class Target(Base):
@@ -62,7 +60,10 @@ class Target(Base):
 
     def strip(self, environ: Environment) -> None:
         """Nothing of an Upstart further up is for this daemon."""
-        strip(environ)
+        if any(known.startswith(VARIABLES) for known in environ):
+            from cross_init.systems.upstart import strip
+
+            strip(environ)
 
     def lay_out(self, environ: Environment, sockets: "list[Passed]", service: Service, pid: int) -> None:
         """UPSTART_JOB and UPSTART_INSTANCE; with sockets, UPSTART_FDS and the event's variables (socket-event(7))."""
@@ -90,12 +91,3 @@ def event_variables(passed: "Passed") -> Environment:
         return {b"PROTO": passed.family.encode(), b"PORT": port.encode(), b"ADDR": host.encode()}
     name = address if isinstance(address, bytes) else str(address).encode("utf-8", "surrogateescape")
     return {b"PROTO": b"unix", b"SOCKET_PATH": b"@" + name[1:] if name.startswith(b"\0") else name}
-
-
-def strip(environ: Environment) -> None:
-    """Remove Upstart's variables; the event's own only where a socket event is among UPSTART_EVENTS."""
-    if b"socket" in environ.get(b"UPSTART_EVENTS", b"").split():
-        for variable in SOCKET_EVENT:
-            environ.pop(variable, None)
-    for variable in [known for known in environ if known.startswith(VARIABLES)]:
-        del environ[variable]

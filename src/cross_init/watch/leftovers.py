@@ -13,8 +13,9 @@ from select import POLLIN, poll
 from time import monotonic
 
 from cross_init.errors import print_error
-from cross_init.kernel.linux import contents, process_stat, process_state, retry_transient
+from cross_init.kernel.linux import contents, retry_transient
 from cross_init.kernel.pidfds import send
+from cross_init.kernel.process_stat import process_stat, process_state
 from cross_init.kernel.procfs import START_TIME, is_descendant, own_start_time, process_owner, start_time, variables
 from cross_init.model import MIXED, UNBOUND_S
 from cross_init.watch.outcome import names_of

@@ -90,7 +90,6 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
             lost = "nobody counts its signs of life (--watchdog)"
         if last == DONE or has_ended(pidfd):
             return
-        _bury_watcher()
         if last == TELLING:
             _tell_again(start, pid, pidfd, began)
         else:
@@ -100,14 +99,6 @@ def be_beside_watcher(start: "Start", pid: int, pidfd: int, pipe: int, began: fl
         print_unexpected(error)
     finally:
         posix._exit(0)
-
-
-def _bury_watcher() -> None:
-    """Our child, which has hung up, and so has ended or is about to."""
-    try:
-        posix.waitpid(-1, 0)
-    except ChildProcessError:
-        pass  # SIGCHLD is ignored: the kernel has done so
 
 
 def end_daemon(pid: int, pidfd: int, reason: str) -> None:
