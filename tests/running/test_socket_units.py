@@ -151,6 +151,24 @@ def test_another_services_socket_is_none_of_its(folder: Path) -> None:
     assert (folder / "log").read_text() == "1\n"
 
 
+def test_a_socket_of_another_name_is_its_if_it_says_so(folder: Path) -> None:
+    for name, lines in {
+        "admin": "Service=a.service",
+        "later": "Service=a.service",
+        "other": "Service=b.service",
+        "bus": "",
+        "a": "Service=b.service",
+    }.items():
+        (folder / f"{name}.socket").write_text(f"[Socket]\nListenStream={folder}/{name}.sock\n{lines}\n")
+    (folder / "a.service").write_text(
+        "[Unit]\nRequires=admin.socket other.socket\nWants=bus.socket\nBindsTo=missing.socket\n"
+        f"[Service]\nExecStart=/bin/sh -c 'echo $$LISTEN_FDS $$LISTEN_FDNAMES >>{folder}/log'\n"
+        "[Install]\nAlso=later.socket\n"
+    )
+    code, said, log = ran(folder)
+    assert (code, log) == (0, ["2", "admin.socket:later.socket"]), said
+
+
 @pytest.mark.parametrize(
     ("form", "what"),
     [

@@ -41,7 +41,8 @@ def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> U
         return _of_socket(said, found, of_user, unit_path)
     unit = _service(found, of_user)
     unit.looked_at = [*seen, *found.places, found.fragment, *found.drop_ins]
-    for name in _sockets(unit.definition):
+    own, related = _sockets(unit.definition), _related(unit.definition)
+    for name in (*own, *related):
         is_named = name in unit.definition.relations.sockets
         try:
             other = (find if is_named else find_if_there)(_beside(said, name), of_user, unit_path, seen)
@@ -51,10 +52,16 @@ def load(said: str, of_user: bool = False, unit_path: tuple[str, ...] = ()) -> U
             continue
         if other is None:
             continue
+        unit.looked_at += [other.fragment, *other.drop_ins]
+        alone = Unit(Definition(other.name))
         try:
-            unit.definition.sockets = (*unit.definition.sockets, _socket(other, of_user, unit))
+            socket = _socket(other, of_user, alone)
         except Failure as failure:  # for systemd as well the service is there without it
-            unit.remarks.append(f"{failure}; the service does not get it")
+            if name in own:
+                unit.remarks.append(f"{failure}; the service does not get it")
+            continue
+        if is_named or socket.service == unit.definition.name or (name in own and not socket.service):
+            _add_socket(unit, socket, alone)
     return unit
 
 
@@ -68,10 +75,15 @@ def _of_socket(said: str, found: Found, of_user: bool, unit_path: tuple[str, ...
     beside = _beside(said, name)
     unit = load(beside, of_user, (folder or "/", *unit_path) if slash and beside == name else unit_path)
     if all(each.name != socket.name for each in unit.definition.sockets):
-        unit.definition.sockets = (*unit.definition.sockets, socket)
-        unit.lines += alone.lines
-        unit.remarks += alone.remarks
+        _add_socket(unit, socket, alone)
     return unit
+
+
+def _add_socket(unit: Unit, socket: Socket, alone: Unit) -> None:
+    """One of the service's, with what was read of it. alone: its unit."""
+    unit.definition.sockets = (*unit.definition.sockets, socket)
+    unit.lines += alone.lines
+    unit.remarks += alone.remarks
 
 
 def _beside(said: str, name: str) -> str:
@@ -97,6 +109,14 @@ def _sockets(definition: Definition) -> tuple[str, ...]:
     if definition.instance:
         names.append(f"{prefix.partition('@')[0]}.socket")
     return tuple(dict.fromkeys(names))
+
+
+def _related(definition: Definition) -> tuple[str, ...]:
+    """Other socket units that it needs, or is enabled with: one may say that this is its service (Service=)."""
+    relations = definition.relations
+    names = (*relations.requires, *relations.wants, *relations.binds_to, *relations.also)
+    own = _sockets(definition)
+    return tuple(name for name in dict.fromkeys(names) if name.endswith(".socket") and name not in own)
 
 
 def _service(found: Found, of_user: bool) -> Unit:
