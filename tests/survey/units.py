@@ -66,7 +66,7 @@ UNITS = (
         prepare=PREPARED,
     ),
     OfUnit("rpcbind", "rpcbind.service"),
-    OfUnit("samba", "smbd.service"),
+    OfUnit("samba", "smbd.service", options="--ready-when tcp:127.0.0.1:445"),
     OfUnit("proftpd", "proftpd.service"),
     OfUnit("unbound", "unbound.service", config=("/etc/here.conf", "/etc/unbound/unbound.conf")),
     OfUnit("bind9", "named.service"),
