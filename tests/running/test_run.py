@@ -261,6 +261,17 @@ def test_the_exit_code_is_the_main_processs_or_says_that_something_else_has_fail
     assert code == CODES[lines], said
 
 
+def test_nobody_who_asks_is_told_that_it_is_ready_before_what_comes_with_its_start_is_over(folder: Folder) -> None:
+    state = folder.path / "state"
+    process = folder.begin(
+        f"ExecStart=/bin/sleep 60\nExecStartPost=/bin/sh -c 'cat {state} >> {{log}}'", "--state-file", str(state)
+    )
+    until(lambda: state.exists() and state.read_text().startswith("ready "), "it is ready")
+    process.terminate()
+    process.communicate(timeout=RUN_S)
+    assert folder.written()[0].startswith("starting ")
+
+
 def test_what_a_command_before_has_left_is_ended_with_the_service(folder: Folder) -> None:
     process = folder.begin(
         "ExecStartPre=/bin/sh -c 'sleep 60 & echo $$! >> {log}'\nExecStart=/bin/sleep 60\n"

@@ -10,7 +10,7 @@ from cross_init.errors import print_error, why
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.process_stat import process_stat
 from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
-from cross_init.model import STOP
+from cross_init.model import READY, STOP
 from cross_init.notify.options import followed_file
 from cross_init.plan import SUPERVISE
 from cross_init.readiness.path_watch import PathWatch
@@ -67,6 +67,7 @@ class Supervisor:
         self.watched = watched = Watched(loop, start, pid, posix.pidfd_open(pid), began, self._tell)
         self.stopping: Stopping = Stopping(self)
         self.post = self.next_post = self.control_of("start_post")  # what a unit has run when the daemon is ready
+        watched.is_held_back = self.post is not None
         path = followed_file(request)
         leaves = request.waits and start.target.forks  # before that it is not known which process is to be told
         self.pid_file = NamedMain(path, watched, leaves) if path else None
@@ -131,6 +132,9 @@ class Supervisor:
 
     def _tell_init(self) -> None:
         watched, self.is_started = self.watched, True
+        if watched.is_held_back:
+            watched.is_held_back = False
+            watched.enter(READY)
         self.stopping.count()
         self.owes = has_ended(watched.pidfd)
         if self.owes:

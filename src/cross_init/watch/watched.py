@@ -56,6 +56,7 @@ class Watched:
     deadline: of what it has to do in time, to be ready at first; late: what to call then, None for that. reloaded: what
     to call when it is ready again after a reload.
     is_told_to_stop: its init has told it.
+    is_held_back: something is done when it is ready, and whoever asks is told behind that.
     is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
     their wait status if somebody else reaped them. reaped: those of the service that we have waited for, each with the
     time (nanoseconds of the real clock), until what they have said before was heard; None where they say nothing.
@@ -77,6 +78,7 @@ class Watched:
     told_in_vain: int = 0
     telling: "Timer | None" = None
     timer: "Timer | None" = None
+    is_held_back: bool = False
     is_on_its_way: bool = False
     deadline: "Timer | None" = None
     state: str = STARTING
@@ -246,7 +248,8 @@ class Watched:
                 self.outstanding.remove(condition)
                 if not self.outstanding and not self.ready:
                     self.ready = True
-                    self.enter(READY)
+                    if not self.is_held_back:
+                        self.enter(READY)
                     self.has_got_ready()
                     self.tell()
 
