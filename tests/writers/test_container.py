@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import BRIDGE as HERE
 from tests.support.containers import BRIDGE, FRONT_DOOR
 from tests.support.podman import PUPPET, Podman, podman
 from tests.support.waiting import until
@@ -105,3 +107,12 @@ def test_what_it_starts_is_ready_is_asked_and_ends(runtime: Podman, tmp_path: Pa
     puppet.hear_signal(signal.SIGTERM)
     puppet.tell("exit 7")
     assert process.wait(20) == 7
+
+
+def test_what_a_container_keeps_from_nobody_is_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "web.service").write_text("[Service]\nFileDescriptorStoreMax=3\nExecStart=/bin/sleep 0.1\n")
+    found, said = translated(tmp_path / "web.service", "container", True)
+    assert "FileDescriptorStoreMax=: a container ends with its service" in said
+    _, *words = instruction(found["Containerfile"], "ENTRYPOINT")
+    ran = subprocess.run([str(HERE), "--init", "container", *words], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr

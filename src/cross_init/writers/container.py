@@ -131,6 +131,10 @@ def _expanded(service: Told) -> list[str]:
     if user := owner(rest, remarks):
         found.append(f"USER {user.name}:{user.group}")
         rest = taken(rest, user="", group="")
+    if rest.ending.file_descriptor_store_max:
+        remarks.append("FileDescriptorStoreMax=: a container ends with its service, and so does who would keep them")
+        rest = taken(rest)
+        rest.ending.file_descriptor_store_max = 0
     nobody_afterwards(definition, remarks)
     return [*found, f"ENTRYPOINT {words_of(words(rest, remarks))}"]
 
