@@ -212,6 +212,14 @@ def test_a_daemon_that_forks_away_may_give_signs_of_life(folder: Folder) -> None
     assert "has given no sign of life" in said
 
 
+def test_of_several_that_fork_away_none_is_the_main_process(folder: Folder) -> None:
+    code, said = folder.run(
+        "Type=forking\nExecStart=/bin/sh -c '(sleep 1; echo last >> {log}) & sleep 0.1; (sleep 0.4; exit 3) &'\n"
+        "ExecStopPost=LOG ${SERVICE_RESULT}"
+    )
+    assert (code, folder.written()) == (0, ["last", "success"]), said
+
+
 NAMES = """
 import os, socket, sys, time
 if os.fork():

@@ -9,7 +9,7 @@ import posix
 from cross_init.errors import print_error, why
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.process_stat import process_stat
-from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_time
+from cross_init.kernel.procfs import exit_status_of_other, pidfd_identity, start_of_living, start_time
 from cross_init.model import READY, STOP
 from cross_init.notify.options import followed_file
 from cross_init.plan import SUPERVISE
@@ -43,7 +43,8 @@ class Supervisor:
 
     main: the main process, 0 while a daemon that forks away is on its way. status: of the one that ended last;
     orphans_status: of what forked away and ended last. succession: the timer of how long another one may take to become
-    the main process of a service that is ready. is_guess: nothing but its age says which the main process is.
+    the main process of a service that is ready. is_guess: nothing but its age says which the main process is,
+    and others are those that it was chosen from, with their starts.
     is_started: what comes with its start is over. stop: the signal by which the main process was told to end, 0 if it
     was not. owes: the service got ready when its main process had ended, so the init is told if another one takes its
     place. waits_for_rest: it has ended, and the service goes on until its last process has.
@@ -79,6 +80,7 @@ class Supervisor:
         if guard is not None:
             watched.helpers[guard.pid] = None
         self.stops = self.forked = None
+        self.others: dict[int, str] = {}
         self.news: PathWatch | None = None  # of the PID file, while the daemon is on its way
         if start.request.notify and start.target.says == STOP:
             self.stops = watched.expect("the daemon to stop itself")
@@ -254,6 +256,7 @@ class Supervisor:
             children = [pid for pid in self.watched.family() if process_stat(pid)[1:2] == [str(posix.getpid())]]
             newest = max(children, key=lambda pid: (int(start_time(pid) or 0), pid), default=None)
             found = self.is_guess = self._move(newest)
+            self.others = {pid: start_time(pid) for pid in children if pid != newest}
         if found:
             if self.news is not None:
                 self.news.close()
@@ -322,7 +325,7 @@ class Supervisor:
             self._forked_away()
         elif self._successor():
             pass
-        elif self._is_awaited(pid):
+        elif self._is_awaited(pid) or self._is_one_of_several():
             self._forked_away()
         elif self.stopping.waits_for_all and self.watched.family():
             self.main, self.waits_for_rest = 0, True
@@ -347,6 +350,17 @@ class Supervisor:
     def _was_in_between(self) -> bool:
         """Whether the process that we took for the daemon was only on the way to it."""
         return not self.was_signalled and bool(self.watched.family())
+
+    def _is_one_of_several(self) -> bool:
+        """Whether a unit's daemon has left others beside this one, which is no more the main process than they are.
+
+        As with systemd, which knows no main process then (unit_search_main_pid()): it goes on until all have ended.
+        """
+        if not self.is_guess or self.was_signalled or not self.start.request.of_unit:
+            return False
+        return any(
+            start_of_living(pid) == started and self.watched.belongs(pid) for pid, started in self.others.items()
+        )
 
     def _is_awaited(self, pid: int) -> bool:
         """Whether another one is about to take this one's place, as its PID file names nobody yet: for every target.
