@@ -25,7 +25,7 @@ class Step(Protocol):
 class Around(Protocol):
     """All of it, as running/unit.py has it. programs: where that may be. environ: its own.
 
-    began: since when what its commands leave is known, in ticks since boot; 0 if it is not. adopts: it can be.
+    began: since when what its commands leave is known, in ticks since boot; 0 if it is not.
     is_oneshot: all was run before, and its main process does nothing but to be there until it is stopped. not_run: the
     exit code if its program cannot be run. group: the control group that all of it is in, if there is one.
     """
@@ -33,7 +33,6 @@ class Around(Protocol):
     is_oneshot: bool
     not_run: int
     began: int
-    adopts: bool
     programs: list[bytes]
     environ: Environment
     group: Group | None
@@ -46,8 +45,11 @@ class Around(Protocol):
     def manner(self) -> Manner | None:
         """How it is ended, if the unit has it otherwise than we."""
 
-    def contain(self) -> None:
-        """Have such a group, if there can be one."""
+    def stay(self) -> None:
+        """This process is there to the service's end: have such a group, if there can be one."""
+
+    def has_started(self) -> None:
+        """Its main process was forked, and nobody waits for this one."""
 
     def listening(self, start: Start, open_sockets: Callable[[Start], None]) -> None:
         """Open the sockets, with what is to be run around that. Raises Failure."""

@@ -85,8 +85,7 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
     try:
         if unit is not None:
             if plan.shape == SUPERVISE and request.ends_rest:
-                unit.contain()
-                unit.adopts = True
+                unit.stay()
             unit.before(start)
         need_descriptors()
         if request.init.hears == EXIT and request.waits:

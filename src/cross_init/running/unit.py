@@ -8,12 +8,11 @@ import posix
 
 from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure
-from cross_init.model import CONTROL_GROUP, MIXED
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
-from cross_init.running.environment import has_credentials, remove_made, variables
+from cross_init.running.environment import has_credentials, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.result import PROTOCOL, RESOURCES, SUCCESS, TIMEOUT, Outcome, result, say
+from cross_init.running.result import SUCCESS, TIMEOUT, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,11 +127,15 @@ class Unit:
         """Whether there is a reload, by a command or a signal, after which anything could come."""
         return bool(self.definition.commands.reload) or self.definition.readiness.type == "notify-reload"
 
-    def contain(self) -> None:
-        """Have a control group for all that is the service's, if there can be one."""
+    def stay(self) -> None:
+        """This process is there to the service's end, which has a control group of its own, if there can be one."""
         from cross_init.kernel.control_group import make
 
-        self.group = make(self.definition.name)
+        self.group, self.adopts = make(self.definition.name), True
+
+    def has_started(self) -> None:
+        """Its main process was forked: import what its end takes, which an upgrade of the program may remove later."""
+        import cross_init.running.at_end  # noqa: F401
 
     @property
     def stays(self) -> str:
@@ -283,31 +286,6 @@ class Unit:
         self._after_nothing(step.result(status))
         raise Failure(f"{step.text}: it failed ({in_words(status)}), so the service is not started", code)
 
-    def _after_nothing(self, why: str) -> None:
-        """The service was not started, or not all of a Type=oneshot."""
-        self.has_begun = False
-        self.outcome.note(why)
-        before = self._block()
-        try:
-            self._end_left(False)
-            self._run_after("stop_post")
-            self._end_left(True)
-        finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave()
-
-    def _end_left(self, is_last: bool) -> bool:
-        """End what commands have left, if there was no main process; whether that took too long."""
-        ending = self.definition.ending
-        if not self.began or ending.kill_mode not in (CONTROL_GROUP, MIXED):
-            return False
-        from cross_init.running.manner import manner_of
-        from cross_init.watch.leftovers import Rest, end, reap_all
-
-        rest = Rest(posix.getpid(), posix.getpid(), self.group, self.began)
-        stages = manner_of(self.definition).of_rest(ending.kill_mode, is_last)
-        return end(rest, self.definition.name, "a command has", stages, reap_all)
-
     def enter(self, start: "Start") -> "Callable[[], None]":
         """In the process that becomes the main one; returns what is to be done as the last. Raises Failure."""
         process = Process(self.definition, self.identity, self.command.privileges, True)
@@ -332,67 +310,11 @@ class Unit:
 
         cause: why we have ended it ourselves, as systemd has it: watchdog, timeout. end_rest: Supervisor.end_rest().
         had_main: it was that of the service, and not of a command that was to leave one. was_ready: or was not waited
-        for. In systemd's order (service.c): what was told to end is not waited for before ExecStopPost= has been run.
-        Returns what has become of the service, in systemd's word.
+        for. Returns what has become of the service, in systemd's word.
         """
-        end_rest = end_rest or self._end_left
-        outcome = self.outcome
-        if not self.has_begun:
-            self._end_sockets()
-            return outcome.why
-        if self.is_oneshot and status is not None:
-            status = 0  # it has ended long ago; what has been stopped was there for nothing but that
-        elif had_main:
-            outcome.status = status
-        outcome.note(cause or self._result(status))
-        if status == 0 and not (was_ready or told) and self.definition.readiness.type in ("notify", "notify-reload"):
-            outcome.note(PROTOCOL)
-        before = self._block()
-        try:
-            if status is not None and not told and outcome.why == SUCCESS:
-                self._run_after("stop")
-            is_waited_for = not told or self.is_oneshot
-            if is_waited_for and end_rest(False):
-                outcome.note(TIMEOUT)
-            has_run = self._run_after("stop_post")
-            if (has_run or not is_waited_for) and end_rest(True):
-                outcome.note(TIMEOUT)
-        finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._leave()
-        return outcome.why
+        from cross_init.running.at_end import after
 
-    def _result(self, status: int | None) -> str:
-        if status is None:
-            return RESOURCES
-        return SUCCESS if self.command.may_fail else result(status, self.definition.ending, self.is_oneshot)
-
-    def _leave(self) -> None:
-        """All has been run: nothing of it is to be left, and who starts it anew is told."""
-        if self.definition.context.has_terminal and self.definition.target == "systemd":
-            from cross_init.running.terminals import leave
-
-            leave(self.definition.context)
-        self._remove_folders()
-        self._end_sockets()
-        say(self.tell, self.outcome.status, self.outcome.why)
-
-    def _end_sockets(self) -> None:
-        if self.of_sockets is not None:
-            self.of_sockets.end()
-            self.of_sockets = None
-
-    def _run_after(self, kind: str) -> bool:
-        """Run these; that one fails is said, and noted. Returns whether there were any."""
-        steps = self.steps(kind)
-        if not steps:
-            return False
-        from cross_init.running.steps import forget_stops, run_all, run_at_end
-
-        forget_stops()
-        stop = self.definition.ending.timeout_stop
-        self.outcome.note(run_at_end(run_all, steps, {**self.environ, **self.outcome.variables}, stop, stop))
-        return True
+        return after(self, status, told, cause, end_rest, had_main, was_ready)
 
     def end_restarts(self) -> None:
         """It is not started anew any more: remove what was kept for that."""
@@ -401,20 +323,15 @@ class Unit:
             self._remove_folders()
 
     def _remove_folders(self) -> None:
-        if self.group is not None:
-            ending = self.definition.ending
-            is_killed = ending.send_sigkill and ending.final_kill_signal == _signal.SIGKILL
-            if is_killed:
-                self.group.kill()  # what is left was told to end, and has had its time
-            self.group.remove(is_killed)
-            self.group = None
-        if self.enclosure is not None:
-            self.enclosure.remove()
-        if self.definition.context.remove_ipc:
-            from cross_init.kernel.ipc_objects import remove_all_of
+        from cross_init.running.at_end import remove_folders
 
-            remove_all_of(self.identity.user, self.identity.group)
-        remove_made(self.definition)
+        remove_folders(self)
+
+    def _after_nothing(self, why: str) -> None:
+        """The service was not started, or not all of a Type=oneshot."""
+        from cross_init.running.at_end import after_nothing
+
+        after_nothing(self, why)
 
     def _block(self) -> set[int]:
         """Have what is waited for wait; returns the mask before."""

@@ -51,6 +51,8 @@ def run(start: "Start") -> int:
         from cross_init.watch.leftovers import is_clean
         from cross_init.watch.outcome import explain, is_ours_to_explain
 
+        if start.unit is not None:
+            start.unit.has_started()
         loop = EventLoop()
         supervisor = Supervisor(loop, start, pid, channel, began, guard)
         if guard is not None:
