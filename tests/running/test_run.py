@@ -309,6 +309,12 @@ def commands_below(pid: int) -> list[bytes]:
     return [Path(f"/proc/{child}/comm").read_bytes() for child in children(pid)]
 
 
+def test_a_service_that_wants_a_tree_of_control_groups_is_started_without(folder: Folder) -> None:
+    code, said = folder.run("Delegate=yes\nExecStart=LOG there")
+    assert (code, folder.written()) == (0, ["there"]), said
+    assert said == "cross-init-bridge: a.service: weaker, as these are not done here: Delegate=\n"
+
+
 def test_a_condition_that_does_not_hold_is_no_failure(folder: Folder) -> None:
     code, said = folder.run("ExecCondition=/bin/false\nExecStart=LOG not")
     assert (code, "it says that the service is not to run" in said) == (0, True), said
