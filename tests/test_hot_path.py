@@ -48,7 +48,7 @@ ALWAYS = {
         "cross_init.kernel.linux",
         "cross_init.model",
     ),
-    *("cross_init.plan", "cross_init.errors", "cross_init.launch"),
+    *("cross_init.plan", "cross_init.errors", "cross_init.launch", "gc"),
 }
 SYSTEMD, UPSTART, NONE = "cross_init.systems.systemd", "cross_init.systems.upstart", "cross_init.systems.none"
 FOR_SYSTEMD, FOR_UPSTART = f"{SYSTEMD}_target", f"{UPSTART}_target"  # which the first one's init looks at as well

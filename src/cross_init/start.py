@@ -7,7 +7,6 @@ import _signal
 import posix
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
-from _imp import create_builtin
 from marshal import loads
 
 if sys.version_info < (3, 11):  # noqa: UP036 (a checkout may meet any interpreter)
@@ -241,7 +240,9 @@ def resident() -> bytes:
 
 def without_collector() -> None:
     """All that a start makes is needed to its end: to look through it again and again takes a tenth of it."""
-    create_builtin(Spec("gc", None)).disable()  # import takes twice as long
+    import gc
+
+    gc.disable()
 
 
 def start(options: "Options") -> int:
