@@ -44,9 +44,7 @@ NATIVE = {"s6": "3", "runit": "ready"}  # how the daemon says it without us: on 
 COMMANDS = {
     BARE: "exec {daemon} {native}",
     BARE_PYTHON: f'exec {PYTHON} -ISc \'import posix; posix.execv("{{daemon}}", ["{{daemon}}", "{{native}}"])\'',
-    OWN: "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET",
-    RESIDENT: "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET",
-    STATIC: "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET",
+    **dict.fromkeys((OWN, RESIDENT, STATIC), "exec {bridge} -t systemd -N -- {daemon} NOTIFY_SOCKET"),
     OUTSIDE: "NOTIFY_SOCKET=/run/cross-init/notify exec {daemon} NOTIFY_SOCKET",
 }
 LONGEST_S = 300.0

@@ -31,6 +31,7 @@ ASKED = "asked"  # nothing is said: whoever wants to know asks; cross-init check
 EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
+SUCCESS, TIMEOUT = "success", "timeout"  # what has become of a service, or of a command, in systemd's words
 UNBOUND_S = 1e9  # of what may take as long as it does
 HEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.check_heard()
 

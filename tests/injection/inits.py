@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from tests.injection.loop import Lines, Loop
 from tests.injection.namespaces import inotify
-from tests.support.containers import children
+from tests.support.processes import children
 from tests.support.programs import PATH
 
 FOLDER = Path("/run/faults")  # what a run itself needs

@@ -6,7 +6,7 @@ import subprocess
 
 from tests.matrix.programs import LONGEST_S, Shell
 from tests.support.command import FRONT_DOOR, PATH
-from tests.support.containers import children
+from tests.support.processes import children
 
 ALONE = ("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
 

@@ -19,8 +19,9 @@ from cross_init.kernel.control_group import own_folder
 from cross_init.kernel.process_stat import process_state
 from tests.definitions.test_against_systemd import version_of
 from tests.support.command import FRONT_DOOR, PATH, ROOT
-from tests.support.containers import INSIDE, Container, children
+from tests.support.containers import INSIDE, Container
 from tests.support.own_groups import is_removed
+from tests.support.processes import stands_for_it
 from tests.support.systemd import Host
 from tests.support.waiting import becomes, until
 
@@ -348,7 +349,7 @@ class Ours:
         self.running.append(process)
         until(lambda: place.is_up(case, is_here), f"{case}: it is there", 30)
         if case.startswith("state") and CASES[case][0] == STOP:
-            until(lambda: stands(process.pid), f"{case}: somebody stands for it", 30)
+            until(lambda: stands_for_it(process.pid), f"{case}: somebody stands for it", 30)
         if CASES[case][0] == RELOAD:
             process.send_signal(signal.SIGHUP)
             until(lambda: has_reloaded(place, case), f"{case}: it has")
@@ -375,14 +376,6 @@ class Ours:
 def is_here(pid: int) -> bool:
     """Whether a process lives."""
     return process_state(pid) not in ("Z", "")
-
-
-def stands(pid: int) -> bool:
-    """Whether this process has somebody who stands for a service of which nothing is left but that it was started."""
-    try:
-        return any(Path(f"/proc/{child}/comm").read_text() == "sleep\n" for child in children(pid))
-    except OSError:
-        return False
 
 
 def is_in(container: Container, pid: int) -> bool:

@@ -14,9 +14,9 @@ from cross_init.definitions.definition import SECOND, Ending
 from cross_init.running.again import Limit, delay
 from tests.support.command import FRONT_DOOR, PATH
 from tests.support.containers import FRONT_DOOR as FRONT_DOOR_INSIDE
-from tests.support.containers import children
 from tests.support.own import free_port
 from tests.support.packages import need
+from tests.support.processes import children
 from tests.support.systemd import Host
 from tests.support.waiting import becomes, until
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.definitions.test_against_systemd import version_of
 from tests.support.command import FRONT_DOOR, PATH
-from tests.support.processes import children, named
+from tests.support.processes import stands_for_it
 from tests.support.systemd import Host
 from tests.support.waiting import until
 
@@ -152,7 +152,7 @@ def run_here(folder: Path, case: str) -> Become:
         if STOPPED in CASES[case]:
             until(lambda: "up" in said(outside), f"{case}: it is up", 30)
             if REMAINS in CASES[case]:  # by then it is, and not yet when that was noted
-                until(lambda: "sleep" in map(named, children(process.pid)), f"{case}: somebody stays", 30)
+                until(lambda: stands_for_it(process.pid), f"{case}: somebody stays", 30)
             process.send_signal(signal.SIGTERM)
         process.wait(15)
     except subprocess.TimeoutExpired:

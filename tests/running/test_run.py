@@ -14,7 +14,7 @@ from cross_init.definitions.load import load
 from cross_init.kernel.process_stat import process_state
 from cross_init.running.manner import manner_of
 from tests.support.command import FRONT_DOOR
-from tests.support.containers import children
+from tests.support.processes import stands_for_it
 from tests.support.waiting import until
 
 RUN_S = 60
@@ -298,15 +298,10 @@ def test_what_has_no_process_any_more_ends_well_when_it_is_stopped(folder: Folde
         "Type=oneshot\nRemainAfterExit=yes\nExecStart=LOG starts\nExecStop=LOG stops\n"
         "ExecStopPost=LOG ${SERVICE_RESULT} ${EXIT_CODE} ${EXIT_STATUS}"
     )
-    until(lambda: b"sleep" in b"".join(commands_below(process.pid)), "somebody stands for it")
+    until(lambda: stands_for_it(process.pid), "somebody stands for it")
     process.terminate()
     process.communicate(timeout=RUN_S)
     assert (process.returncode, folder.written()) == (0, ["starts", "stops", "success exited 0"])
-
-
-def commands_below(pid: int) -> list[bytes]:
-    """The names of the programs that are this process's children."""
-    return [Path(f"/proc/{child}/comm").read_bytes() for child in children(pid)]
 
 
 def test_a_service_that_wants_a_tree_of_control_groups_is_started_without(folder: Folder) -> None:

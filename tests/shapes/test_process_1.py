@@ -10,9 +10,9 @@ import subprocess
 import pytest
 
 from tests.support.command import FRONT_DOOR, PATH, run
-from tests.support.containers import children
 from tests.support.observed import PUPPET, PYTHON, Place
 from tests.support.packages import need
+from tests.support.processes import children
 from tests.support.waiting import until
 
 ALONE = ("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")

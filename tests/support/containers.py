@@ -19,6 +19,7 @@ from tests.support.alone import ALONE, want_machines
 from tests.support.command import FORM
 from tests.support.own_groups import own_groups
 from tests.support.packages import need
+from tests.support.processes import children, named
 from tests.support.programs import PATH, USUAL
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -115,7 +116,7 @@ def booted(tree: Path) -> Iterator[Container]:
                 reason = (log.read_text(errors="replace").strip().splitlines() or ["no reason given"])[-1]
                 pytest.skip(f"needs systemd in a container, which did not boot: {reason}")
             nspawn = children(process.pid)[0]
-            pid = next(pid for pid in children(nspawn) if _name(pid) == "systemd")
+            pid = next(pid for pid in children(nspawn) if named(pid) == "systemd")
             yield Container(pid, ENVIRONMENT if tree == Path("/") else IN_A_TREE)
         finally:
             process.kill()
@@ -134,15 +135,6 @@ def _is_up(process: subprocess.Popen[bytes], said: socket.socket) -> bool:
                 return True
     finally:
         os.close(ended)
-
-
-def children(pid: int) -> list[int]:
-    """The processes whose parent this is."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def systemd_version(tree: Path) -> str:

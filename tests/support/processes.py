@@ -67,6 +67,11 @@ def kill(pid: int) -> None:
     until(lambda: process_state(pid) in ("Z", ""), "it has ended")
 
 
+def stands_for_it(pid: int) -> bool:
+    """Whether this bridge has somebody who stands for a service of which nothing is left but that it was started."""
+    return "sleep" in map(named, children(pid))
+
+
 def named(pid: int) -> str:
     """The process's name, as ps(1) shows it; "" if it has ended."""
     try:

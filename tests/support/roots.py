@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.alone import A_MACHINE
-from tests.support.containers import ENVIRONMENT, INSIDE, PROJECT, Container, children
+from tests.support.containers import ENVIRONMENT, INSIDE, PROJECT, Container
+from tests.support.processes import children
 from tests.support.programs import USUAL
 from tests.support.puppet import Stage, stage
 

@@ -241,12 +241,13 @@ def take_ending(request: "Request", definition: "Definition") -> None:
 
 def take_manner(request: "Request", unit: "Unit") -> None:
     """The same, where it takes more than these words: only a unit has any for that."""
-    from cross_init.running.words import OF_MANNER, OF_NEED
+    from cross_init.running.words import OF_MANNER, OF_NEED, unlike
 
     definition = unit.definition
-    is_reloaded_by_both = definition.readiness.type == "notify-reload" and bool(unit.steps("reload"))
+    own = unlike(definition, unit.taken)
+    is_reloaded_by_both = definition.readiness.type == "notify-reload" and "reload" in own
     has_limit = bool(definition.commands.start_post) and "timeout_start" in definition.origins
-    says_more = is_reloaded_by_both or has_limit or bool(unit.steps("stop"))
+    says_more = is_reloaded_by_both or has_limit or "stop" in own
     is_usual = OF_MANNER.isdisjoint(definition.origins) and not says_more
     if definition.target == "upstart" or is_usual:
         return

@@ -6,9 +6,9 @@ In systemd's order (service.c): what was told to end is not waited for before Ex
 import _signal
 import posix
 
-from cross_init.model import CONTROL_GROUP, MIXED
+from cross_init.model import CONTROL_GROUP, MIXED, SUCCESS, TIMEOUT
 from cross_init.running.environment import remove_made
-from cross_init.running.result import PROTOCOL, RESOURCES, SUCCESS, TIMEOUT, result, say
+from cross_init.running.result import PROTOCOL, RESOURCES, result, say
 from cross_init.running.steps import block, forget_stops, run_all, run_at_end
 
 TYPE_CHECKING = False

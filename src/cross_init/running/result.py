@@ -3,6 +3,8 @@
 import _signal
 import posix
 
+from cross_init.model import SUCCESS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.definitions.definition import Ending
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 
 CLEAN = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM, _signal.SIGPIPE)  # ends of a daemon that are no failure
 UNSAID = -1  # for a wait status: there was no main process
-SUCCESS, TIMEOUT, PROTOCOL, RESOURCES = "success", "timeout", "protocol", "resources"
+PROTOCOL, RESOURCES = "protocol", "resources"
 
 
 class Outcome:

@@ -8,11 +8,12 @@ import posix
 
 from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure
+from cross_init.model import SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import has_credentials, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.result import SUCCESS, TIMEOUT, Outcome
+from cross_init.running.result import Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,12 +224,12 @@ class Unit:
         steps = [step for kind in kinds for step in self.steps(kind)]
         if not steps:
             return
-        from cross_init.running.steps import STOPS, Stopped, run_all
+        from cross_init.running.steps import STOPS, Stopped, block, run_all
 
         ending = self.definition.ending
         limit = INFINITY if ending.timeout_start is None else ending.timeout_start
         self._adopt()
-        before = self._block()
+        before = block()
         try:
             failed = run_all(steps, self.environ, limit, ending.timeout_stop)
             if pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}:
@@ -332,12 +333,6 @@ class Unit:
         from cross_init.running.at_end import after_nothing
 
         after_nothing(self, why)
-
-    def _block(self) -> set[int]:
-        """Have what is waited for wait; returns the mask before."""
-        from cross_init.running.steps import block
-
-        return block()
 
 
 def end_by(number: int) -> None:

@@ -12,6 +12,7 @@ from cross_init.kernel.linux import fork, open_null
 from cross_init.kernel.pidfds import send
 from cross_init.kernel.procfs import pidfd_identity
 from cross_init.launch import cannot_run, find_program
+from cross_init.model import SUCCESS, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from cross_init.kernel.linux import Environment
     from cross_init.shapes.supervisor import Supervisor
     from cross_init.watch.event_loop import Timer
-
-
-SUCCESS = "success"
 
 
 class Words:
@@ -100,7 +98,7 @@ class Control:
             if identity := pidfd_identity(watched.pidfd):
                 environ[b"MAINPIDFDID"] = str(identity).encode()
         if self.tells_result:
-            environ[b"SERVICE_RESULT"] = (self.supervisor.stopping.result or "success").encode()
+            environ[b"SERVICE_RESULT"] = (self.supervisor.stopping.result or SUCCESS).encode()
         try:
             self.pid = fork(f"running {self.step.text}")
         except Failure as failure:
@@ -144,10 +142,10 @@ class Control:
         """It takes too long."""
         self.timer = None
         if self.late is not None:
-            self.failed, self.result = True, "timeout"
+            self.failed, self.result = True, TIMEOUT
             self.late()
             return
-        self.result = "timeout"
+        self.result = TIMEOUT
         print_error(f"{self.supervisor.start.service}: {self.step.text} has not ended in time: sending it SIGKILL", 0)
         try:
             _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)

@@ -9,7 +9,7 @@ import posix
 from cross_init.errors import print_error
 from cross_init.kernel.pidfds import has_ended, send
 from cross_init.kernel.process_stat import process_state
-from cross_init.model import CONTROL_GROUP, MIXED, NONE
+from cross_init.model import CONTROL_GROUP, MIXED, NONE, SUCCESS
 from cross_init.watch.leftovers import CRASH_S, stages_of
 from cross_init.watch.outcome import names_of
 from cross_init.watch.stages import ABORT, KILL, TERMINATE
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
             """Send what runs beside the daemon these signals; whether there is anything."""
 
 
-SUCCESS = "success"  # of a command, in a unit's word
 STOP = "stop"  # the kind of a unit's commands that are run before it is told to end
 
 

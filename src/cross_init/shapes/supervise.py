@@ -12,11 +12,11 @@ import posix
 from time import monotonic
 
 from cross_init.errors import FAILED, Failure
+from cross_init.model import SUCCESS
 from cross_init.shapes.guard import MARK, Guard
 from cross_init.shapes.processes import block, end_like, fork_daemon, is_leader
 
 MAIN_PID = "main PID"
-SUCCESS = "success"  # of a service, in a unit's word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
