@@ -70,6 +70,8 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
         if request.pid_file:
             request.pid_file = absolute(request.pid_file, f"--pid-file {request.pid_file}")
     load(*FILES[plan.shape])
+    if unit is not None and plan.shape == SUPERVISE and not request.wait_for_client:
+        unit.hold_stops()
     try:
         prepare(start, plan)
     except BaseException:

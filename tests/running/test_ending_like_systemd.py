@@ -40,6 +40,7 @@ WITH_CHILD = "child=DIR/child"
 # Notes whether the child of the main process is there by then.
 LIVES = "/bin/sh -c 'kill -0 $$(sed -n s/here.//p DIR/child) && echo lives >>DIR/said || echo gone >>DIR/said'"
 NEVER_UP = "stopped before it is ready"
+STOPPED_LATER = "stopped while it ends"
 # What is done to it, the words for its main process (behind a -, if its failure is none), and what its unit says.
 # SEEN NAME: a command that writes down what it is sent; SAY: one that notes its words.
 CASES: dict[str, tuple[str, str, str]] = {
@@ -150,6 +151,11 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"ExecStop={LIVES}\nExecStopPost={LIVES}",
     ),
     "its end is waited for, failed": (NOTHING, f"exits=3 {WITH_CHILD}", f"ExecStop={LIVES}\nExecStopPost={LIVES}"),
+    STOPPED_LATER: (
+        STOP,
+        "exits=3",
+        "TimeoutStopSec=30s\nExecStopPost=SAY begins\nExecStopPost=/bin/sh -c 'sleep 2; echo whole >>DIR/said'",
+    ),
     "left when it ended": (NOTHING, f"exits=0 {WITH_CHILD} child-ends={TERM}", ""),
     "left when it ended, in vain": (NOTHING, f"exits=0 {WITH_CHILD}", ""),
     "left when it ended, mixed": (NOTHING, f"exits=0 {WITH_CHILD}", "KillMode=mixed"),
@@ -280,8 +286,9 @@ class Place:
     def is_up(self, case: str, lives: Callable[[int], bool]) -> bool:
         """Whether its main process, or what comes before, is there; or has gone, if it does that by itself."""
         said = self.folder(case) / "said"
-        if "SAY up" in CASES[case][2] and not (said.exists() and "up" in said.read_text()):
-            return False
+        for word in ("up", "begins"):
+            if f"SAY {word}" in CASES[case][2] and not (said.exists() and word in said.read_text()):
+                return False
         if "exits=" in CASES[case][1]:
             return bool(main := self.here(case, "main")) and not lives(main)
         if CASES[case][0] in (STOP, RELOAD):
@@ -421,7 +428,7 @@ def theirs(host: Host) -> Iterator[dict[str, Seen]]:
     place = Place(outside, "/run/endings", f"{INSIDE}/tests/support/signals_seen.py", cases)
     files = {case: system.folder / f"{name_of(case)}.service" for case in cases}
     lives = partial(is_in, container)
-    stays = [case for case in cases if CASES[case][0] in (STOP, RELOAD) and case != NEVER_UP]
+    stays = [case for case in cases if CASES[case][0] in (STOP, RELOAD) and case not in (NEVER_UP, STOPPED_LATER)]
 
     def shown(*which: str) -> set[str]:
         said = system.systemctl("show", "--property", "ActiveState", *(files[case].name for case in which))

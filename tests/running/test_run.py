@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.support.processes import stands_for_it
 from tests.support.waiting import until
 
 RUN_S = 60
+STOPS, STOPS_WITHIN_S = 60, 0.09  # so many stops, at moments spread over that time behind a start
 
 
 class Folder:
@@ -335,6 +337,54 @@ def test_a_stop_during_a_command_before_ends_it_and_what_comes_afterwards_is_run
     assert process.returncode == -signal.SIGTERM
     assert folder.written()[1:] == ["after"]
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_stop_does_not_cut_short_what_comes_at_the_end(folder: Folder) -> None:
+    stop = "/bin/sh -c 'kill -TERM $$PPID; sleep 0.1'"
+    both = "".join(f"{key}={stop}\n{key}=LOG {key}\n" for key in ("ExecStop", "ExecStopPost"))
+    assert folder.run(f"ExecStart=/bin/true\n{both}") == (0, "")
+    assert folder.written() == ["ExecStop", "ExecStopPost"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make folders in /run")
+@pytest.mark.parametrize("kind", ["simple", "oneshot"])
+def test_a_stop_at_any_moment_leaves_nothing(folder: Folder, kind: str) -> None:
+    """It ends before anything was done, or what was begun has its end."""
+    name = f"cross-init-test-{os.getpid()}"
+    seconds = {"simple": "60", "oneshot": "0.02"}[kind]
+    for at in range(STOPS):
+        folder.log.unlink(missing_ok=True)
+        process = folder.begin(
+            f"Type={kind}\nRuntimeDirectory={name}\nSetCredential=a:b\nExecStartPre=LOG before\n"
+            f"ExecStart=/bin/sleep {seconds}\nExecStopPost=LOG after",
+        )
+        time.sleep(at * STOPS_WITHIN_S / STOPS)
+        process.terminate()
+        said, _ = process.communicate(timeout=RUN_S)
+        assert folder.written() in ([], ["after"], ["before", "after"]), said
+        assert not Path(f"/run/{name}").exists(), said
+        assert not Path(f"/run/credentials/{folder.name}.service").exists(), said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make folders in /run")
+@pytest.mark.parametrize("lines", ["LoadCredential=a:{path}/socket", "OpenFile={path}/fifo:a:read-only"])
+def test_a_stop_while_somebody_else_is_waited_for_is_heard(folder: Folder, lines: str) -> None:
+    name = f"cross-init-test-{os.getpid()}"
+    os.mkfifo(folder.path / "fifo")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder.path / "socket"))
+        silent.listen()
+        process = folder.begin(
+            f"{lines.format(path=folder.path)}\nRuntimeDirectory={name}\nExecStart=LOG not\nExecStopPost=LOG after"
+        )
+        waits = Path(f"/proc/{process.pid}/wchan")
+        until(lambda: any(word in waits.read_text() for word in ("partner", "unix_stream")), "it waits")
+        process.terminate()
+        said, _ = process.communicate(timeout=RUN_S)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "it was told to stop while it waited for that" in said
+    assert said.count("\n") == 1
+    assert not Path(f"/run/{name}").exists()
 
 
 def test_a_reload_that_is_only_a_signal_needs_nobody_to_stay(folder: Folder) -> None:

@@ -64,6 +64,13 @@ def test_a_command_that_fails_is_the_end_of_it(folder: Path, which: str, noted: 
     assert not (folder / "link").is_symlink()
 
 
+def test_a_stop_does_not_cut_short_what_comes_at_the_end(folder: Path) -> None:
+    lines = COMMANDS.replace("LOG before", "/bin/sh -c 'kill -TERM $$PPID; sleep 0.1'\nExecStopPre=LOG before")
+    socket_unit(folder, f"ListenStream=FOLDER/socket{lines}RemoveOnStop=yes")
+    assert ran(folder) == (0, "", ["pre", "post", "main", "before", "after"])
+    assert not (folder / "socket").exists()
+
+
 def test_one_that_may_fail_is_no_matter(folder: Path) -> None:
     socket_unit(folder, "ListenFIFO=FOLDER/fifo\nExecStartPre=-LOG pre 3\nExecStopPost=LOG after 3")
     code, said, log = ran(folder)

@@ -194,6 +194,20 @@ def test_a_daemon_is_passed_the_same(host: Host, case: str) -> None:
         assert different == {}
 
 
+@pytest.mark.parametrize("during", ["ExecStartPre", "ExecStartPost"])
+def test_a_stop_during_its_start_leaves_the_same_to_be_run(host: Host, during: str) -> None:
+    begins = f"{during}=LOG begins\n{during}=/bin/sleep 60\nExecStopPre=LOG before\nExecStopPost=LOG after"
+    with prepared(host, f"ListenStream=127.0.0.1:995\n{begins}") as (name, outside):
+        log, said = outside / "log", []
+        for unit in (f"{name}.socket", f"ours-{name}.service"):
+            fresh(outside)
+            host.system.systemctl("start", "--no-block", unit)
+            until(log.exists, f"{unit}: its first command has run", 30)
+            host.system.systemctl("stop", unit)
+            said.append(log.read_text())
+    assert said[1] == said[0]
+
+
 ELSEWHERE = {"Accept", "MaxConnections", "MaxConnectionsPerSource", "Service", "TimeoutSec"}  # test_socket_units.py
 
 

@@ -9,7 +9,7 @@ import posix
 from cross_init.model import CONTROL_GROUP, MIXED, SUCCESS, TIMEOUT
 from cross_init.running.environment import remove_made
 from cross_init.running.result import PROTOCOL, RESOURCES, result, say
-from cross_init.running.steps import block, forget_stops, run_all, run_at_end
+from cross_init.running.steps import block, run_all, run_at_end, unblock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def after(
         has_run = _run(unit, "stop_post")
         if (has_run or not is_waited_for) and end_rest(True):
             outcome.note(TIMEOUT)
+        _leave(unit)
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-    _leave(unit)
+        unblock(before)
     return outcome.why
 
 
@@ -65,9 +65,9 @@ def after_nothing(unit: "Unit", why: str) -> None:
         end_left(unit, False)
         _run(unit, "stop_post")
         end_left(unit, True)
+        _leave(unit)
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-    _leave(unit)
+        unblock(before)
 
 
 def end_left(unit: "Unit", is_last: bool) -> bool:
@@ -112,9 +112,8 @@ def _run(unit: "Unit", kind: str) -> bool:
     steps = unit.steps(kind)
     if not steps:
         return False
-    forget_stops()
     stop = unit.definition.ending.timeout_stop
-    unit.outcome.note(run_at_end(run_all, steps, {**unit.environ, **unit.outcome.variables}, stop, stop))
+    unit.outcome.note(run_at_end(run_all, steps, {**unit.environ, **unit.outcome.variables}, stop, stop, ()))
     return True
 
 

@@ -204,17 +204,24 @@ def _read(name: str, path: str) -> "Iterator[tuple[str, bytes]]":
                 yield from _read(f"{name}_{each}", f"{path}/{each}")
         return
     if kind == SOCKET:
-        import socket
+        from cross_init.running.steps import interruptible
 
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(path)
-            yield name, _content(client.fileno())
+        yield name, interruptible(f"reading a credential from {path}", _said, path)
         return
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY)
     try:
         yield name, _content(fd)
     finally:
         posix.close(fd)
+
+
+def _said(path: str) -> bytes:
+    """On this socket, to its end, which may be long in coming."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        return _content(client.fileno())
 
 
 def _content(fd: int) -> bytes:

@@ -3,7 +3,8 @@
 import posix
 
 from cross_init.errors import Failure, why
-from cross_init.kernel.folders import KIND, SOCKET
+from cross_init.kernel.folders import FIFO, KIND, SOCKET
+from cross_init.running.steps import interruptible
 from cross_init.sockets.passed import describe
 
 TYPE_CHECKING = False
@@ -29,13 +30,24 @@ def opened(definition: "Definition") -> "list[Passed]":
 
 
 def _opened(path: str, options: tuple[str, ...]) -> int:
-    """A descriptor: of the file, or of a connection to the socket that is there. Raises OSError."""
-    if posix.stat(path).st_mode & KIND == SOCKET:
-        import socket
+    """A descriptor: of the file, or of a connection to the socket that is there. Raises OSError, Failure.
 
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(path)
-        return client.detach()
+    Who writes to a FIFO may be long in coming, and so may be a place in a socket's queue.
+    """
+    kind = posix.stat(path).st_mode & KIND
+    if kind == SOCKET:
+        return interruptible(f"connecting to {path}", _connected, path)
     way = posix.O_RDONLY if "read-only" in options else posix.O_RDWR
     more = sum(MODES.get(option, 0) for option in options)
-    return posix.open(path, FLAGS | way | more)
+    flags = FLAGS | way | more
+    if kind == FIFO:
+        return interruptible(f"opening {path}", lambda path: posix.open(path, flags), path)
+    return posix.open(path, flags)
+
+
+def _connected(path: str) -> int:
+    import socket
+
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    return client.detach()

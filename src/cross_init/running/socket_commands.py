@@ -3,7 +3,7 @@
 They are run as [Socket] says (User=, Environment=, ...), where we open the sockets: else they are the init's. As
 systemd has it (socket.c): ExecStartPre= before any is open, ExecStartPost= when all are; at the end ExecStopPre= before
 paths are removed, ExecStopPost= afterwards. If the sockets cannot be had the last two are run as well, but not if
-already ExecStartPre= fails.
+already ExecStartPre= fails. A stop during one of the first two goes on with ExecStopPost=.
 """
 
 import _signal
@@ -13,7 +13,8 @@ from cross_init.definitions.definition import INFINITY
 from cross_init.errors import FAILED, Failure
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.steps import Step, Stopped, block, run_all, run_at_end
+from cross_init.running.steps import Step, Stopped, block, run_all, run_at_end, unblock
+from cross_init.running.unit import STOPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KEYS = {
     "stop_pre": "ExecStopPre",
     "stop_post": "ExecStopPost",
 }
+AT_START = ("start_pre", "start_post")
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 
@@ -56,7 +58,10 @@ class SocketStep(Step):
 
 
 class OfOne:
-    """The commands of one socket unit. sockets: its own, which are open."""
+    """The commands of one socket unit. sockets: its own, which are open.
+
+    has_begun: what comes first was run, so ExecStopPost= is due. is_up: so is ExecStopPre=.
+    """
 
     def __init__(self, socket: "Socket", of_user: bool, given: "Environment") -> None:
         """Raises Failure."""
@@ -66,6 +71,7 @@ class OfOne:
         self.identity = identity_of(self.definition)
         self.environ = variables(self.definition, self.identity, given)
         self.sockets: list[Passed] = []
+        self.has_begun = self.is_up = False
 
     def run(self, kind: str) -> tuple[Step, int] | None:
         """Run those of a kind until one fails; returns that, and its wait status. Raises Failure, Stopped."""
@@ -80,7 +86,7 @@ class OfOne:
             for step in steps[1:]:
                 step.sockets = []
         limit = self.socket.timeout or INFINITY
-        return run_all([*steps], self.environ, limit, limit)
+        return run_all([*steps], self.environ, limit, limit, STOPS if kind in AT_START else ())
 
     def _step(self, key: str, command: "Command") -> SocketStep:
         step = SocketStep(key, command, self.definition, self.identity)
@@ -108,7 +114,6 @@ class SocketCommands:
         """sockets: all that are opened, in the order in which they are. Raises Failure."""
         self.all = [OfOne(socket, of_user, given) for socket in sockets]
         self.removals: list[Removal] = []
-        self.is_open = False
 
     @property
     def stays(self) -> str:
@@ -121,19 +126,16 @@ class SocketCommands:
         before = block()
         try:
             self._run("start_pre")
-        finally:
+            for each in self.all:
+                each.is_up = True
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self.is_open = True
-        try:
             open_sockets(start)
             if self.stays:
                 self.removals, start.removals = start.removals, []
             self._share_out(start.sockets)
-            before = block()
-            try:
-                self._run("start_post")
-            finally:
-                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+            block()
+            self._run("start_post")
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         except BaseException:
             self.end()
             raise
@@ -154,6 +156,7 @@ class SocketCommands:
             except Stopped as stopped:
                 from cross_init.running.unit import end_by
 
+                each.has_begun, each.is_up = True, False
                 self.end()
                 end_by(stopped.number)
                 raise  # not reached
@@ -163,32 +166,25 @@ class SocketCommands:
                 step, status = failed
                 code = posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else FAILED
                 raise Failure(f"{step.text}: it failed ({in_words(status)}), so there is no socket", code)
+            each.has_begun = True
 
     def end(self) -> None:
-        """The sockets are there no more: run what comes at the end; that one fails is said."""
-        if not self.is_open:
-            self._clear()
-            return
-        self.is_open = False
+        """The sockets are there no more: run what comes at the end, once; that one fails is said."""
         before = block()
         try:
-            self._run_last("stop_pre")
+            for each in self.all:
+                if each.is_up:
+                    run_at_end(each.run, "stop_pre")
             for removal in self.removals:
                 removal.remove()
-            self._run_last("stop_post")
             for each in self.all:
+                if each.has_begun:
+                    run_at_end(each.run, "stop_post")
+                each.has_begun = each.is_up = False
                 each.let_go()
+                remove_made(each.definition)
         finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        self._clear()
-
-    def _run_last(self, kind: str) -> None:
-        for each in self.all:
-            run_at_end(each.run, kind)
-
-    def _clear(self) -> None:
-        for each in self.all:
-            remove_made(each.definition)
+            unblock(before)
 
 
 def commands_of(definition: "Definition", given: "Environment") -> SocketCommands | None:

@@ -1,7 +1,8 @@
 """What a unit has run before and after its main process: ExecCondition=, ExecStartPre=, ExecStopPost= and so on.
 
 Before there is a daemon and when it is gone this process has nothing else to do: it starts one command after another
-and waits for each by signals, so that a stop that comes meanwhile is heard.
+and waits for each by signals, so that a stop that comes meanwhile is heard: before there is one. A service that ends is
+not to be stopped any more, and what comes at its end is run whole (service.c, service_stop()).
 """
 
 import _signal
@@ -16,10 +17,13 @@ from cross_init.model import SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.result import result
+from cross_init.running.unit import STOPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
+    from typing import TypeVar
 
     from cross_init.definitions.definition import Command, Definition
     from cross_init.kernel.control_group import Group
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
     from cross_init.running.enclosure import Enclosure
     from cross_init.running.identity import Identity
 
-STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
+    T = TypeVar("T")
+
 SECOND = 1e6
 WITH_INPUT = ("ExecCondition", "ExecStartPre", "ExecStart")  # what comes later leaves a terminal to the main process
 WITHOUT_CREDENTIALS = ("ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
@@ -95,10 +100,30 @@ def block() -> set[int]:
     return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
 
 
-def forget_stops() -> None:
-    """A stop that has come while the service was ending anyway is no reason to leave something out."""
+def unblock(before: set[int]) -> None:
+    """All has been run that comes at the end: what was sent meanwhile was for a service that was ending anyway."""
     while _signal.sigtimedwait(STOPS, 0) is not None:
         pass
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def interruptible(what: str, wait: "Callable[[str], T]", words: str) -> "T":
+    """Wait for somebody else, maybe for ever, so that a stop is heard. Raises Failure of one, and what this raises."""
+
+    def stop(number: int, frame: "FrameType | None") -> None:
+        raise Failure(f"{what}: it was told to stop while it waited for that", 128 + number)
+
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    heard = [number for number in STOPS if _signal.getsignal(number) == _signal.SIG_DFL]
+    for number in heard:
+        _signal.signal(number, stop)
+    try:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, heard)
+        return wait(words)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        for number in heard:
+            _signal.signal(number, _signal.SIG_DFL)
 
 
 def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> str:
@@ -108,8 +133,6 @@ def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) ->
     """
     try:
         failed = run(*words)
-    except Stopped:
-        return SUCCESS  # it was told so already, and now once more
     except Failure as failure:
         print_error(str(failure), 0)
         return TIMEOUT
@@ -121,25 +144,30 @@ def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) ->
     return failed[0].result(failed[1])
 
 
-def run_all(steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int) -> tuple[Step, int] | None:
+def run_all(
+    steps: list[Step], environ: "Environment", limit_usec: int, stop_usec: int, stops: tuple[int, ...] = STOPS
+) -> tuple[Step, int] | None:
     """Run them in turn until one fails; returns that, and its wait status. SIGCHLD and STOPS are blocked.
 
-    limit_usec: how long each may take; stop_usec: from SIGTERM to SIGKILL. Raises Failure, Stopped.
+    limit_usec: how long each may take; stop_usec: from SIGTERM to SIGKILL. stops: what ends one; at the end of a
+    service there is nothing that does. Raises Failure, Stopped.
     """
     for step in steps:
-        status = run(step, environ, limit_usec, stop_usec)
+        status = run(step, environ, limit_usec, stop_usec, stops)
+        if pending := _signal.sigpending() & {*stops} - {_signal.SIGHUP}:
+            raise Stopped(pending.pop())  # which the command may have ended of as well
         if step.result(status) != SUCCESS:
             return step, status
     return None
 
 
-def run(step: Step, environ: "Environment", limit_usec: int, stop_usec: int) -> int:
+def run(step: Step, environ: "Environment", limit_usec: int, stop_usec: int, stops: tuple[int, ...]) -> int:
     """Run one; returns its wait status. Raises Failure, Stopped."""
     pid = fork(f"running {step.key}=")
     if pid == 0:
         in_new_process(step, environ)
     until = monotonic() + limit_usec / SECOND if limit_usec != INFINITY else None
-    status, stopped = _wait(pid, until)
+    status, stopped = _wait(pid, until, stops)
     step.status = status
     if status is None:
         step.status = _end(step, pid, limit_usec, stop_usec, bool(stopped))
@@ -167,7 +195,7 @@ def in_new_process(step: Step, environ: "Environment") -> None:
         posix._exit(code)
 
 
-def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
+def _wait(pid: int, until: float | None, stops: tuple[int, ...]) -> tuple[int | None, int]:
     """Its wait status, and 0; or None, and the signal by which we were told to stop (0: it takes too long)."""
     while True:
         ended, status = posix.waitpid(pid, posix.WNOHANG)
@@ -176,8 +204,8 @@ def _wait(pid: int, until: float | None) -> tuple[int | None, int]:
         left = 3600.0 if until is None else until - monotonic()
         if left <= 0:
             return None, 0
-        got = _signal.sigtimedwait((*STOPS, _signal.SIGCHLD), left)
-        if got is not None and got.si_signo in STOPS and got.si_signo != _signal.SIGHUP:
+        got = _signal.sigtimedwait((*stops, _signal.SIGCHLD), left)
+        if got is not None and got.si_signo in stops and got.si_signo != _signal.SIGHUP:
             return None, got.si_signo
 
 

@@ -49,6 +49,7 @@ OF_JOB = {  # the stanzas of Upstart's that say the same
     "ExecStopPost": "post-stop",
 }
 CONTAINED = ("condition", "start_pre", "start", "start_post")  # what leaves processes that are the service's
+STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
 EXEC = 203  # the exit code of who could not become its program (systemd.exec(5))
 SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
 
@@ -127,6 +128,10 @@ class Unit:
     def can_reload(self) -> bool:
         """Whether there is a reload, by a command or a signal, after which anything could come."""
         return bool(self.definition.commands.reload) or self.definition.readiness.type == "notify-reload"
+
+    def hold_stops(self) -> None:
+        """From now on a stop waits for who sees to it: what is made here is removed, and what was begun is ended."""
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS)  # each process of the service's begins with none blocked
 
     def stay(self) -> None:
         """This process is there to the service's end, which has a control group of its own, if there can be one."""
@@ -224,7 +229,7 @@ class Unit:
         steps = [step for kind in kinds for step in self.steps(kind)]
         if not steps:
             return
-        from cross_init.running.steps import STOPS, Stopped, block, run_all
+        from cross_init.running.steps import Stopped, block, run_all
 
         ending = self.definition.ending
         limit = INFINITY if ending.timeout_start is None else ending.timeout_start
@@ -232,8 +237,6 @@ class Unit:
         before = block()
         try:
             failed = run_all(steps, self.environ, limit, ending.timeout_stop)
-            if pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}:
-                raise Stopped(pending.pop())
         except Stopped as stopped:
             self._note_main(steps)
             self._after_nothing(SUCCESS)
@@ -272,6 +275,7 @@ class Unit:
     def run_alone(self) -> int:
         """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
         self.adopts = self.has_begun = True
+        self.hold_stops()
         self._make_folders()
         self._run_first(("condition", "start_pre", "start", "start_post"))
         return 0 if self.after(0, False) == SUCCESS else FAILED

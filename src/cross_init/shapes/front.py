@@ -185,6 +185,7 @@ def _answer(start: "Start", front: _socket.socket, pid: int, pid_file: str) -> i
     for number in CANCEL:
         if _signal.getsignal(number) != _signal.SIG_IGN:  # as nohup(1) leaves it
             _signal.signal(number, cancel)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, CANCEL)
     said = front.recv(LONGEST)
     if said == READY:
         return 0
