@@ -7,6 +7,8 @@ This file is on the way from start to exec. That way imports nothing that costs 
 no dataclasses (see docs/design.md, "The hot path"). Hence the plain classes with slots.
 """
 
+import _signal
+
 from cross_init.errors import Failure
 from cross_init.kernel.linux import Environment
 
@@ -32,6 +34,7 @@ EVENT = "event"  # words on standard output, between marks
 NOTHING = "nothing"
 
 SUCCESS, TIMEOUT = "success", "timeout"  # what has become of a service, or of a command, in systemd's words
+STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)  # they end what has not begun
 UNBOUND_S = 1e9  # of what may take as long as it does
 HEARD_S = 10.0  # after how long an init should have heard that the daemon is ready, see Init.check_heard()
 

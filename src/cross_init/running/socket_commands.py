@@ -11,10 +11,10 @@ import posix
 
 from cross_init.definitions.definition import INFINITY
 from cross_init.errors import FAILED, Failure
+from cross_init.model import STOPS
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
 from cross_init.running.steps import Step, Stopped, block, run_all, run_at_end, unblock
-from cross_init.running.unit import STOPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,25 +13,20 @@ from cross_init.definitions.definition import INFINITY
 from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork, open_null
 from cross_init.launch import cannot_run
-from cross_init.model import SUCCESS, TIMEOUT
+from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.result import result
-from cross_init.running.unit import STOPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
-    from typing import TypeVar
 
     from cross_init.definitions.definition import Command, Definition
     from cross_init.kernel.control_group import Group
     from cross_init.kernel.linux import Environment
     from cross_init.running.enclosure import Enclosure
     from cross_init.running.identity import Identity
-
-    T = TypeVar("T")
 
 SECOND = 1e6
 WITH_INPUT = ("ExecCondition", "ExecStartPre", "ExecStart")  # what comes later leaves a terminal to the main process
@@ -105,25 +100,6 @@ def unblock(before: set[int]) -> None:
     while _signal.sigtimedwait(STOPS, 0) is not None:
         pass
     _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-
-
-def interruptible(what: str, wait: "Callable[[str], T]", words: str) -> "T":
-    """Wait for somebody else, maybe for ever, so that a stop is heard. Raises Failure of one, and what this raises."""
-
-    def stop(number: int, frame: "FrameType | None") -> None:
-        raise Failure(f"{what}: it was told to stop while it waited for that", 128 + number)
-
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
-    heard = [number for number in STOPS if _signal.getsignal(number) == _signal.SIG_DFL]
-    for number in heard:
-        _signal.signal(number, stop)
-    try:
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, heard)
-        return wait(words)
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        for number in heard:
-            _signal.signal(number, _signal.SIG_DFL)
 
 
 def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> str:

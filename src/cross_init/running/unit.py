@@ -8,7 +8,7 @@ import posix
 
 from cross_init.definitions.definition import INFINITY, Command
 from cross_init.errors import FAILED, Failure
-from cross_init.model import SUCCESS, TIMEOUT
+from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.environment import has_credentials, variables
@@ -49,7 +49,6 @@ OF_JOB = {  # the stanzas of Upstart's that say the same
     "ExecStopPost": "post-stop",
 }
 CONTAINED = ("condition", "start_pre", "start", "start_post")  # what leaves processes that are the service's
-STOPS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP)
 EXEC = 203  # the exit code of who could not become its program (systemd.exec(5))
 SKIPS = range(1, 255)  # exit codes of ExecCondition= that are no failure (systemd.service(5))
 

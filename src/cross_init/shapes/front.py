@@ -16,7 +16,7 @@ from select import POLLIN, poll
 
 from cross_init.errors import FAILED, Failure, print_error, why
 from cross_init.kernel.linux import Environment, fork, is_transient, open_null
-from cross_init.model import ANYONE, EXIT, Init, Service
+from cross_init.model import ANYONE, EXIT, STOPS, Init, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from cross_init.launch import Start
 
-CANCEL = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)  # to the front, they end the start
 READY = b"ready"
 # The daemon has, before it was ready: behind it stands its PID and what was waited for, or nothing if it was said why.
 ENDED = b"ended"
@@ -182,10 +181,10 @@ def _answer(start: "Start", front: _socket.socket, pid: int, pid_file: str) -> i
         except OSError:
             pass  # it has ended meanwhile
 
-    for number in CANCEL:
+    for number in STOPS:
         if _signal.getsignal(number) != _signal.SIG_IGN:  # as nohup(1) leaves it
             _signal.signal(number, cancel)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, CANCEL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, STOPS)
     said = front.recv(LONGEST)
     if said == READY:
         return 0
