@@ -39,6 +39,9 @@ STOP, RELOAD, NOTHING = "stop", "reload", ""
 WITH_CHILD = "child=DIR/child"
 # Notes whether the child of the main process is there by then.
 LIVES = "/bin/sh -c 'kill -0 $$(sed -n s/here.//p DIR/child) && echo lives >>DIR/said || echo gone >>DIR/said'"
+# What a command leaves is there before that ends, however busy the machine is.
+UP = "until test -s DIR/command; do sleep 0.02; done"
+SLOW = "TimeoutStopSec=3s\\n"  # what comes up within it is not late
 NEVER_UP = "stopped before it is ready"
 STOPPED_LATER = "stopped while it ends"
 # What is done to it, the words for its main process (behind a -, if its failure is none), and what its unit says.
@@ -127,22 +130,22 @@ CASES: dict[str, tuple[str, str, str]] = {
     "leaves something at its end": (
         STOP,
         f"ends={TERM}",
-        f"ExecStopPost=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+        f"{SLOW}ExecStopPost=/bin/sh -c 'SEEN command ends={TERM} & {UP}'",
     ),
     "leaves something at its end, in vain": (
         STOP,
         f"ends={TERM}",
-        "ExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+        f"{SLOW}ExecStopPost=/bin/sh -c 'SEEN command & {UP}'",
     ),
     "leaves something at its end, process": (
         STOP,
         f"ends={TERM}",
-        "KillMode=process\nExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+        f"{SLOW}KillMode=process\nExecStopPost=/bin/sh -c 'SEEN command & {UP}'",
     ),
     "leaves something at its end, mixed": (
         STOP,
         f"ends={TERM}",
-        "KillMode=mixed\nExecStopPost=/bin/sh -c 'SEEN command & sleep 0.3'",
+        f"{SLOW}KillMode=mixed\nExecStopPost=/bin/sh -c 'SEEN command & {UP}'",
     ),
     "its end is not waited for": (STOP, f"ends={TERM} {WITH_CHILD}", f"ExecStopPost={LIVES}"),
     "its end is waited for": (
@@ -163,38 +166,38 @@ CASES: dict[str, tuple[str, str, str]] = {
     "left before it": (
         STOP,
         f"ends={TERM}",
-        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'",
+        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & {UP}'",
     ),
     "left behind it": (
         STOP,
         f"ends={TERM}",
-        f"ExecStartPost=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'\nExecStartPost=SAY up",
+        f"ExecStartPost=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & {UP}'\nExecStartPost=SAY up",
     ),
     "left by a reload": (
         RELOAD,
         f"ends={TERM}",
-        f"ExecReload=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'\nExecReload=SAY behind",
+        f"ExecReload=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & {UP}'\nExecReload=SAY behind",
     ),
     "left by a oneshot": (
         NOTHING,
         "exits=0",
-        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & {UP}'",
     ),
     "left by a failed one": (
         NOTHING,
         "exits=3",
-        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'",
+        f"Type=oneshot\nExecStart=/bin/sh -c 'SEEN command ends={TERM} & {UP}'",
     ),
     "left by a oneshot that remains": (
         STOP,
         "exits=0",
         "Type=oneshot\nRemainAfterExit=yes\nExecStartPost=SAY up\n"
-        f"ExecStart=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & sleep 0.3'",
+        f"ExecStart=/bin/sh -c 'SEEN command ends={TERM} lingers=0 & {UP}'",
     ),
     "left by a condition": (
         NOTHING,
         "",
-        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} & sleep 0.3'\nExecStartPre=/bin/false",
+        f"ExecStartPre=/bin/sh -c 'SEEN command ends={TERM} & {UP}'\nExecStartPre=/bin/false",
     ),
     "forked away": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking"),
     "forked away, nobody knows": (STOP, f"exits=0 {WITH_CHILD} child-ends={TERM}", "Type=forking\nGuessMainPID=no"),
@@ -215,7 +218,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "state, that fails": (NOTHING, "exits=3", "Type=oneshot\nRemainAfterExit=yes\nExecStop=SAY not"),
     "command fails": (STOP, f"ends={TERM}", "ExecStop=SAY stops\nExecStop=/bin/false\nExecStop=SAY not"),
     "command may fail": (STOP, f"ends={TERM}", "ExecStop=-/bin/false\nExecStop=SAY stops"),
-    "command is late": (STOP, f"ends={TERM}", "ExecStop=SEEN command\nTimeoutStopSec=300ms"),
+    "command is late": (STOP, f"ends={TERM}", "ExecStop=SEEN command"),
     "failure that is none": (NOTHING, "-exits=3", "ExecStop=SAY stops"),
     "failure that is none, of one that forks": (NOTHING, "-exits=3", "Type=forking\nExecStop=SAY not"),
     "command fails, by itself": (NOTHING, "lives=0.6", "ExecStop=/bin/false\nExecStop=SAY not"),
