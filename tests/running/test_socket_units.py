@@ -1,6 +1,7 @@
 """Socket units that cross-init run opens: what fails, what is turned away, what is left behind."""
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -68,6 +69,16 @@ def test_a_stop_does_not_cut_short_what_comes_at_the_end(folder: Path) -> None:
     lines = COMMANDS.replace("LOG before", "/bin/sh -c 'kill -TERM $$PPID; sleep 0.1'\nExecStopPre=LOG before")
     socket_unit(folder, f"ListenStream=FOLDER/socket{lines}RemoveOnStop=yes")
     assert ran(folder) == (0, "", ["pre", "post", "main", "before", "after"])
+    assert not (folder / "socket").exists()
+
+
+def test_a_stop_before_the_service_is_started_removes_its_sockets_paths(folder: Path) -> None:
+    socket_unit(folder, "ListenStream=FOLDER/socket\nRemoveOnStop=yes")
+    (folder / "a.service").write_text(
+        f"[Service]\nExecStartPre=/bin/sh -c 'test -S {folder}/socket && echo pre >>{folder}/log; kill -TERM $$PPID; "
+        f"sleep 60'\nExecStart=/bin/false\nExecStopPost=/bin/sh -c 'echo after >>{folder}/log'\n"
+    )
+    assert ran(folder) == (-signal.SIGTERM, "", ["pre", "after"])
     assert not (folder / "socket").exists()
 
 

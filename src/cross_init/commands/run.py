@@ -45,6 +45,10 @@ def run(words: list[str]) -> tuple[int, str]:
         where = f": {error.filename}" if error.filename else ""
         posix._exit(print_error(f"a system call failed{where}: {why(error)}", FAILED))
     except Exception as error:
+        from cross_init.running.stops import Stopped, end_by
+
+        if isinstance(error, Stopped):
+            end_by(error.number)
         posix._exit(print_unexpected(error))
 
 

@@ -204,9 +204,9 @@ def _read(name: str, path: str) -> "Iterator[tuple[str, bytes]]":
                 yield from _read(f"{name}_{each}", f"{path}/{each}")
         return
     if kind == SOCKET:
-        from cross_init.running.interruptible import interruptible
+        from cross_init.running.stops import interruptible
 
-        yield name, interruptible(f"reading a credential from {path}", _said, path)
+        yield name, interruptible(_said, path)
         return
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY)
     try:

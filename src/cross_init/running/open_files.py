@@ -4,7 +4,7 @@ import posix
 
 from cross_init.errors import Failure, why
 from cross_init.kernel.folders import FIFO, KIND, SOCKET
-from cross_init.running.interruptible import interruptible
+from cross_init.running.stops import interruptible
 from cross_init.sockets.passed import describe
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ MODES = {"append": posix.O_APPEND, "truncate": posix.O_TRUNC}
 
 
 def opened(definition: "Definition") -> "list[Passed]":
-    """All of them, in their order. Raises Failure."""
+    """All of them, in their order. Raises Failure, Stopped."""
     found = []
     for path, name, options in definition.context.open_file:
         try:
@@ -30,18 +30,18 @@ def opened(definition: "Definition") -> "list[Passed]":
 
 
 def _opened(path: str, options: tuple[str, ...]) -> int:
-    """A descriptor: of the file, or of a connection to the socket that is there. Raises OSError, Failure.
+    """A descriptor: of the file, or of a connection to the socket that is there. Raises OSError, Stopped.
 
     Who writes to a FIFO may be long in coming, and so may be a place in a socket's queue.
     """
     kind = posix.stat(path).st_mode & KIND
     if kind == SOCKET:
-        return interruptible(f"connecting to {path}", _connected, path)
+        return interruptible(_connected, path)
     way = posix.O_RDONLY if "read-only" in options else posix.O_RDWR
     more = sum(MODES.get(option, 0) for option in options)
     flags = FLAGS | way | more
     if kind == FIFO:
-        return interruptible(f"opening {path}", lambda path: posix.open(path, flags), path)
+        return interruptible(lambda path: posix.open(path, flags), path)
     return posix.open(path, flags)
 
 

@@ -14,7 +14,8 @@ from cross_init.errors import FAILED, Failure
 from cross_init.model import STOPS
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
-from cross_init.running.steps import Step, Stopped, block, run_all, run_at_end, unblock
+from cross_init.running.steps import Step, run_all, run_at_end
+from cross_init.running.stops import Stopped, block, unblock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class SocketCommands:
         return KEYS[kinds[0]] if kinds else ""
 
     def around(self, start: "Start", open_sockets: "Callable[[Start], None]") -> None:
-        """Run what comes before, open the sockets, run what comes behind. Raises Failure."""
+        """Run what comes before, open the sockets, run what comes behind. Raises Failure, Stopped."""
         before = block()
         try:
             self._run("start_pre")
@@ -149,17 +150,13 @@ class SocketCommands:
             at += count
 
     def _run(self, kind: str) -> None:
-        """Raises Failure."""
+        """Raises Failure, Stopped."""
         for each in self.all:
             try:
                 failed = each.run(kind)
-            except Stopped as stopped:
-                from cross_init.running.unit import end_by
-
+            except Stopped:
                 each.has_begun, each.is_up = True, False
-                self.end()
-                end_by(stopped.number)
-                raise  # not reached
+                raise
             if failed is not None:
                 from cross_init.watch.outcome import in_words
 

@@ -17,6 +17,7 @@ from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.result import result
+from cross_init.running.stops import Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 SECOND = 1e6
 WITH_INPUT = ("ExecCondition", "ExecStartPre", "ExecStart")  # what comes later leaves a terminal to the main process
 WITHOUT_CREDENTIALS = ("ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost")
-
-
-class Stopped(Exception):
-    """The init has told the service to stop before there was one. number: by this signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Step:
@@ -87,19 +80,6 @@ class Step:
                 error = each
         assert error is not None
         raise cannot_run(self.command.path, error)
-
-
-def block() -> set[int]:
-    """Have what is waited for wait; returns the mask before."""
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
-
-
-def unblock(before: set[int]) -> None:
-    """All has been run that comes at the end: what was sent meanwhile was for a service that was ending anyway."""
-    while _signal.sigtimedwait(STOPS, 0) is not None:
-        pass
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def run_at_end(run: "Callable[..., tuple[Step, int] | None]", *words: object) -> str:

@@ -87,6 +87,7 @@ class Unit:
         self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
         self.began = 0  # in ticks since boot: what is started from then on by commands that have run is the service's
         self.adopts = False  # whether this process stays, and can be the parent of what they leave
+        self.holds_stops = False
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def _find_programs(self) -> None:
@@ -130,6 +131,7 @@ class Unit:
 
     def hold_stops(self) -> None:
         """From now on a stop waits for who sees to it: what is made here is removed, and what was begun is ended."""
+        self.holds_stops = True
         _signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS)  # each process of the service's begins with none blocked
 
     def stay(self) -> None:
@@ -174,7 +176,7 @@ class Unit:
         self.passed = len(start.sockets)
 
     def before(self, start: "Start") -> None:
-        """Run what comes before the main process. Raises Failure, and then ExecStopPost= has been run."""
+        """Run what comes before the main process. Raises Failure, Stopped, and then ExecStopPost= has been run."""
         self.has_begun = True
         self._make_folders()
         self._run_first(("condition", "start_pre", *(("start", "start_post") * self.is_oneshot)))
@@ -186,6 +188,7 @@ class Unit:
                 self._after_nothing(SUCCESS if self.command.may_fail else "exit-code")
                 raise Failure(str(failure), 0 if self.command.may_fail else failure.code) from None
             start.program = self.programs
+        self._heed_stop()
 
     def opened(self) -> "list[Passed]":
         """The files of OpenFile=. Raises Failure."""
@@ -212,8 +215,9 @@ class Unit:
             self._provide_credentials()
 
     def _provide_credentials(self) -> None:
-        """Raises Failure; what comes behind the start has none, and is run all the same."""
+        """Raises Failure, Stopped; what comes behind the start has none, and is run all the same."""
         from cross_init.running.credentials import provide
+        from cross_init.running.stops import Stopped
 
         try:
             provide(self.definition, self.identity.owner, self.given)
@@ -222,13 +226,25 @@ class Unit:
                 self.outcome.status = failure.code << 8
             self._after_nothing("exit-code")
             raise
+        except Stopped:
+            self._after_nothing(SUCCESS)
+            raise
+
+    def _heed_stop(self) -> None:
+        """One that has been held till now is heard: there is no main process to be told. Raises Stopped."""
+        if self.holds_stops and (pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}):
+            from cross_init.running.stops import Stopped
+
+            self._after_nothing(SUCCESS)
+            raise Stopped(pending.pop())
 
     def _run_first(self, kinds: tuple[str, ...]) -> None:
-        """Raises Failure."""
+        """Raises Failure, Stopped."""
         steps = [step for kind in kinds for step in self.steps(kind)]
         if not steps:
             return
-        from cross_init.running.steps import Stopped, block, run_all
+        from cross_init.running.steps import run_all
+        from cross_init.running.stops import Stopped, block
 
         ending = self.definition.ending
         limit = INFINITY if ending.timeout_start is None else ending.timeout_start
@@ -236,11 +252,10 @@ class Unit:
         before = block()
         try:
             failed = run_all(steps, self.environ, limit, ending.timeout_stop)
-        except Stopped as stopped:
+        except Stopped:
             self._note_main(steps)
             self._after_nothing(SUCCESS)
-            end_by(stopped.number)
-            raise  # not reached
+            raise
         except Failure:
             self._note_main(steps)
             self._after_nothing(TIMEOUT)
@@ -336,11 +351,3 @@ class Unit:
         from cross_init.running.at_end import after_nothing
 
         after_nothing(self, why)
-
-
-def end_by(number: int) -> None:
-    """End of this signal, as we would have if there had been nothing to do first."""
-    _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
-    _signal.raise_signal(number)
-    posix._exit(128 + number)

@@ -1,0 +1,65 @@
+"""Stops of a unit's service while nobody supervises it: held, heard while something is waited for, forgotten at last.
+
+From the first thing that is made for it a stop does not end us (Unit.hold_stops()), as all that was begun has its end.
+"""
+
+import _signal
+import posix
+
+from cross_init.model import STOPS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The init has told the service to stop before there was one. number: by this signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def block() -> set[int]:
+    """Have what is waited for wait; returns the mask before."""
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, (*STOPS, _signal.SIGCHLD)))
+
+
+def unblock(before: set[int]) -> None:
+    """All has been run that comes at the end: what was sent meanwhile was for a service that was ending anyway."""
+    while _signal.sigtimedwait(STOPS, 0) is not None:
+        pass
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+
+def interruptible(wait: "Callable[[str], T]", words: str) -> "T":
+    """Wait for somebody else, maybe for ever, so that a stop is heard. Raises Stopped, and what this raises."""
+
+    def stop(number: int, frame: "FrameType | None") -> None:
+        raise Stopped(number)
+
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    heard = [number for number in STOPS if _signal.getsignal(number) == _signal.SIG_DFL]
+    for number in heard:
+        _signal.signal(number, stop)
+    try:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, heard)
+        return wait(words)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        for number in heard:
+            _signal.signal(number, _signal.SIG_DFL)
+
+
+def end_by(number: int) -> None:
+    """End of this signal, as we would have if there had been nothing to do first."""
+    _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
+    _signal.raise_signal(number)
+    posix._exit(128 + number)
