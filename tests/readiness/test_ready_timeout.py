@@ -37,6 +37,15 @@ def test_a_daemon_that_is_not_ready_in_time_is_ended_and_each_condition_named(
     assert missing in line
 
 
+def test_one_that_says_it_too_late_is_not_told_as_ready(place: Place, shape: tuple[str, ...]) -> None:
+    run = place.begin("-t", "systemd", "-N", *shape, "--ready-timeout", "0.5")
+    run.puppet.hear_signal(signal.SIGTERM)
+    run.puppet.send(repr(b"READY=1"))
+    run.puppet.tell("exit 0")
+    assert run.ends() == 125
+    assert "is ready" not in run.err.rest()
+
+
 def test_one_that_does_not_heed_that_is_killed(place: Place) -> None:
     began = time.monotonic()
     words = ("-t", "plain", "--ready-when", "log:never", "--ready-timeout", "0.5")

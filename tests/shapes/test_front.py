@@ -195,6 +195,17 @@ def test_a_signal_to_the_command_ends_the_daemon_that_is_starting(fronts: Fronts
     fronts.nothing_remains()
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_that_is_ready_only_when_it_is_ended_is_not_told_as_ready(fronts: Fronts, target: str) -> None:
+    front = fronts.begin(target, "--daemonize", "--pid-file", "pid")
+    front.process.terminate()
+    front.puppet.hear_signal(signal.SIGTERM)
+    front.get_ready()
+    front.puppet.tell("exit 0")
+    assert front.ends() == -signal.SIGTERM
+    fronts.nothing_remains()
+
+
 def test_a_daemon_that_does_not_end_is_killed_in_the_end(fronts: Fronts) -> None:
     front = fronts.begin("systemd", "--daemonize")
     front.process.terminate()

@@ -55,7 +55,7 @@ class Watched:
     second returns what is sent.
     deadline: of what it has to do in time, to be ready at first; late: what to call then, None for that. reloaded: what
     to call when it is ready again after a reload.
-    is_told_to_stop: its init has told it.
+    is_told_to_stop: its init has told it. is_given_up: we end it before it is ready, so it is not to become that.
     is_held_back: something is done when it is ready, and whoever asks is told behind that.
     is_on_its_way: it forks away, and nobody knows yet which process it will be. helpers: processes of our own, with
     their wait status if somebody else reaped them. reaped: those of the service that we have waited for, each with the
@@ -74,6 +74,7 @@ class Watched:
     late: "Callable[[], None] | None" = None
     reaped: dict[int, int] | None = None
     timed_out: bool = False
+    is_given_up: bool = False
     is_told_to_stop: bool = False
     told_in_vain: int = 0
     telling: "Timer | None" = None
@@ -162,7 +163,7 @@ class Watched:
 
     def too_late(self) -> None:
         """End the daemon, and say what it was that never held."""
-        self.timed_out = True
+        self.timed_out = self.is_given_up = True
         for condition in self.start.conditions:
             condition.time_is_over()  # while it is there to be looked at
         (self.end_by or self.terminate)()
@@ -174,6 +175,7 @@ class Watched:
 
     def terminate(self) -> None:
         """End the daemon as an init would: SIGTERM, and SIGKILL if that does not help."""
+        self.is_given_up = True
         self.end(_signal.SIGTERM)
         self.loop.cancel(self.timer)
         self.timer = self.loop.after(KILL_S, lambda: self.end(_signal.SIGKILL))
@@ -240,11 +242,15 @@ class Watched:
         return monotonic() - self.began
 
     def expect(self, condition: str) -> "Callable[[], None]":
-        """One more condition, in words; the daemon is ready when for each the returned function was called."""
+        """One more condition, in words; the daemon is ready when for each the returned function was called.
+
+        One that says so as it is being ended would be told as ready, and be gone (systemd, service.c: READY=1 counts in
+        the states of a start alone).
+        """
         self.outstanding.append(condition)
 
         def held() -> None:
-            if condition in self.outstanding:
+            if condition in self.outstanding and not self.is_given_up:
                 self.outstanding.remove(condition)
                 if not self.outstanding and not self.ready:
                     self.ready = True
