@@ -307,17 +307,19 @@ class Workers:
             timer.callback()
 
     def dismiss(self) -> None:
-        """Send no more, and watch none; one that is at work finishes that by itself."""
+        """Send no more, and wait for none; one that is at work finishes that by itself."""
         self.close_door()
         self.loop.cancel(self.timer)
         self.timer = None
         self.tasks.clear()
         if self.worker is not None:
             self.loop.forget(self.worker.socket.fileno())
-            self.loop.forget(self.worker.pidfd)
+            self.worker.socket.close()
+            self.leaving[self.worker.pidfd] = self.worker.pid
             self.worker = None
-        for pidfd in self.leaving:
+        for pidfd, pid in self.leaving.items():
             self.loop.forget(pidfd)
+            self.loop.leave_child(pidfd, pid)
         self.leaving.clear()
 
 

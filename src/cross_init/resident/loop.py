@@ -4,6 +4,7 @@ Each service has a view of it (Facet) that knows what is the service's own: its 
 error, to which all goes that is said meanwhile, and its mistakes, of which too many give up that service and no other.
 """
 
+import posix
 from _heapq import heappop, heappush
 from select import POLLIN, epoll
 from time import monotonic
@@ -93,6 +94,17 @@ class ManyLoop(EventLoop):
                     self._add(timer)
 
 
+def reap(loop: EventLoop, pidfd: int, pid: int, callback: "Callable[[int], None]") -> None:
+    """Call back with the wait status of this child of ours when it has ended; pidfd: its own, which is closed then."""
+
+    def gone() -> None:
+        loop.forget(pidfd)
+        posix.close(pidfd)
+        callback(posix.waitpid(pid, 0)[1])
+
+    loop.watch(pidfd, gone)
+
+
 class Facet(EventLoop):
     """One service's view of a loop. give_up: what to do when its callbacks go on failing."""
 
@@ -142,6 +154,10 @@ class Facet(EventLoop):
     def _is_over(self, timer: Timer | None) -> None:
         if timer in self.own_timers:
             self.own_timers.remove(timer)
+
+    def leave_child(self, pidfd: int, pid: int) -> None:
+        """Wait for this child when it has ended, although its service is over by then."""
+        reap(self.loop, pidfd, pid, lambda status: None)
 
     def stop(self) -> None:
         """The loop goes on for the others."""

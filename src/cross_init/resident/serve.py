@@ -25,7 +25,7 @@ from cross_init.resident.heard import Heard
 from cross_init.resident.init_store import offered
 from cross_init.resident.instead import begin
 from cross_init.resident.keeping import ID, Deposit
-from cross_init.resident.loop import ManyLoop
+from cross_init.resident.loop import ManyLoop, reap
 from cross_init.resident.means import limit_files, set_priority
 from cross_init.resident.outside import Outside
 from cross_init.resident.places import KEPT, NOTIFY, SERVE, folder
@@ -287,14 +287,7 @@ class Resident:
 
     def reap(self, child: int, callback: "Callable[[int], None]") -> None:
         """Call back with the wait status of this child of ours when it has ended."""
-        pidfd = posix.pidfd_open(child)
-
-        def gone() -> None:
-            self.loop.forget(pidfd)
-            posix.close(pidfd)
-            callback(posix.waitpid(child, 0)[1])
-
-        self.loop.watch(pidfd, gone)
+        reap(self.loop, posix.pidfd_open(child), child, callback)
 
     def _tidy(self) -> None:
         """Remove what killed watchers and residents have left."""

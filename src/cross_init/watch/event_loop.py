@@ -7,6 +7,7 @@ after a pause that grows: for ever if the error is of a kind that passes (linux.
 """
 
 import gc
+import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
@@ -86,6 +87,13 @@ class EventLoop:
         """Do not call this timer's callback any more; harmless if it was called."""
         if timer in self.timers:
             self.timers.remove(timer)
+
+    def leave_child(self, pidfd: int, pid: int) -> None:
+        """Nobody wants to know any more when this child of ours ends; pidfd: its own, which is closed.
+
+        Here nobody waits for it either: this process is about to end.
+        """
+        posix.close(pidfd)
 
     def stop(self) -> None:
         """Let run() return when the callback that is running has."""
