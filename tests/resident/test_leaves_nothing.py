@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cross_init.resident.loop import ManyLoop
 from tests.support.command import BRIDGE
 from tests.support.processes import children
 from tests.support.resident import Machine, machine
@@ -71,3 +73,21 @@ def descriptors(pid: int) -> list[str]:
         except FileNotFoundError:
             pass  # closed meanwhile
     return sorted(found)
+
+
+def test_a_timer_that_was_cancelled_keeps_nothing_of_a_service_that_is_over() -> None:
+    """They are swept out some hundreds at a time, and each would hold all that there was of its service till then."""
+    loop = ManyLoop()
+    service = Service()
+    timer = loop.after(1000, service.too_late)
+    there = weakref.ref(service)
+    del service
+    loop.cancel(timer)
+    assert there() is None
+
+
+class Service:
+    """One that is to be ready in time."""
+
+    def too_late(self) -> None:
+        """It is not."""

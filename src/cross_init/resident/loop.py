@@ -46,6 +46,10 @@ class Poller:
         return self.epoll.poll(None if wait_ms is None else wait_ms / 1000, EVENTS_AT_ONCE)
 
 
+def nothing() -> None:
+    """What a timer does that was cancelled."""
+
+
 class ManyLoop(EventLoop):
     """An EventLoop for thousands of descriptors and timers."""
 
@@ -73,6 +77,7 @@ class ManyLoop(EventLoop):
         """Do not call it any more; harmless if it was called."""
         if timer is not None:
             self.live.discard(timer)
+            timer.callback = nothing  # what it would have called, and with it a service that is over, goes at once
             if len(self.heap) > 2 * len(self.live) + SPARE:
                 self.heap = sorted(each for each in self.heap if each[2] in self.live)
 
