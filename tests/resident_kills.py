@@ -2,7 +2,7 @@
 
 It is killed, mostly; or told to reload, and perhaps killed in the middle of that; or stopped; or its deposit is killed.
 
-usage: PYTHONPATH=src python -m tests.resident_kills [--kills N] [--services N] [--seed S] [--no-bridge]
+usage: python -m tests.resident_kills [--kills N] [--services N] [--seed S] [--no-bridge]
 
 At the end all daemons say their last words, and s6 and "cross-init status" have to say what is true; no init was told
 twice of one start, and when all are stopped nothing is left. The suite runs it shortly.

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,16 @@ def test_what_trees_have_is_declared() -> None:
 def test_the_libraries_of_a_package() -> None:
     control = "Package: x\nPre-Depends: init-system-helpers (>= 1.54~)\nDepends: libc6 (>= 2.34), tcpd, libwrap0 | y\n"
     assert libraries(control) == ["libc6", "libwrap0"]
+
+
+def test_what_is_run_as_a_program_finds_the_package() -> None:
+    """As make runs it, where nothing says by a variable where that is."""
+    names = {*re.findall(r"((?:tests|benchmarks)\.[\w.]+)", (ROOT / "Makefile").read_text())}
+    names |= {"tests.soak", "tests.resident_kills"}
+    assert {"tests.faults", "tests.survey", "benchmarks.messages"} <= names
+    for name in names:
+        package = ROOT / name.replace(".", "/")
+        main = f"{name}.__main__" if package.is_dir() else name
+        words = [sys.executable, "-E", "-X", "utf8", "-c", f"import {main}"]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
