@@ -24,6 +24,10 @@ TOLD_AS_WELL_S = 0.02  # for a signal that all processes of the service get
 OTHERS_CHILD_S = 0.1  # for a parent to wait for its child; some never do
 
 
+class Ended(Failure):
+    """The daemon has, while it was being handed over."""
+
+
 class HandOver:
     """The bridge's part. status: the daemon's wait status, if it has ended before it was ready."""
 
@@ -37,6 +41,7 @@ class HandOver:
         self.status: int | None = None
         self.is_stopped = False
         self.is_beside = False  # the daemon is the init's, and we are there still
+        self.is_over = False  # it has ended
         try:
             pidfd = posix.pidfd_open(pid)
         except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
@@ -76,6 +81,8 @@ class HandOver:
         if number == _signal.SIGCHLD:
             return  # the keeper's end is seen by its pipe
         self.watched.is_told_to_stop |= number == _signal.SIGTERM
+        if self.is_over:
+            return
         if self.is_beside:
             send(self.watched.pidfd, number)
             return
@@ -100,9 +107,21 @@ class HandOver:
         self.keeper.let_go()
         try:
             unanswered = self._hand_over()
+        except Ended:
+            if not self._is_told_to_stop():
+                raise
+            return end_like(_signal.SIGTERM)
         finally:
             self.keeper.dismiss()
         return self._stay_beside(unanswered) if unanswered else 0
+
+    def _is_told_to_stop(self) -> bool:
+        """Whether its end comes of a stop of the whole service, which is no failure; this one may be told last."""
+        self.is_over = True
+        self.loop.forget(self.keeper.news)
+        self.loop.after(TOLD_AS_WELL_S, self.loop.stop)
+        self.loop.run()
+        return self.watched.is_told_to_stop
 
     def _stay(self, nobody: str) -> int:
         """There is nobody to hand it over to, and why: go on as it is. Returns the exit code to end with."""
@@ -138,7 +157,7 @@ class HandOver:
     def _hand_over(self) -> str:
         """Tell the init, and let the daemon go on. Returns why it may not have been told. Raises Failure."""
         init, pid, pidfd = self.start.init, self.watched.pid, self.watched.pidfd
-        killed = Failure(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
+        killed = Ended(f"handing the daemon (PID {pid}) over to {init.called}: it was killed meanwhile")
 
         def telling() -> None:
             if has_ended(pidfd):

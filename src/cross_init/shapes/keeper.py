@@ -4,10 +4,10 @@ import _signal
 import posix
 
 from cross_init.errors import Failure, print_error, print_unexpected, why
-from cross_init.kernel.linux import fork, retry_transient
+from cross_init.kernel.linux import fork, read, retry_transient
 from cross_init.model import Channel
 from cross_init.plan import stops
-from cross_init.shapes.processes import Given, fork_daemon
+from cross_init.shapes.processes import PASSED_ON, Given, fork_daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +68,14 @@ def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int,
     pid = 0
     try:
         posix.setsid()
-        # It names itself: a keeper that is killed behind the fork could not, and it would run unknown to the bridge.
-        pid = fork_daemon(start, given, channel, laid_out=laid_out, enrol=lambda: _say(tell, b"%d" % posix.getpid()))
+        keeper = posix.getpid()
+
+        def enrol() -> None:
+            # It names itself: a keeper that is killed behind the fork could not, and nobody would know of it.
+            _say(tell, b"%d" % posix.getpid())
+            _take_missed(keeper)
+
+        pid = fork_daemon(start, given, channel, laid_out=laid_out, enrol=enrol)
         start.close_sockets()
         from select import POLLIN, poll
 
@@ -111,6 +117,17 @@ def keep(start: "Start", given: Given, channel: Channel, tell: int, bridge: int,
             print_unexpected(error)
     finally:
         posix._exit(0)
+
+
+def _take_missed(keeper: int) -> None:
+    """In the process that is about to become the daemon: get what the keeper was sent before there was this process.
+
+    What waits at the keeper is taken to have been sent to all, and is not passed on. Once more does no harm.
+    """
+    waits = int(read(f"/proc/{keeper}/status").partition("ShdPnd:\t")[2][:16] or "0", 16)  # proc_pid_status(5)
+    for number in PASSED_ON if waits else ():
+        if waits >> (number - 1) & 1:
+            posix.kill(posix.getpid(), number)
 
 
 def _leave_witness(start: "Start", pid: int, bridge: int) -> None:
