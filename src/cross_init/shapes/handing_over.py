@@ -52,7 +52,7 @@ class HandOver:
         channel.attach(self.watched)
         self.watched.observe()
         loop.watch(keeper.news, self._hear_keeper)
-        Signals(loop, self._signalled)
+        self.signals = Signals(loop, self._signalled)
 
     def _hear_keeper(self) -> None:
         line = self.keeper.read_line()
@@ -113,7 +113,19 @@ class HandOver:
             return end_like(_signal.SIGTERM)
         finally:
             self.keeper.dismiss()
-        return self._stay_beside(unanswered) if unanswered else 0
+        if unanswered:
+            return self._stay_beside(unanswered)
+        self._pass_late()
+        return 0
+
+    def _pass_late(self) -> None:
+        """The daemon gets what was sent to the main process while that was we, and was not passed on yet.
+
+        It may have it already, with all of its group: twice is better than never.
+        """
+        self.is_beside = True
+        self.signals.close()
+        self.signals.hear_rest()
 
     def _is_told_to_stop(self) -> bool:
         """Whether its end comes of a stop of the whole service, which is no failure; this one may be told last."""

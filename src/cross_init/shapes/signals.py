@@ -3,6 +3,7 @@
 import _signal
 import posix
 from _thread import allocate_lock, get_ident, start_new_thread
+from select import POLLIN, poll
 
 from cross_init.errors import Failure
 from cross_init.kernel.linux import NO_THREAD
@@ -54,6 +55,15 @@ class Signals:
         if self.thread:  # else it will see that it is over before it waits
             _signal.pthread_kill(self.thread, _signal.SIGCHLD)
             self.ended.acquire()
+
+    def hear_rest(self) -> None:
+        """Hear all that was sent till now, when nobody takes any more (close())."""
+        come = poll()
+        come.register(self.news, POLLIN)
+        while come.poll(0):
+            self._hear()
+        for number in _signal.sigpending() & {*PASSED_ON}:
+            self.callback(number, 0)
 
     def _wait(self) -> None:
         self.ended.acquire()  # one that is not the first waits here, and close() is to wake the one that takes signals
