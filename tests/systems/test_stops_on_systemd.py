@@ -12,7 +12,8 @@ SERVICES = {
     "handed over by a descriptor": "Type=notify\nExecStart=BRIDGE -t s6 -N -- " + DAEMON.format(says="echo >&3; "),
     "it forks away": "Type=notify\nExecStart=BRIDGE -t sysv -N --pid-file /run/stops.pid -- "
     "/bin/sh -c 'sleep 1000 & echo $$! >/run/stops.pid'",
-    "a unit's": f"ExecStart={FRONT_DOOR} run stops-inner.service",
+    # Else the outer systemd ends ExecStopPost= as well, which is in its service's control group.
+    "a unit's": f"KillMode=mixed\nExecStart={FRONT_DOOR} run stops-inner.service",
 }
 INNER = "[Service]\nExecStartPre=/bin/true\nExecStart=/bin/sleep 1000\nExecStopPost=/bin/true\nRuntimeDirectory=stops\n"
 # $1: the unit; the others: seconds until it is stopped.
