@@ -112,7 +112,7 @@ def prepared(host: Host, lines: str, of_service: str = "") -> Iterator[tuple[str
     seen = " ".join((f"{folder}/seen", *(folder + path for path in PATHS)))
     service = f"[Service]\n{of_service}Sockets={name}.socket\nExecStart=/usr/bin/python3 -IS {PROBE} {seen}\n"
     files = {f"{name}.socket": f"[Socket]\n{socket}\n", f"{name}.service": service}
-    files[f"ours-{name}.service"] = f"[Service]\nExecStart={RUN} run --init none {name}.service\n"
+    files[f"ours-{name}.service"] = f"[Service]\nKillMode=mixed\nExecStart={RUN} run --init none {name}.service\n"
     for file, text in files.items():
         (units / file).write_text(text)
     try:
