@@ -6,6 +6,8 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
+from cross_init.kernel.linux import NO_PROCESS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cross_init.kernel.linux import Environment
@@ -51,7 +53,10 @@ def spawn(
         for source, to in descriptors
     ]
     given: Environment = {b"PATH": PATH, **(posix.environ if environ is None else environ)}
-    return posix.posix_spawnp(words[0], words, given, file_actions=actions, setsigmask=())
+    try:
+        return posix.posix_spawnp(words[0], words, given, file_actions=actions, setsigmask=())
+    except BlockingIOError as error:  # EAGAIN: to who waits for news that would be that there is none yet
+        raise OSError(errno.ENOMEM, f"{NO_PROCESS} ({error.strerror})") from None
 
 
 def hear(news: int) -> bytes | None:
