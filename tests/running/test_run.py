@@ -5,8 +5,6 @@ import select
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,65 +14,8 @@ from cross_init.kernel.process_stat import process_state
 from cross_init.running.manner import manner_of
 from tests.support.command import FRONT_DOOR
 from tests.support.processes import stands_for_it
+from tests.support.unit_folder import RUN_S, Folder
 from tests.support.waiting import until
-
-RUN_S = 60
-STOPS, STOPS_WITHIN_S = 60, 0.09  # so many stops, at moments spread over that time behind a start
-
-
-class Folder:
-    """A folder of units, and what they have written down there."""
-
-    def __init__(self, path: Path, name: str = "a") -> None:
-        self.path = path
-        self.name = name  # of the unit
-        self.log = path / "log"
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def begin(self, lines: str, *words: str, of_socket: bool = False) -> subprocess.Popen[str]:
-        """Run a unit whose [Service] has these lines. LOG: what is behind it in a command is written down.
-
-        of_socket: it is the service of a.socket, for each client.
-        """
-        text = lines.replace("{log}", str(self.log)).replace("LOG", f"/bin/sh -c 'echo \"$$@\" >> {self.log}' sh")
-        (self.path / ("a@.service" if of_socket else f"{self.name}.service")).write_text(f"[Service]\n{text}\n")
-        command = [
-            str(FRONT_DOOR),
-            "run",
-            "--init",
-            "none",
-            *words,
-            str(self.path / ("a.socket" if of_socket else f"{self.name}.service")),
-        ]
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.processes.append(process)
-        return process
-
-    def run(self, lines: str, *words: str) -> tuple[int, str]:
-        """The same to its end: its exit code, and what was said."""
-        process = self.begin(lines, *words)
-        said, _ = process.communicate(timeout=RUN_S)
-        return process.returncode, said
-
-    def written(self) -> list[str]:
-        """The lines that were written down."""
-        return self.log.read_text().splitlines() if self.log.exists() else []
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    """An empty one; what was run from it ends with the test."""
-    made = Folder(tmp_path)
-    try:
-        yield made
-    finally:
-        for process in made.processes:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
 
 BROKEN = {
     "no such user": ("User=nobody-here\nExecStart=/bin/true", ":2: User=nobody-here: there is no such user"),
@@ -324,65 +265,6 @@ def test_a_command_before_that_takes_too_long_is_ended(folder: Folder) -> None:
     )
     assert (code, "it has not ended within 0.2 s" in said) == (125, True), said
     assert folder.written() == ["after"]
-
-
-def test_a_stop_during_a_command_before_ends_it_and_what_comes_afterwards_is_run(folder: Folder) -> None:
-    process = folder.begin(
-        "ExecStartPre=/bin/sh -c 'echo $$$$ >> {log}; exec sleep 60'\nExecStart=LOG not\nExecStopPost=LOG after"
-    )
-    until(lambda: folder.written() != [], "the first command runs")
-    pid = int(folder.written()[0])
-    process.terminate()
-    process.communicate(timeout=RUN_S)
-    assert process.returncode == -signal.SIGTERM
-    assert folder.written()[1:] == ["after"]
-    assert not Path(f"/proc/{pid}").exists()
-
-
-def test_a_stop_does_not_cut_short_what_comes_at_the_end(folder: Folder) -> None:
-    stop = "/bin/sh -c 'kill -TERM $$PPID; sleep 0.1'"
-    both = "".join(f"{key}={stop}\n{key}=LOG {key}\n" for key in ("ExecStop", "ExecStopPost"))
-    assert folder.run(f"ExecStart=/bin/true\n{both}") == (0, "")
-    assert folder.written() == ["ExecStop", "ExecStopPost"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make folders in /run")
-@pytest.mark.parametrize("kind", ["simple", "oneshot"])
-def test_a_stop_at_any_moment_leaves_nothing(folder: Folder, kind: str) -> None:
-    """It ends before anything was done, or what was begun has its end."""
-    name = f"cross-init-test-{os.getpid()}"
-    seconds = {"simple": "60", "oneshot": "0.02"}[kind]
-    for at in range(STOPS):
-        folder.log.unlink(missing_ok=True)
-        process = folder.begin(
-            f"Type={kind}\nRuntimeDirectory={name}\nSetCredential=a:b\nExecStartPre=LOG before\n"
-            f"ExecStart=/bin/sleep {seconds}\nExecStopPost=LOG after",
-        )
-        time.sleep(at * STOPS_WITHIN_S / STOPS)
-        process.terminate()
-        said, _ = process.communicate(timeout=RUN_S)
-        assert folder.written() in ([], ["after"], ["before", "after"]), said
-        assert not Path(f"/run/{name}").exists(), said
-        assert not Path(f"/run/credentials/{folder.name}.service").exists(), said
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make folders in /run")
-@pytest.mark.parametrize("lines", ["LoadCredential=a:{path}/socket", "OpenFile={path}/fifo:a:read-only"])
-def test_a_stop_while_somebody_else_is_waited_for_is_heard(folder: Folder, lines: str) -> None:
-    name = f"cross-init-test-{os.getpid()}"
-    os.mkfifo(folder.path / "fifo")
-    with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(folder.path / "socket"))
-        silent.listen()
-        process = folder.begin(
-            f"{lines.format(path=folder.path)}\nRuntimeDirectory={name}\nExecStart=LOG not\nExecStopPost=LOG after"
-        )
-        waits = Path(f"/proc/{process.pid}/wchan")
-        until(lambda: any(word in waits.read_text() for word in ("partner", "unix_stream")), "it waits")
-        process.terminate()
-        said, _ = process.communicate(timeout=RUN_S)
-    assert (process.returncode, said) == (-signal.SIGTERM, "")
-    assert not Path(f"/run/{name}").exists()
 
 
 def test_a_reload_that_is_only_a_signal_needs_nobody_to_stay(folder: Folder) -> None:

@@ -12,8 +12,8 @@ import pytest
 from cross_init.definitions.table_exec import EXEC, OF_SANDBOX
 from cross_init.running.verdicts import ENCLOSED
 from cross_init.sandbox.devices import OPTIONAL, SHARED
-from tests.running.test_run import Folder
 from tests.support.command import FRONT_DOOR, run_unit
+from tests.support.unit_folder import Folder, unit_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces of mounts")
 WEAKER = "weaker, as no such namespace can be had here (Operation not permitted: this process lacks CAP_SYS_ADMIN): "
@@ -24,12 +24,8 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path, f"box{os.getpid()}x{next(_numbers)}")
-    yield made
-    for process in made.processes:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with unit_folder(tmp_path, f"box{os.getpid()}x{next(_numbers)}") as made:
+        yield made
     for each in left(made):
         shutil.rmtree(each)
 

@@ -26,6 +26,11 @@ def read(path: str, most: int = 65536) -> str:
         return ""
 
 
+def pending_signals(pid: int) -> int:
+    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
+    return int(read(f"/proc/{pid}/status").partition("\nShdPnd:")[2].partition("\n")[0] or "0", 16)
+
+
 def read_for_decision(path: str) -> str:
     """The same of a file on which it depends what a start does: "" if it is not there, or hidden from us (hidepid=).
 

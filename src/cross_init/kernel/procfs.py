@@ -44,11 +44,6 @@ def field(path: str, key: str) -> str:
     return value_in(read(path), key)
 
 
-def pending_signals(pid: int) -> int:
-    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
-    return int(field(f"/proc/{pid}/status", "ShdPnd") or "0", 16)
-
-
 def process_owner(pid: int) -> int:
     """The user of a process that matters for what it may do, by number; -1 if it is gone (proc_pid_status(5), Uid)."""
     users = field(f"/proc/{pid}/status", "Uid").split()

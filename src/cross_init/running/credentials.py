@@ -206,7 +206,7 @@ def _read(name: str, path: str) -> "Iterator[tuple[str, bytes]]":
     if kind == SOCKET:
         from cross_init.running.stops import interruptible
 
-        yield name, interruptible(_said, path)
+        yield name, interruptible(lambda: _said(path))
         return
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY)
     try:

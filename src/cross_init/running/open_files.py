@@ -36,12 +36,12 @@ def _opened(path: str, options: tuple[str, ...]) -> int:
     """
     kind = posix.stat(path).st_mode & KIND
     if kind == SOCKET:
-        return interruptible(_connected, path)
+        return interruptible(lambda: _connected(path))
     way = posix.O_RDONLY if "read-only" in options else posix.O_RDWR
     more = sum(MODES.get(option, 0) for option in options)
     flags = FLAGS | way | more
     if kind == FIFO:
-        return interruptible(lambda path: posix.open(path, flags), path)
+        return interruptible(lambda: posix.open(path, flags))
     return posix.open(path, flags)
 
 

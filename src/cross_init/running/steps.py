@@ -17,7 +17,7 @@ from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.result import result
-from cross_init.running.stops import Stopped
+from cross_init.running.stops import Stopped, heed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def run_all(
     """
     for step in steps:
         status = run(step, environ, limit_usec, stop_usec, stops)
-        if pending := _signal.sigpending() & {*stops} - {_signal.SIGHUP}:
-            raise Stopped(pending.pop())  # which the command may have ended of as well
+        heed(stops)  # it may have ended of one as well
         if step.result(status) != SUCCESS:
             return step, status
     return None

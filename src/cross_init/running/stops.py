@@ -38,7 +38,13 @@ def unblock(before: set[int]) -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
-def interruptible(wait: "Callable[[str], T]", words: str) -> "T":
+def heed(stops: tuple[int, ...] = STOPS) -> None:
+    """Hear which of these was sent, and is blocked; SIGHUP would be a reload, of nothing yet. Raises Stopped."""
+    if pending := _signal.sigpending() & {*stops} - {_signal.SIGHUP}:
+        raise Stopped(pending.pop())
+
+
+def interruptible(wait: "Callable[[], T]") -> "T":
     """Wait for somebody else, maybe for ever, so that a stop is heard. Raises Stopped, and what this raises."""
 
     def stop(number: int, frame: "FrameType | None") -> None:
@@ -50,7 +56,7 @@ def interruptible(wait: "Callable[[str], T]", words: str) -> "T":
         _signal.signal(number, stop)
     try:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, heard)
-        return wait(words)
+        return wait()
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         for number in heard:

@@ -232,11 +232,15 @@ class Unit:
 
     def _heed_stop(self) -> None:
         """One that has been held till now is heard: there is no main process to be told. Raises Stopped."""
-        if self.holds_stops and (pending := _signal.sigpending() & {*STOPS} - {_signal.SIGHUP}):
-            from cross_init.running.stops import Stopped
+        if not (self.holds_stops and _signal.sigpending()):
+            return
+        from cross_init.running.stops import Stopped, heed
 
+        try:
+            heed()
+        except Stopped:
             self._after_nothing(SUCCESS)
-            raise Stopped(pending.pop())
+            raise
 
     def _run_first(self, kinds: tuple[str, ...]) -> None:
         """Raises Failure, Stopped."""

@@ -4,8 +4,9 @@ import _signal
 import posix
 
 from cross_init.errors import FAILED, Failure, print_error, why
+from cross_init.kernel.linux import pending_signals
 from cross_init.kernel.pidfds import has_ended, send
-from cross_init.kernel.procfs import exit_status_of_other, pending_signals
+from cross_init.kernel.procfs import exit_status_of_other
 from cross_init.model import STOP, Channel
 from cross_init.shapes.keeper import ENDED, STOPPED, Keeper
 from cross_init.shapes.processes import end_like
@@ -41,7 +42,6 @@ class HandOver:
         self.status: int | None = None
         self.is_stopped = False
         self.is_beside = False  # the daemon is the init's, and we are there still
-        self.is_over = False  # it has ended
         try:
             pidfd = posix.pidfd_open(pid)
         except ProcessLookupError:  # ended already, and the keeper has seen it; any process that ends soon will do
@@ -81,8 +81,6 @@ class HandOver:
         if number == _signal.SIGCHLD:
             return  # the keeper's end is seen by its pipe
         self.watched.is_told_to_stop |= number == _signal.SIGTERM
-        if self.is_over:
-            return
         if self.is_beside:
             send(self.watched.pidfd, number)
             return
@@ -105,6 +103,7 @@ class HandOver:
         if nobody := self.start.init.unreachable(self.start.original):
             return self._stay(nobody)
         self.keeper.let_go()
+        self.is_beside = True
         try:
             unanswered = self._hand_over()
         except Ended:
@@ -123,13 +122,11 @@ class HandOver:
 
         It may have it already, with all of its group: twice is better than never.
         """
-        self.is_beside = True
         self.signals.close()
         self.signals.hear_rest()
 
     def _is_told_to_stop(self) -> bool:
         """Whether its end comes of a stop of the whole service, which is no failure; this one may be told last."""
-        self.is_over = True
         self.loop.forget(self.keeper.news)
         self.loop.after(TOLD_AS_WELL_S, self.loop.stop)
         self.loop.run()
@@ -154,7 +151,6 @@ class HandOver:
             "it goes on, and this process ends with it",
             0,
         )
-        self.is_beside = True
         self.loop.forget(self.keeper.news)
         self.loop.watch(self.watched.pidfd, self._ended_beside)
         self.loop.run()

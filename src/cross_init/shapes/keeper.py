@@ -4,7 +4,7 @@ import _signal
 import posix
 
 from cross_init.errors import Failure, print_error, print_unexpected, why
-from cross_init.kernel.linux import fork, read, retry_transient
+from cross_init.kernel.linux import fork, pending_signals, retry_transient
 from cross_init.model import Channel
 from cross_init.plan import stops
 from cross_init.shapes.processes import PASSED_ON, Given, fork_daemon
@@ -124,7 +124,7 @@ def _take_missed(keeper: int) -> None:
 
     What waits at the keeper is taken to have been sent to all, and is not passed on. Once more does no harm.
     """
-    waits = int(read(f"/proc/{keeper}/status").partition("ShdPnd:\t")[2][:16] or "0", 16)  # proc_pid_status(5)
+    waits = pending_signals(keeper)
     for number in PASSED_ON if waits else ():
         if waits >> (number - 1) & 1:
             posix.kill(posix.getpid(), number)

@@ -10,7 +10,7 @@ import errno
 import posix
 
 from cross_init.errors import Failure
-from cross_init.kernel.folders import HERE, KIND, LINK, SOCKET, folder_of
+from cross_init.kernel.folders import FIFO, HERE, KIND, LINK, SOCKET, folder_of
 from cross_init.kernel.linux import dup_high
 
 TYPE_CHECKING = False
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 NOBODY = -1  # chown(2): leave it
 ID_MAX = (1 << 32) - 2  # the one above means "leave it"
-FIFO = 0o010000  # inode(7)
 PATH_MAX = 107  # bytes, with a NUL behind them (unix(7))
 
 
