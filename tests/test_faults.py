@@ -58,6 +58,16 @@ def test_a_fault_lands_where_it_is_meant_to() -> None:
     assert "Too many open files" in refused.text
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces")
+def test_what_only_our_own_write_brings_does_not_reach_the_daemon() -> None:
+    # Killed when it is let go, and no witness is there yet: what is said to that is written into a broken pipe.
+    fault = Fault("main.1", "clone", 2, "none", 0)
+    *_, result = Campaign(["hand over, systemd"], KINDS, 1, SEED).run(only=[("hand over, systemd", fault)])
+    assert (result.outcome.broken, result.lines()) == ("", [])
+    seen = result.outcome.seen
+    assert (seen.hit, seen.told, seen.status) == (True, True, 0)
+
+
 @pytest.mark.parametrize(
     ("shape", "fault", "outcome", "wrong"),
     [

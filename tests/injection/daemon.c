@@ -14,7 +14,7 @@
  *   print         a line on standard output that says "ready"
  *   fork PATH     it forks away, and writes the PID of what it leaves into this file; that one connects anew
  *
- * Then it stays until who is at ADDRESS is gone, or for a minute.
+ * Then it stays until who is at ADDRESS is gone, or for a minute; whatever it is told it answers with "here".
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -122,7 +122,7 @@ int main(int count, char **words)
 	if (send(told, "ready", 5, MSG_NOSIGNAL) != 5)
 		return 3;
 	told = get_ready(told, words[1], words + 2);
-	while (recv(told, &said, 1, 0) > 0)
+	while (recv(told, &said, 1, 0) > 0 && send(told, "here", 4, MSG_NOSIGNAL) == 4)
 		continue;
 	return 0;
 }

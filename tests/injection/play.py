@@ -31,9 +31,9 @@ class Seen:
 
     hit: the fault was made; hit_first: that call's first argument. became: the main process became the daemon.
     started, said: the daemon was, and said that it is ready. told: so was the init; early: before the daemon had said
-    so; dead: when the daemon was not alive, nor does the init see a failure. left_alone: how the daemon is that
-    outlived who supervised it. processes: what was left after the stop; zombies: what nobody has waited for. notes:
-    what the init was told and is wrong. text: what people were told of failures.
+    so; dead: the daemon is not alive then, or stands still, and the init sees no failure. left_alone: how the daemon is
+    that outlived who supervised it. processes: what was left after the stop; zombies: what nobody has waited for.
+    notes: what the init was told and is wrong. text: what people were told of failures.
     """
 
     hit: bool = False
@@ -65,7 +65,7 @@ class Daemon:
         data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         self.connection = connection
         self.pid: int = struct.unpack("3i", data)[0]
-        self.is_told = False
+        self.is_told = self.is_here = False
         try:
             self.pidfd = os.pidfd_open(self.pid)
         except OSError:
@@ -194,6 +194,7 @@ class Play:
                 self.loop.forget(daemon.connection.fileno())
                 return
             self.seen.said = self.seen.said or said == b"ready"
+            daemon.is_here = said == b"here"
 
     def _let_go(self) -> None:
         """All of ours wait for something: now the daemon is to say that it is ready."""
@@ -256,6 +257,7 @@ class Play:
             if shape.hands_over and (self.init.is_parent or self.main_pidfd >= 0):
                 self.loop.until(self._has_ended, HANG_S)
                 self.loop.catch_up()
+            alive = [daemon for daemon in alive if self._answers(daemon)]
             if not alive:  # as process 1 ends, its daemon is dead for a moment before the kernel tells of that end
                 self.loop.until(self._has_ended, SETTLE_S)
             if self.quiets > before and not self._has_ended():
@@ -277,6 +279,15 @@ class Play:
 
     def _is_main(self, daemon: Daemon) -> bool:
         return self.init.is_main(daemon.pid)
+
+    def _answers(self, daemon: Daemon) -> bool:
+        """Whether it lives and goes on: one that was just sent a signal that ends it, or stands still, does not."""
+        daemon.is_here = False
+        try:
+            daemon.connection.send(b"there?")
+        except OSError:
+            return False
+        return self.loop.until(lambda: daemon.is_here or not daemon.lives, SETTLE_S) and daemon.is_here
 
     def _be_a_client(self) -> None:
         """A service that is ready lets clients in."""

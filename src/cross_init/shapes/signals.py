@@ -6,7 +6,7 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from select import POLLIN, poll
 
 from cross_init.errors import Failure
-from cross_init.kernel.linux import NO_THREAD
+from cross_init.kernel.linux import NO_THREAD, pending_signals
 from cross_init.shapes.processes import PASSED_ON
 from cross_init.watch.event_loop import EventLoop
 
@@ -62,8 +62,11 @@ class Signals:
         come.register(self.news, POLLIN)
         while come.poll(0):
             self._hear()
-        for number in _signal.sigpending() & {*PASSED_ON}:
-            self.callback(number, 0)
+        # Not what waits for this thread alone: a SIGPIPE of our own, as a write into a broken pipe brings it.
+        waits = pending_signals(posix.getpid())
+        for number in PASSED_ON:
+            if waits >> (number - 1) & 1:
+                self.callback(number, 0)
 
     def _wait(self) -> None:
         self.ended.acquire()  # one that is not the first waits here, and close() is to wake the one that takes signals
