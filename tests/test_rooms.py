@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "shapes": "around bounds errors kernel launch model notify plan readiness request resident sockets watch",
     "sockets": "bounds errors kernel model spelling",
     "spelling": "",
-    "start": "bridge commands detect errors kernel launch request resident version",
+    "start": "bridge commands detect errors kernel launch request resident shapes version",
     "store": "bounds errors kernel model offered readiness request sockets watch",
     "systems": "bounds errors kernel model notify offered readiness sockets store watch",
     "unused": "errors model plan request",

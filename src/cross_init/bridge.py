@@ -32,7 +32,7 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
     """Do what was asked for. Returns an exit code only if this process does not become the daemon.
 
     load: imports modules of ours in a shorter way than import does. unit: what there is around the daemon, if
-    a unit says so. Raises Failure, OSError.
+    a unit says so. Raises Failure, OSError, Stopped.
     """
     if request.misplaced:
         from cross_init.unused import misplaced
@@ -70,14 +70,12 @@ def run(request: "Request", load: "Callable[..., None]", unit: "Around | None" =
         if request.pid_file:
             request.pid_file = absolute(request.pid_file, f"--pid-file {request.pid_file}")
     load(*FILES[plan.shape])
-    if unit is not None and plan.shape == SUPERVISE and not request.wait_for_client:
-        unit.hold_stops()
     try:
         prepare(start, plan)
     except BaseException:
+        start.remove_sockets()
         if unit is not None:
             unit.after(None, False)
-            start.remove_sockets()
         raise
     if plan.shape == EXEC:
         keep_sockets(start)
@@ -116,7 +114,7 @@ def plan_of(request: "Request") -> "Plan":
 def prepare(start: Start, plan: "Plan") -> None:
     """Everything that comes before the first fork: what is told and observed, sockets, variables.
 
-    Raises Failure, OSError.
+    Raises Failure, OSError, Stopped.
     """
     request, init, target, unit = start.request, start.init, start.target, start.unit
     refuse(request, plan)
@@ -137,6 +135,8 @@ def prepare(start: Start, plan: "Plan") -> None:
         from cross_init.store.kept_sockets import prepare as find_sockets
 
         start.kept_sockets = find_sockets(request)
+    if removes(request) or (unit is not None and plan.shape == SUPERVISE):
+        start.hold_stops()
     if unit is None:
         open_sockets(start)
     else:
@@ -150,7 +150,15 @@ def prepare(start: Start, plan: "Plan") -> None:
     if request.wait_for_client:
         from cross_init.sockets.wait_for_client import wait_for_client
 
-        wait_for_client(start.sockets, start.init, request.environ, request.waits)
+        def wait() -> None:
+            wait_for_client(start.sockets, start.init, request.environ, request.waits)
+
+        if start.mask is None:
+            wait()
+        else:
+            from cross_init.shapes.stops import interruptible
+
+            interruptible(wait)
     if plan.shape == SUPERVISE:
         from cross_init.shapes.supervise import mark
 

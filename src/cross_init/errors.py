@@ -24,6 +24,14 @@ class Failure(Exception):
         self.code = code
 
 
+class Stopped(Exception):
+    """The init has told the service to stop before there was one. number: by this signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def why(error: OSError) -> str:
     """What a system call failed of, and what to do if that is known."""
     import errno

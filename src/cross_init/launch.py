@@ -5,7 +5,7 @@ import posix
 
 from cross_init.errors import CANNOT_RUN, NOT_FOUND, Failure, why
 from cross_init.kernel.linux import Environment
-from cross_init.model import Channel
+from cross_init.model import STOPS, Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class Start:
     """All that a shape needs to know of this one start."""
 
     __slots__ = (
-        *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "original", "passed_inodes"),
-        *("program", "removals", "service", "shared", "sockets", "target", "watchdog_usec", "store", "request", "unit"),
+        *("command", "conditions", "endpoint", "environ", "init", "kept", "kept_sockets", "mask", "original"),
+        *("passed_inodes", "program", "removals", "request", "service", "shared", "sockets", "store", "target"),
+        *("unit", "watchdog_usec"),
     )
 
     def __init__(self, request: "Request", unit: "Around | None" = None) -> None:
@@ -47,6 +48,7 @@ class Start:
         self.endpoint: Endpoint | None = None  # where --health-listen answers
         self.kept_sockets: KeptSockets | None = None  # those that stay open over a restart, if there are any (keep)
         self.removals: list[Removal] = []  # paths of sockets that go with the service (remove-on-stop)
+        self.mask: set[int] | None = None  # the signals that were blocked for us, if stops are held
         self.passed_inodes: list[int] = []  # of the sockets, for who has closed them
         self.kept = request.fd_store  # how many descriptors are kept for it over a restart, at most
         self.store: HolderClient | None = None  # to these, if it is we who keep them
@@ -95,6 +97,17 @@ class Start:
         """Remove the paths that go with the service, which has ended or was not started."""
         for removal in self.removals:
             removal.remove()
+
+    def hold_stops(self) -> None:
+        """From now on a stop waits for who sees to it: something is made here that is to be removed again."""
+        self.mask = set(_signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS))
+        if self.unit is not None:
+            self.unit.hold_stops()
+
+    def let_stops(self) -> None:
+        """Hold none any more: one that waits ends this process, as there is somebody who sees that."""
+        if self.mask is not None:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
 
     def note_failure(self) -> None:
         """The command cannot be run, which was said: let our other processes know, whose open file has a flag then."""

@@ -183,7 +183,7 @@ def run_bridge(argv: list[str]) -> None:
     if is_isolated():
         load(*ALWAYS)
     from cross_init.commands.options import parse
-    from cross_init.errors import FAILED, NAME, Failure, print_error, print_unexpected, why, write_out
+    from cross_init.errors import FAILED, NAME, Failure, Stopped, print_error, print_unexpected, why, write_out
     from cross_init.kernel.linux import NO_MEMORY
 
     try:
@@ -211,6 +211,10 @@ def run_bridge(argv: list[str]) -> None:
         code = print_error(f"a system call failed{where}: {why(error)}", FAILED)
     except MemoryError:
         code = print_error(NO_MEMORY, FAILED)
+    except Stopped as stopped:
+        from cross_init.shapes.stops import end_by
+
+        end_by(stopped.number)
     except Exception as error:
         code = print_unexpected(error)
     # Not sys.exit: after a fork, what is registered to run at the end must not run twice.

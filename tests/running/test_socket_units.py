@@ -82,6 +82,20 @@ def test_a_stop_before_the_service_is_started_removes_its_sockets_paths(folder: 
     assert not (folder / "socket").exists()
 
 
+@pytest.mark.parametrize("commands", ["", COMMANDS])
+def test_so_does_one_before_a_client_has_come(folder: Path, commands: str) -> None:
+    socket_unit(folder, f"ListenStream=FOLDER/socket{commands}\nRemoveOnStop=yes")
+    words = [FRONT_DOOR, "run", "--init", "none", "--wait-for-client", f"{folder}/a.service"]
+    process = subprocess.Popen(words, env={"PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    log = folder / "log"
+    until((folder / "socket").exists, "the socket is there")
+    until(lambda: not commands or (log.exists() and "post" in log.read_text()), "it waits")
+    process.terminate()
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", -signal.SIGTERM)
+    assert not (folder / "socket").exists()
+    assert not commands or log.read_text().split() == ["pre", "post", "before", "after"]
+
+
 def test_one_that_may_fail_is_no_matter(folder: Path) -> None:
     socket_unit(folder, "ListenFIFO=FOLDER/fifo\nExecStartPre=-LOG pre 3\nExecStopPost=LOG after 3")
     code, said, log = ran(folder)

@@ -4,6 +4,7 @@ import errno
 import os
 import pwd
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -328,6 +329,18 @@ SHAPES = {
 }
 
 
+BLOCKING = (
+    "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1}); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+BLOCKED = (
+    "import os, signal, sys; f = open(sys.argv[1], 'w'); "
+    "f.write(str([int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())])); f.close(); "
+    "os.rename(*sys.argv[1:]); signal.pause()"
+)
+
+
 def runs(pid: int) -> bool:
     """Whether this process, or a child of its, has become the daemon."""
     return "sleep" in map(named, (pid, *children(pid)))
@@ -343,6 +356,45 @@ def test_a_path_goes_with_the_service_if_that_is_asked_for(place: Place, shape: 
         started.becomes_ready()
     else:
         until(lambda: runs(started.process.pid), "the daemon runs")
+    started.process.terminate()
+    started.ends()
+    until(lambda: not path.exists(), "the path is removed")
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "serve"])
+def test_so_does_that_of_a_service_that_is_stopped_before_a_client_has_come(
+    place: Place, shape: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    started = place.spawn(
+        *(() if "-t" in SHAPES[shape] else ("-t", "systemd")),
+        *SHAPES[shape],
+        *("--wait-for-client", "--listen", f"unix:{path},remove-on-stop"),
+        command=("/bin/sleep", "1000"),
+    )
+    until(path.exists, "the socket is there")
+    started.process.terminate()
+    assert started.ends() == -signal.SIGTERM
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_who_removes_a_path_gives_the_daemon_its_signals_as_they_were(place: Place, shape: str, tmp_path: Path) -> None:
+    path, report = tmp_path / "socket", tmp_path / "report"
+    options = SHAPES[shape] if "-t" in SHAPES[shape] else ("-t", "systemd", *SHAPES[shape])
+    words = (*PYTHON, "-c", BLOCKED, f"{report}.new", str(report))
+    wrapper = (*PYTHON, "-c", BLOCKING)
+    started = place.spawn(
+        *options,
+        *("--listen", f"unix:{path},remove-on-stop"),
+        command=words,
+        wrapper=wrapper,
+    )
+    until(path.exists, "the socket is there")
+    with socket.socket(socket.AF_UNIX) as client:
+        until(lambda: client.connect_ex(str(path)) == 0, "it listens")
+        until(report.exists, "the daemon runs")
+    assert report.read_text() == f"{[signal.SIGUSR1.value]}"
     started.process.terminate()
     started.ends()
     until(lambda: not path.exists(), "the path is removed")
@@ -370,6 +422,9 @@ def test_the_path_of_a_start_that_fails_goes_as_well(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     words = ("-N", "--listen", f"unix:{path},remove-on-stop", "--ready-when", "dbus:x", "--", "/bin/true")
     assert run("-t", "systemd", *words).status == 125
+    assert not path.exists()
+    words = ("-N", "--listen", f"unix:{path},remove-on-stop", "--health-listen", f"unix:{tmp_path}/bad/x", "--", "true")
+    assert "bad/x" in run("-t", "systemd", *words).line
     assert not path.exists()
 
 

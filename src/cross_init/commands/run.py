@@ -5,7 +5,7 @@ import sys
 from _signal import SIGTERM
 
 from cross_init.commands.words import OF_RUN, take_apart
-from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
+from cross_init.errors import FAILED, Failure, Stopped, print_error, print_unexpected, why
 from cross_init.model import ASKED, EXIT, FILE, NOTHING, TEXT, UNBOUND_S, Service
 from cross_init.running.kept import load
 
@@ -44,11 +44,11 @@ def run(words: list[str]) -> tuple[int, str]:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         posix._exit(print_error(f"a system call failed{where}: {why(error)}", FAILED))
-    except Exception as error:
-        from cross_init.running.stops import Stopped, end_by
+    except Stopped as stopped:
+        from cross_init.shapes.stops import end_by
 
-        if isinstance(error, Stopped):
-            end_by(error.number)
+        end_by(stopped.number)
+    except Exception as error:
         posix._exit(print_unexpected(error))
 
 

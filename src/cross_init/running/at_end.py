@@ -10,7 +10,7 @@ from cross_init.model import CONTROL_GROUP, MIXED, SUCCESS, TIMEOUT
 from cross_init.running.environment import remove_made
 from cross_init.running.result import PROTOCOL, RESOURCES, result, say
 from cross_init.running.steps import run_all, run_at_end
-from cross_init.running.stops import block, unblock
+from cross_init.shapes.stops import block, unblock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

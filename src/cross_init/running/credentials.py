@@ -204,7 +204,7 @@ def _read(name: str, path: str) -> "Iterator[tuple[str, bytes]]":
                 yield from _read(f"{name}_{each}", f"{path}/{each}")
         return
     if kind == SOCKET:
-        from cross_init.running.stops import interruptible
+        from cross_init.shapes.stops import interruptible
 
         yield name, interruptible(lambda: _said(path))
         return

@@ -4,7 +4,7 @@ import posix
 
 from cross_init.errors import Failure, why
 from cross_init.kernel.folders import FIFO, KIND, SOCKET
-from cross_init.running.stops import interruptible
+from cross_init.shapes.stops import interruptible
 from cross_init.sockets.passed import describe
 
 TYPE_CHECKING = False

@@ -10,12 +10,12 @@ import _signal
 import posix
 
 from cross_init.definitions.definition import INFINITY
-from cross_init.errors import FAILED, Failure
+from cross_init.errors import FAILED, Failure, Stopped
 from cross_init.model import STOPS
 from cross_init.running.environment import has_credentials, remove_made, variables
 from cross_init.running.identity import identity_of
 from cross_init.running.steps import Step, run_all, run_at_end
-from cross_init.running.stops import Stopped, block, unblock
+from cross_init.shapes.stops import block, unblock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import posix
 from time import monotonic
 
 from cross_init.definitions.definition import INFINITY
-from cross_init.errors import FAILED, Failure, print_error, print_unexpected, why
+from cross_init.errors import FAILED, Failure, Stopped, print_error, print_unexpected, why
 from cross_init.kernel.linux import fork, open_null
 from cross_init.launch import cannot_run
 from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
 from cross_init.running.result import result
-from cross_init.running.stops import Stopped, heed
+from cross_init.shapes.stops import heed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import _signal
 import posix
 
 from cross_init.definitions.definition import INFINITY, Command
-from cross_init.errors import FAILED, Failure
+from cross_init.errors import FAILED, Failure, Stopped
 from cross_init.model import STOPS, SUCCESS, TIMEOUT
 from cross_init.running.command import programs, words_of
 from cross_init.running.entering import Process
@@ -217,7 +217,6 @@ class Unit:
     def _provide_credentials(self) -> None:
         """Raises Failure, Stopped; what comes behind the start has none, and is run all the same."""
         from cross_init.running.credentials import provide
-        from cross_init.running.stops import Stopped
 
         try:
             provide(self.definition, self.identity.owner, self.given)
@@ -234,7 +233,7 @@ class Unit:
         """One that has been held till now is heard: there is no main process to be told. Raises Stopped."""
         if not (self.holds_stops and _signal.sigpending()):
             return
-        from cross_init.running.stops import Stopped, heed
+        from cross_init.shapes.stops import heed
 
         try:
             heed()
@@ -248,7 +247,7 @@ class Unit:
         if not steps:
             return
         from cross_init.running.steps import run_all
-        from cross_init.running.stops import Stopped, block
+        from cross_init.shapes.stops import block
 
         ending = self.definition.ending
         limit = INFINITY if ending.timeout_start is None else ending.timeout_start

@@ -84,6 +84,7 @@ def fork_daemon(
                 start.lay_out()
             start.expose(channel)
             given.restore()
+            start.let_stops()
             if beside is not None:
                 posix.close(let_go)
                 if posix.read(may_go, 1) != GO:

@@ -299,7 +299,7 @@ def run(start: "Start") -> int:
         guard.begin()
         guard.wake()
     loop = EventLoop()
-    server = Server(loop, start, Given(mask), guard, began)
+    server = Server(loop, start, Given(mask if start.mask is None else start.mask), guard, began)
     loop.run()
     server.close()
     if start.unit is not None:

@@ -69,6 +69,7 @@ def become(start: "Start", channel: Channel) -> None:
     """Become the daemon, whose watcher is there. Does not return; raises Failure, OSError."""
     if start.init.shares_session and start.request.ends_rest:
         lead_session()
+    start.let_stops()
     start.expose(channel)  # from here on standard error may lead to the watcher: it has to be there
     start.execute()
 
@@ -138,6 +139,7 @@ def _in_helper(
     """
     code = 1
     try:
+        start.let_stops()
         posix.setsid()
         if line and posix.fork() == 0:
             posix.close(line[1])

@@ -1,28 +1,21 @@
-"""Stops of a unit's service while nobody supervises it: held, heard while something is waited for, forgotten at last.
+"""Stops of a service while nobody supervises it: held, heard while something is waited for, forgotten at last.
 
-From the first thing that is made for it a stop does not end us (Unit.hold_stops()), as all that was begun has its end.
+From the first thing that is made for it, and is to be removed again, a stop does not end us (Start.hold_stops()).
 """
 
 import _signal
 import posix
 
+from cross_init.errors import Stopped
 from cross_init.model import STOPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import TypeVar
+    from typing import NoReturn, TypeVar
 
     T = TypeVar("T")
-
-
-class Stopped(Exception):
-    """The init has told the service to stop before there was one. number: by this signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def block() -> set[int]:
@@ -63,7 +56,7 @@ def interruptible(wait: "Callable[[], T]") -> "T":
             _signal.signal(number, _signal.SIG_DFL)
 
 
-def end_by(number: int) -> None:
+def end_by(number: int) -> "NoReturn":
     """End of this signal, as we would have if there had been nothing to do first."""
     _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
