@@ -6,10 +6,11 @@ Without any container's runtime; test_podman.py has one.
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from tests.support.command import FRONT_DOOR, PATH, run
+from tests.support.command import FRONT_DOOR, PATH, ROOT, run
 from tests.support.observed import PUPPET, PYTHON, Place
 from tests.support.packages import need
 from tests.support.processes import children
@@ -18,6 +19,7 @@ from tests.support.waiting import until
 ALONE = ("unshare", "--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
 # Debian's package: the reaper's words.
 REAPERS = {"tini": ("tini", "--"), "dumb-init": ("dumb-init", "--"), "catatonit": ("catatonit", "--")}
+SOURCES = str(ROOT / "src")
 HERE = ("--init", "container")
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 # Forks away, as a daemon for sysvinit does; then its process is the puppet.
@@ -27,6 +29,25 @@ if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
 os.execv(sys.argv[1], sys.argv[1:])
+"""
+# As process 1 serves its child, having said something that nobody reads: exits with the child's wait status.
+SAYS_TO_NOBODY = """
+import os, signal
+from cross_init.shapes.pid1 import serve
+from cross_init.shapes.processes import block
+given = block()
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as a daemon has it
+read, write = os.pipe()
+os.close(read)
+try:
+    os.write(write, b"it is started anew")
+except BrokenPipeError:
+    pass
+pid = os.fork()
+if not pid:
+    given.restore()
+    os.execv("/bin/sleep", ["sleep", "0.1"])
+os._exit(serve(pid).status)
 """
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a PID namespace of its own")
@@ -104,6 +125,12 @@ def test_a_signal_that_comes_while_we_start_is_not_lost(place: Place) -> None:
     with open(place.folder / "gate", "w"):  # somebody reads there now
         os.kill(process_1(made.process.pid), signal.SIGTERM)
         assert made.ends() == 143
+
+
+def test_the_signal_of_our_own_write_is_not_passed_on() -> None:
+    assert (
+        subprocess.run([sys.executable, "-c", SAYS_TO_NOBODY], env={"PYTHONPATH": SOURCES}, timeout=20).returncode == 0
+    )
 
 
 def test_everything_is_reaped_and_a_strangers_orphan_is_not_the_services(place: Place) -> None:

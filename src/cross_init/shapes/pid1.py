@@ -58,6 +58,8 @@ def serve(child: int) -> Gone:
     while True:
         got = _signal.sigwaitinfo((*PASSED_ON, _signal.SIGCHLD))
         number = got.si_signo
+        if got.si_pid == posix.getpid():
+            continue  # SIGPIPE, which a write of ours brings where nobody reads what we say
         if number == _signal.SIGCHLD:
             status = reap(child)
             if status is not None:
