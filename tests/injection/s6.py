@@ -1,6 +1,7 @@
 """A real s6-supervise, in the namespaces of one run: it starts the service once, and hears its newline."""
 
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from time import monotonic, sleep
@@ -9,6 +10,7 @@ from tests.injection.inits import DEFAULTED, FOLDER, StandIn
 from tests.support.programs import PATH
 
 SERVICE = FOLDER / "service"
+SUPERVISE = SERVICE / "supervise"
 UP_S = 10
 
 
@@ -21,6 +23,7 @@ class Supervised(StandIn):
 
     def begin(self, words: Sequence[str]) -> None:
         SERVICE.mkdir(exist_ok=True)
+        shutil.rmtree(SUPERVISE, ignore_errors=True)  # the last one's, who listens no more
         (SERVICE / "notification-fd").write_text("3\n")
         (SERVICE / "down").touch()
         run = SERVICE / "run"
@@ -29,7 +32,7 @@ class Supervised(StandIn):
         (FOLDER / "errors").touch()
         self.supervise = _spawn("s6-supervise", str(SERVICE))
         end = monotonic() + UP_S
-        while not (SERVICE / "supervise/control").exists():  # nothing tells that it listens
+        while not _listens():  # nothing tells it
             assert monotonic() < end, "s6-supervise does not come up"
             sleep(0.002)
         self.waits = _spawn("s6-svlisten1", "-U", str(SERVICE), "s6-svc", "-o", str(SERVICE))
@@ -43,7 +46,7 @@ class Supervised(StandIn):
         return {self.supervise, self.waits}
 
     def stop(self, daemon: int) -> None:
-        if (SERVICE / "supervise/control").exists():
+        if _listens():
             _spawn("s6-svc", "-d", str(SERVICE))
 
     def said(self) -> str:
@@ -53,6 +56,15 @@ class Supervised(StandIn):
     def close(self) -> None:
         for pid in self.helpers() - {0}:
             os.kill(pid, signal.SIGKILL)
+
+
+def _listens() -> bool:
+    """Whether s6-supervise takes commands, and says how the service is."""
+    try:
+        os.close(os.open(SUPERVISE / "control", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # no FIFO yet, or nobody who reads there
+        return False
+    return (SUPERVISE / "status").exists()
 
 
 def _spawn(program: str, *words: str) -> int:
