@@ -41,6 +41,7 @@ def test_they_move_as_under_systemd(host: Host) -> None:
                 else:
                     host.system.systemctl("daemon-reload")
                     host.system.systemctl("start", unit.name, check=False)
+                    host.system.have_ended(unit.name)
                 listed = container.run("sh", "-c", LISTS.replace("NAME", who)).stdout
                 found[who] += [f"{step}: {line}" for line in listed.replace(who, "NAME").splitlines()]
         finally:

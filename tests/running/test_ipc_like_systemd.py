@@ -44,6 +44,7 @@ def test_the_same_is_left(host: Host, case: str) -> None:
         if case == HELD:
             manager.systemctl("start", holder.name)
         manager.systemctl("start", unit.name, check=False)
+        manager.have_ended(unit.name)
         theirs = left(manager)
         manager.container.run(FRONT_DOOR, "run", "--init", "none", unit.name, check=False)
         assert left(manager) == theirs

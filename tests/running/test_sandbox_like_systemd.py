@@ -14,7 +14,6 @@ import pytest
 from tests.definitions.test_against_systemd import version_of
 from tests.support.containers import FRONT_DOOR, INSIDE, Container
 from tests.support.systemd import Host, Manager
-from tests.support.waiting import until
 
 Seen = Callable[[Manager, dict[str, str]], dict[str, tuple[Any, Any]]]
 PROBE = f"{INSIDE}/tests/support/sandbox_seen.py"
@@ -424,16 +423,8 @@ def _run_all(manager: Manager, cases: dict[str, str]) -> dict[str, tuple[Any, An
     for who in ("", "ours-"):
         units = [f"{who}{name}.service" for name in names.values()]
         manager.systemctl("start", *units, check=False)
-        _ended(manager, units)
+        manager.have_ended(*units)
     return {case: (_result(container, name), _result(container, f"ours-{name}")) for case, name in names.items()}
-
-
-def _ended(manager: Manager, units: list[str]) -> None:
-    def running() -> bool:
-        shown = manager.systemctl("show", "--property", "ActiveState", "--value", *units).stdout.split()
-        return set(shown) <= {"inactive", "failed"}
-
-    until(running, "all units have ended", 60)
 
 
 def _result(container: Container, name: str) -> Any:

@@ -14,6 +14,7 @@ from tests.support.waiting import becomes, until
 PUPPET = f"/usr/bin/python3 -IS {INSIDE}/tests/daemons/puppet.py"
 USER = 1  # "daemon", which every Debian has
 STAGES = "/run/puppets"
+ENDED_S = 60
 USER_MANAGER = "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n"  # where no PAM module says so
 # $1: which manager.
 CLEAR = """
@@ -36,6 +37,15 @@ class Manager:
     def systemctl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run systemctl with these words until it ends."""
         return self.container.run("systemctl", *self.words, *words, user=self.user, check=check)
+
+    def have_ended(self, *units: str) -> None:
+        """Wait for their ends: a start of Type=oneshot returns before what comes behind its command."""
+
+        def holds() -> bool:
+            shown = self.systemctl("show", "--property=ActiveState", "--value", *units).stdout.split()
+            return {*shown} <= {"inactive", "failed"}
+
+        until(holds, "the units have ended", ENDED_S)
 
     @contextmanager
     def unit(self, service: str, socket: str = "", name: str = "", instance: str = "") -> Iterator["Unit"]:
