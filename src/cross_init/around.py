@@ -45,9 +45,6 @@ class Around(Protocol):
     def manner(self) -> Manner | None:
         """How it is ended, if the unit has it otherwise than we."""
 
-    def hold_stops(self) -> None:
-        """Who is told to stop from now on waits with that until the shape sees to it."""
-
     def stay(self) -> None:
         """This process is there to the service's end: have such a group, if there can be one."""
 

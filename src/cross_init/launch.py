@@ -101,8 +101,6 @@ class Start:
     def hold_stops(self) -> None:
         """From now on a stop waits for who sees to it: something is made here that is to be removed again."""
         self.mask = set(_signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS))
-        if self.unit is not None:
-            self.unit.hold_stops()
 
     def let_stops(self) -> None:
         """Hold none any more: one that waits ends this process, as there is somebody who sees that."""

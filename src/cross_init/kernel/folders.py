@@ -12,7 +12,7 @@ from cross_init.kernel.linux import is_private, read
 HERE = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC
 AS_FILE = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 KIND, FOLDER, LINK, SOCKET, REGULAR = 0o170000, 0o040000, 0o120000, 0o140000, 0o100000  # inode(7)
-FIFO = 0o010000  # likewise
+FIFO = 0o010000
 ENTRIES_MOST = 1 << 20  # of one folder
 LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 

@@ -26,9 +26,10 @@ def read(path: str, most: int = 65536) -> str:
         return ""
 
 
-def pending_signals(pid: int) -> int:
-    """The signals that wait, blocked, for the process as a whole: bit N-1 for signal N (proc_pid_status(5))."""
-    return int(read(f"/proc/{pid}/status").partition("\nShdPnd:")[2].partition("\n")[0] or "0", 16)
+def pending_signals(pid: int) -> set[int]:
+    """The signals that wait, blocked, for the process as a whole (proc_pid_status(5))."""
+    waits = int(read(f"/proc/{pid}/status").partition("\nShdPnd:")[2].partition("\n")[0] or "0", 16)
+    return {number for number in range(1, waits.bit_length() + 1) if waits >> (number - 1) & 1}
 
 
 def read_for_decision(path: str) -> str:

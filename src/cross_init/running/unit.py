@@ -87,7 +87,6 @@ class Unit:
         self.of_sockets: SocketCommands | None = None  # what is run around the sockets that we open
         self.began = 0  # in ticks since boot: what is started from then on by commands that have run is the service's
         self.adopts = False  # whether this process stays, and can be the parent of what they leave
-        self.holds_stops = False
         self.tell = -1  # a descriptor: who starts it anew is told by it how it has ended (again.py)
 
     def _find_programs(self) -> None:
@@ -128,11 +127,6 @@ class Unit:
     def can_reload(self) -> bool:
         """Whether there is a reload, by a command or a signal, after which anything could come."""
         return bool(self.definition.commands.reload) or self.definition.readiness.type == "notify-reload"
-
-    def hold_stops(self) -> None:
-        """From now on a stop waits for who sees to it: what is made here is removed, and what was begun is ended."""
-        self.holds_stops = True
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS)  # each process of the service's begins with none blocked
 
     def stay(self) -> None:
         """This process is there to the service's end, which has a control group of its own, if there can be one."""
@@ -188,7 +182,8 @@ class Unit:
                 self._after_nothing(SUCCESS if self.command.may_fail else "exit-code")
                 raise Failure(str(failure), 0 if self.command.may_fail else failure.code) from None
             start.program = self.programs
-        self._heed_stop()
+        if start.mask is not None and _signal.sigpending():
+            self._heed_stop()
 
     def opened(self) -> "list[Passed]":
         """The files of OpenFile=. Raises Failure."""
@@ -231,8 +226,6 @@ class Unit:
 
     def _heed_stop(self) -> None:
         """One that has been held till now is heard: there is no main process to be told. Raises Stopped."""
-        if not (self.holds_stops and _signal.sigpending()):
-            return
         from cross_init.shapes.stops import heed
 
         try:
@@ -292,7 +285,7 @@ class Unit:
     def run_alone(self) -> int:
         """All of a Type=oneshot that does not remain; returns the exit code. Raises Failure."""
         self.adopts = self.has_begun = True
-        self.hold_stops()
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, STOPS)  # each process of the service's begins with none blocked
         self._make_folders()
         self._run_first(("condition", "start_pre", "start", "start_post"))
         return 0 if self.after(0, False) == SUCCESS else FAILED

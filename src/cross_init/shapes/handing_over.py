@@ -89,7 +89,7 @@ class HandOver:
             self.start.init.barrier(self.start.original)
         except OSError:
             pass  # then the daemon may get it twice, which is better than never
-        if not pending_signals(self.keeper.pid) >> (number - 1) & 1:
+        if number not in pending_signals(self.keeper.pid):
             send(self.watched.pidfd, number)
 
     def finish(self) -> int:

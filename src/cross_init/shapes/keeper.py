@@ -124,10 +124,8 @@ def _take_missed(keeper: int) -> None:
 
     What waits at the keeper is taken to have been sent to all, and is not passed on. Once more does no harm.
     """
-    waits = pending_signals(keeper)
-    for number in PASSED_ON if waits else ():
-        if waits >> (number - 1) & 1:
-            posix.kill(posix.getpid(), number)
+    for number in pending_signals(keeper).intersection(PASSED_ON):
+        posix.kill(posix.getpid(), number)
 
 
 def _leave_witness(start: "Start", pid: int, bridge: int) -> None:

@@ -63,10 +63,8 @@ class Signals:
         while come.poll(0):
             self._hear()
         # Not what waits for this thread alone: a SIGPIPE of our own, as a write into a broken pipe brings it.
-        waits = pending_signals(posix.getpid())
-        for number in PASSED_ON:
-            if waits >> (number - 1) & 1:
-                self.callback(number, 0)
+        for number in pending_signals(posix.getpid()).intersection(PASSED_ON):
+            self.callback(number, 0)
 
     def _wait(self) -> None:
         self.ended.acquire()  # one that is not the first waits here, and close() is to wake the one that takes signals
